@@ -1,0 +1,5 @@
+"""What a user can put right is a UserError: the front door prints its one line and no traceback."""
+
+
+class UserError(ValueError):
+    """Something the person at the keyboard can mend; the message says what is wrong and what to do."""
