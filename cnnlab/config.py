@@ -1,0 +1,126 @@
+"""Configs: what every run has, with its default, and helpers that fill in keyword arguments.
+
+A config file's `get_config(variant)` starts from `base()`, changes what its experiment needs and
+returns it; the front door locks it. Entries are the keyword arguments of the thing they
+configure, always all of them, so that every one can be set from the command line.
+"""
+
+import dataclasses
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from cnnlab import models
+from cnnlab.choices import check_keywords, defaults, pick
+from cnnlab.data.augment import AUGMENT
+from cnnlab.data.preprocess import PREPROCESS
+from cnnlab.training.optimizers import OPTIMIZERS
+from cnnlab.training.schedules import SCHEDULES
+
+
+def base() -> ConfigDict:
+    """Return a config with the default of everything that a run reads."""
+    config = ConfigDict()
+    config.seed = 0
+    config.experiment = {"name": "supervised"}
+    config.model = {"name": "lenet5"}
+
+    # The length of a run: one of the two is above zero. A step is one update of the parameters
+    # by batch_size examples over all devices, in `accumulation` parts.
+    config.steps = 0
+    config.epochs = 0.0
+    config.batch_size = 64
+    config.accumulation = 1
+
+    config.optimizer = {
+        "name": "sgd",
+        "learning_rate": 0.1,
+        "weight_decay": 0.0,
+        "clip_norm": 0.0,
+        **{name: keywords(function) for name, function in OPTIMIZERS.items()},
+    }
+    config.schedule = {
+        "name": "cosine",
+        "warmup": 0,
+        **{name: keywords(function, "warmup") for name, function in SCHEDULES.items()},
+    }
+    # Decay of the moving average of parameters and BatchNorm statistics; 0: none.
+    config.ema_decay = 0.0
+
+    config.data = {
+        "source": "digits",
+        "data_dir": "",
+        "keys": ("image", "label"),
+        "placement": "auto",
+        "on_corrupt": "stop",
+        "train": {"split": "train", "preprocess": {}, "augment": {}},
+        "eval": {"splits": {"validation": "validation", "test": "test"}, "preprocess": {}},
+        "normalize": {"mean": (0.0,), "std": (1.0,)},
+        "grain": {"threads": 8, "workers": 0},
+    }
+    config.evaluate = {"every": 500, "batch_size": 256, "splits": ("validation",)}
+    config.checkpoint = {"every": 500, "keep": 2, "best": "validation/accuracy", "mode": "max"}
+    # Evaluations without a gain of more than min_delta in checkpoint.best; 0: never stop early.
+    config.early_stopping = {"patience": 0, "min_delta": 0.0}
+
+    config.parallel = {"strategy": "pmap", "devices": 0, "sync_bn": False}
+    # Steps in one program; 0: one, or on an accelerator with data on the device, up to 50.
+    config.steps_per_dispatch = 0
+    # Bit-reproducible kernels where the platform has a choice (slower on GPU).
+    config.deterministic = False
+    config.log_every = 50
+    # Classical baselines on raw pixels that the closing table prints beside the result.
+    config.floors = ()
+    return config
+
+
+def keywords(function: Callable, *leave_out: str) -> dict[str, Any]:
+    """Return the keyword arguments of `function` with their defaults."""
+    return {key: value for key, value in defaults(function).items() if key not in leave_out}
+
+
+def transforms(table: Mapping[str, Callable], **chosen: Mapping[str, Any]) -> ConfigDict:
+    """Return every keyword argument of the chosen transforms, given ones replaced."""
+    filled = {}
+    for name, given in chosen.items():
+        function = pick(table, name, "transform")
+        check_keywords(function, given, f"transform '{name}'")
+        filled[name] = {**defaults(function), **given}
+    return ConfigDict(filled)
+
+
+def augment(**chosen: Mapping[str, Any]) -> ConfigDict:
+    """Return the entry for `data.train.augment`; `augment(flip={})` takes flip as it is."""
+    return transforms(AUGMENT, **chosen)
+
+
+def preprocess(**chosen: Mapping[str, Any]) -> ConfigDict:
+    """Return an entry for `data.train.preprocess` or `data.eval.preprocess`."""
+    return transforms(PREPROCESS, **chosen)
+
+
+def model(name: str, **given: Any) -> ConfigDict:
+    """Return the entry for `model`: its name and every field, given ones replaced."""
+    return ConfigDict({"name": name, **_fields(pick(models.MODELS, name, "model")), **given})
+
+
+def experiment(name: str, **given: Any) -> ConfigDict:
+    """Return the entry for `experiment`: its name and every hyper-parameter."""
+    from experiments import EXPERIMENTS
+
+    fields = _fields(pick(EXPERIMENTS, name, "experiment"))
+    fields.pop("sync_bn")
+    return ConfigDict({"name": name, **fields, **given})
+
+
+def _fields(cls: type) -> dict[str, Any]:
+    # flax adds `parent` and `name` to the fields of a module.
+    if not dataclasses.is_dataclass(cls):
+        return keywords(inspect.unwrap(cls))
+    return {
+        field.name: field.default
+        for field in dataclasses.fields(cls)
+        if field.default is not dataclasses.MISSING and field.name not in ("parent", "name")
+    }

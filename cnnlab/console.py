@@ -1,0 +1,19 @@
+"""What a person sees: one console on stderr that the log and the progress bar share."""
+
+import logging
+
+from rich.console import Console
+from rich.logging import RichHandler
+
+console = Console(stderr=True, highlight=False)
+LOG = logging.getLogger("cnnlab")
+
+
+def set_up_logging() -> None:
+    """Send this project's messages to the console, and only the errors of the libraries."""
+    handler = RichHandler(console=console, show_time=False, show_path=False, show_level=True)
+    LOG.handlers[:] = [handler]
+    LOG.setLevel(logging.INFO)
+    LOG.propagate = False
+    for noisy in ("absl", "jax", "orbax", "etils", "tensorboardX"):
+        logging.getLogger(noisy).setLevel(logging.ERROR)

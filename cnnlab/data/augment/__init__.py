@@ -1,0 +1,89 @@
+"""Augmentation of batches: pure functions of (batch, keys), run on the device in the jitted step.
+
+A batch is a dict whose "image" is (b, h, w, c), float from 0 to 1 (`to_float`); `keys` has one key
+an example. What an example undergoes depends on its own key alone, not on how the batch is sharded
+(mixup and cutmix apart: see `mixing`). No transform changes the dict it is given.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+from zlib import crc32
+
+import jax
+import numpy as np
+from jaxtyping import Array, Key
+
+from cnnlab.choices import pick
+from cnnlab.data.augment.cropping import pad_crop, random_resized_crop
+from cnnlab.data.augment.erasing import random_erasing
+from cnnlab.data.augment.flipping import flip
+from cnnlab.data.augment.jitter import color_jitter
+from cnnlab.data.augment.limits import check_arguments
+from cnnlab.data.augment.mixing import cutmix, mixup, mixup_or_cutmix
+from cnnlab.data.augment.rand_augmentation import rand_augment
+from cnnlab.data.augment.standardize import normalize, to_float
+from cnnlab.data.augment.warping import affine
+from cnnlab.errors import UserError
+
+__all__ = ["AUGMENT", "augment", "check", "deterministic", "to_float"]
+
+# In the order of application, whatever the order in a config.
+AUGMENT: dict[str, Callable[..., dict[str, Any]]] = {
+    "random_resized_crop": random_resized_crop,
+    "pad_crop": pad_crop,
+    "flip": flip,
+    "affine": affine,
+    "rand_augment": rand_augment,
+    "color_jitter": color_jitter,
+    "normalize": normalize,
+    "random_erasing": random_erasing,
+    "mixup": mixup,
+    "cutmix": cutmix,
+}
+DETERMINISTIC = ("normalize",)
+
+
+def check(chosen: Any) -> None:
+    """Raise a `UserError` for the first unknown name, argument or value in `chosen`.
+
+    `chosen` maps names of `AUGMENT` to dicts of their arguments (ConfigDicts too). What depends on
+    the images, such as the number of channels, is checked when the step is traced.
+    """
+    for name in chosen:
+        check_arguments(pick(AUGMENT, name, "augmentation"), chosen[name], f"augment.{name}")
+
+
+def deterministic(chosen: Any) -> dict[str, Any]:
+    """Return those of `chosen` that draw nothing: what evaluation shares with training."""
+    return {name: chosen[name] for name in chosen if name in DETERMINISTIC}
+
+
+def augment(
+    batch: Mapping[str, Any], keys: Key[Array, " b"] | None, /, **chosen: Any
+) -> dict[str, Any]:
+    """Apply the `chosen` transforms, each with its dict of arguments, in the order of `AUGMENT`.
+
+    Each transform draws from the examples' keys with its own name folded in, so choosing one more
+    changes nothing for the others. If mixup and cutmix are both chosen, each batch undergoes one of
+    them, with probability 1/2 each. `keys` may be None if nothing chosen is random. Example:
+    `augment(batch, keys, flip={}, pad_crop={"padding": 4})`. Raises `UserError`: see `check`.
+    """
+    check(chosen)
+    if keys is None and len(deterministic(chosen)) < len(chosen):
+        names = ", ".join(name for name in AUGMENT if name in chosen)
+        raise UserError(f"augment: {names} need one random key per example, and keys is None")
+
+    def keys_for(name: str) -> Any:
+        if name in DETERMINISTIC:
+            return None
+        return jax.vmap(jax.random.fold_in, (0, None))(keys, np.uint32(crc32(name.encode())))
+
+    both = "mixup" in chosen and "cutmix" in chosen
+    for name, function in AUGMENT.items():
+        if name in chosen and not (both and name in ("mixup", "cutmix")):
+            batch = function(batch, keys_for(name), **chosen[name])
+    if both:
+        keys = keys_for("mixup or cutmix")
+        choice = jax.random.fold_in(keys[0], 0)
+        batch = mixup_or_cutmix(batch, keys, choice, chosen["mixup"], chosen["cutmix"])
+    return dict(batch)

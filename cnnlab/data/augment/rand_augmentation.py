@@ -1,0 +1,136 @@
+"""RandAugment: a few operations, drawn uniformly, all of one magnitude.
+
+Cubuk, Zoph, Shlens & Le 2019, "RandAugment: Practical automated data augmentation with a reduced
+search space", section 3. Its 14 operations and their strength at magnitude m, with t = m / 10, in
+the ranges of AutoAugment (Cubuk et al. 2018, Table 6); ± is a random sign:
+
+    identity, autocontrast, equalize    have none
+    rotate                              ± 30 t degrees, about the center
+    shear-x, shear-y                    ± 0.3 t pixels a pixel, the first row or column staying
+    translate-x, translate-y            ± 150/331 t of the width or height
+    color, contrast, brightness,        factor 1 ± 0.9 t, at least 0.1
+      sharpness
+    solarize                            threshold 256 (1 - t)
+    posterize                           8 - 4 t bits, rounded, at least 1
+
+Deviations: geometry is bilinear, where the reference code takes the nearest pixel. The reference
+code has no sign for the enhancements (factor 0.1 + 1.8 t, so that magnitude 5 does nothing)
+and its solarize and posterize grow weaker with m; here all grow stronger, and t = 1 has the
+strongest of the ranges.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, Key
+
+from cnnlab.data.augment import levels, pixels
+from cnnlab.data.augment.guards import check_color, image_of, refuse_targets
+from cnnlab.data.augment.limits import Limit, NonNegative, Number, Probability, WholeNumber
+from cnnlab.data.augment.warping import backward_matrix, warp
+
+Scalar = Float[Array, ""] | float | int
+MAX_MAGNITUDE = 30  # just above the 28 that the paper has for EfficientNet-B7
+Magnitude = Annotated[
+    Number,
+    Limit(
+        f"a number from 0 to {MAX_MAGNITUDE}",
+        lambda v: isinstance(v, int | float) and 0 <= v <= MAX_MAGNITUDE,
+    ),
+]
+
+
+def _factor(strength: Scalar, sign: Scalar) -> Float[Array, ""]:
+    return jnp.maximum(1 + 0.9 * strength * sign, 0.1)
+
+
+def _bits(strength: Scalar) -> Int[Array, ""]:
+    return jnp.clip(jnp.round(8 - 4 * jnp.asarray(strength)), 1, 8).astype(jnp.int32)
+
+
+# Of an image, t and the sign: the image operated on.
+PIXEL_OPERATIONS: dict[str, Callable] = {
+    "identity": lambda image, t, sign: image,
+    "autocontrast": lambda image, t, sign: levels.autocontrast(image),
+    "equalize": lambda image, t, sign: levels.equalize(image),
+    "solarize": lambda image, t, sign: levels.solarize(image, 256 * (1 - t)),
+    "posterize": lambda image, t, sign: levels.posterize(image, _bits(t)),
+    "color": lambda image, t, sign: pixels.saturation(image, _factor(t, sign)),
+    "contrast": lambda image, t, sign: pixels.contrast(image, _factor(t, sign)),
+    "brightness": lambda image, t, sign: pixels.brightness(image, _factor(t, sign)),
+    "sharpness": lambda image, t, sign: pixels.sharpness(image, _factor(t, sign)),
+}
+
+
+def _shear(amount: Scalar, axis: int, length: int) -> Float[Array, "2 3"]:
+    """Sample at x + `amount` y (or y + `amount` x), y from the top edge of its `length` pixels."""
+    matrix = jnp.eye(2, 3).at[axis, 1 - axis].set(amount)
+    return matrix.at[axis, 2].set(amount * length / 2)
+
+
+# Of t times the sign, height and width: where to sample; see `warping.backward_matrix`.
+PLACE_OPERATIONS: dict[str, Callable] = {
+    "rotate": lambda t, h, w: backward_matrix(degrees=30 * t),
+    "shear-x": lambda t, h, w: _shear(0.3 * t, 1, h),
+    "shear-y": lambda t, h, w: _shear(0.3 * t, 0, w),
+    "translate-x": lambda t, h, w: backward_matrix(right=150 / 331 * t * w),
+    "translate-y": lambda t, h, w: backward_matrix(down=150 / 331 * t * h),
+}
+OPERATIONS = (*PIXEL_OPERATIONS, *PLACE_OPERATIONS)
+
+
+def operate(
+    image: Float[Array, "h w c"],
+    index: Int[Array, ""] | int,
+    strength: Scalar,
+    sign: Scalar,
+    *,
+    fill: Scalar = 0.5,
+) -> Float[Array, "h w c"]:
+    """Apply the `index`-th of `OPERATIONS` at t = `strength` with `sign` (1 or -1).
+
+    Under `vmap` every image undergoes them all and keeps one; so the five that move pixels are a
+    choice of matrix and one sampling.
+    """
+    height, width = image.shape[:2]
+    first = len(PIXEL_OPERATIONS)
+    matrices = [place(strength * sign, height, width) for place in PLACE_OPERATIONS.values()]
+    moved = warp(image, jnp.stack(matrices)[jnp.maximum(index - first, 0)], fill=fill)
+    images = [change(image, strength, sign) for change in PIXEL_OPERATIONS.values()]
+    return jax.lax.select_n(jnp.minimum(jnp.int32(index), first), *images, moved)
+
+
+def rand_augment(
+    batch: Mapping[str, Any],
+    keys: Key[Array, " b"],
+    /,
+    *,
+    layers: WholeNumber = 2,
+    magnitude: Magnitude = 9,
+    magnitude_std: NonNegative = 0.0,
+    fill: Probability = 0.5,
+) -> dict[str, Any]:
+    """Apply `layers` random operations of `magnitude` to each image; see the module's table.
+
+    With `magnitude_std` each operation's magnitude is drawn from a normal distribution, clipped to
+    0 to 30. What comes in from beyond the border is `fill`, the reference's gray. On gray images
+    "color" does nothing. Raises `UserError` for images of 2, 4 or more channels and for boxes,
+    masks and other targets with a place.
+    """
+    image = image_of(batch, "rand_augment")
+    refuse_targets(batch, "rand_augment")
+    check_color(image, "rand_augment")
+
+    def one(image: Float[Array, "h w c"], key: Key[Array, ""]) -> Float[Array, "h w c"]:
+        for layer in range(layers):
+            which, signed, varied = jax.random.split(jax.random.fold_in(key, layer), 3)
+            index = jax.random.randint(which, (), 0, len(OPERATIONS))
+            sign = jax.random.rademacher(signed, (), image.dtype)
+            level = magnitude + magnitude_std * jax.random.normal(varied)
+            strength = jnp.clip(level, 0, MAX_MAGNITUDE) / 10
+            image = operate(image, index, strength, sign, fill=fill)
+        return image
+
+    return {**batch, "image": jax.vmap(one)(image, keys)}

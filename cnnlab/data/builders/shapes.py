@@ -1,0 +1,153 @@
+"""`shapes`: one to five colored shapes on textured ground, with class, boxes and masks.
+
+Drawn from a seed, example by example, so they are the same on every machine. Neither color nor
+place says anything about the class; shapes are turned, scaled, textured, cut by the border and
+covered by one another, and noise lies over all.
+
+    image     uint8 (64, 64, 3)
+    label     int32, class of the object with the largest visible area (by a fifth at least)
+    presence  float32 (6,), 1 for each class that is there
+    boxes     float32 (n, 4), [y0, x0, y1, x1] in pixels around what is visible; x1 - x0 is the
+              width, so that a single pixel in the corner has the box [0, 0, 1, 1]
+    classes   int32 (n,)
+    masks     uint8 (n, 64, 64), 1 where the object is visible; no two overlap
+
+Objects are listed from back to front. 4,000 train, 500 validation, 1,000 test.
+FLOORS
+"""
+
+import cv2
+import numpy as np
+import tensorflow_datasets as tfds
+from jaxtyping import Float32, UInt8
+
+CLASSES = ("disc", "square", "triangle", "star", "ring", "cross")
+SPLITS = {"train": 4000, "validation": 500, "test": 1000}
+SIZE = 64
+SEED = 2012
+MAX_OBJECTS = 5
+MIN_VISIBLE = 0.4  # of what lies within the picture
+LEAD = 1.2  # of the largest visible area over the next
+RADIUS = (7.0, 17.0)  # of the disc of the same area
+CONTRAST = 60.0  # between the mean colors of a shape and the ground, Euclidean
+NOISE = 10.0  # standard deviation
+
+
+def _polygon(u: np.ndarray, v: np.ndarray, corners: int, waist: float) -> np.ndarray:
+    """Whether (u, v) is in a star of radius 1; `waist` is the radius between its points."""
+    wedge = np.pi / corners
+    angle = np.abs((np.arctan2(v, u) + wedge) % (2 * wedge) - wedge)
+    x, y = np.hypot(u, v) * np.stack([np.cos(angle), np.sin(angle)])
+    a, b = waist * np.cos(wedge), waist * np.sin(wedge)
+    return b * (1 - x) >= (1 - a) * y
+
+
+def _inside(name: str, u: np.ndarray, v: np.ndarray) -> np.ndarray:
+    """Whether (u, v) is in the shape; sizes are such that all shapes have the disc's area."""
+    match name:
+        case "disc":
+            return np.hypot(u, v) <= 1
+        case "square":
+            return np.maximum(abs(u), abs(v)) <= np.sqrt(np.pi) / 2
+        case "triangle":
+            return _polygon(u / 1.555, v / 1.555, 3, 0.5)
+        case "star":
+            return _polygon(u / 1.671, v / 1.671, 5, 0.383)
+        case "ring":
+            return abs(np.hypot(u, v) - 0.925) <= 0.27
+        case _:
+            arm, reach = 0.42, 1.145
+            low, high = np.minimum(abs(u), abs(v)), np.maximum(abs(u), abs(v))
+            return (low <= arm) & (high <= reach)
+
+
+def _outline(rng: np.random.Generator, name: str) -> np.ndarray:
+    radius, angle = rng.uniform(*RADIUS), rng.uniform(0, 2 * np.pi)
+    y0, x0 = rng.uniform(6, SIZE - 6, 2)
+    y, x = np.mgrid[:SIZE, :SIZE].astype(np.float32) + 0.5
+    x, y = (x - x0) / radius, (y - y0) / radius
+    u, v = np.cos(angle) * x + np.sin(angle) * y, np.cos(angle) * y - np.sin(angle) * x
+    return _inside(name, u, v)
+
+
+def _visible_masks(rng: np.random.Generator, names: list[str]) -> np.ndarray:
+    """Throw shapes until each is seen well enough and one is clearly the largest."""
+    while True:
+        outlines = np.stack([_outline(rng, name) for name in names])
+        covered = np.cumsum(outlines[::-1], axis=0)[::-1] - outlines > 0
+        masks = outlines & ~covered
+        whole, seen = outlines.sum((1, 2)), masks.sum((1, 2))
+        largest = np.sort(seen)[::-1]
+        clear = len(names) == 1 or largest[0] >= LEAD * largest[1]
+        if clear and (seen >= MIN_VISIBLE * whole).all() and largest[-1] >= SIZE:
+            return masks
+
+
+def _texture(rng: np.random.Generator, color: np.ndarray, strength: float) -> np.ndarray:
+    """A patch of SIZE × SIZE pixels around a mean color, blotched at a random scale."""
+    cells = int(rng.integers(3, 17))
+    coarse = rng.normal(0, strength, (cells, cells, 3)).astype(np.float32)
+    return color + cv2.resize(coarse, (SIZE, SIZE), interpolation=cv2.INTER_LINEAR)
+
+
+def draw(rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """Return one example; see the module's docstring for its keys."""
+    count = int(rng.integers(1, MAX_OBJECTS + 1))
+    classes = rng.integers(0, len(CLASSES), count)
+    masks = _visible_masks(rng, [CLASSES[c] for c in classes])
+    ground = rng.uniform(40, 215, 3)
+    image = _texture(rng, ground, 35)
+    for mask in masks:
+        color = ground
+        while np.linalg.norm(color - ground) < CONTRAST:
+            color = rng.uniform(20, 235, 3)
+        image = np.where(mask[..., None], _texture(rng, color, 15), image)
+    image = image + rng.normal(0, NOISE, image.shape)
+    presence = np.zeros(len(CLASSES), np.float32)
+    presence[classes] = 1
+    return {
+        "image": np.clip(np.round(image), 0, 255).astype(np.uint8),
+        "label": np.asarray(classes[masks.sum((1, 2)).argmax()], np.int32),
+        "presence": presence,
+        "boxes": boxes_of(masks.astype(np.uint8)),
+        "classes": classes.astype(np.int32),
+        "masks": masks.astype(np.uint8),
+    }
+
+
+def boxes_of(masks: UInt8[np.ndarray, "n h w"]) -> Float32[np.ndarray, "n 4"]:
+    """Return the tight box [y0, x0, y1, x1] of each mask, none of them empty."""
+    rows, columns = masks.any(2), masks.any(1)
+    first = [side.argmax(1) for side in (rows, columns)]
+    last = [side.shape[1] - side[:, ::-1].argmax(1) for side in (rows, columns)]
+    return np.stack([*first, *last], axis=1).astype(np.float32)
+
+
+class Shapes(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+    """Builder of `shapes`."""
+
+    VERSION = tfds.core.Version("1.0.0")
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        def tensor(shape, dtype, encoding="bytes"):
+            return tfds.features.Tensor(shape=shape, dtype=dtype, encoding=encoding)
+
+        features = tfds.features.FeaturesDict(
+            {
+                "image": tensor((SIZE, SIZE, 3), np.uint8),
+                "label": tfds.features.ClassLabel(names=list(CLASSES)),
+                "presence": tensor((len(CLASSES),), np.float32),
+                "boxes": tensor((None, 4), np.float32),
+                "classes": tensor((None,), np.int32),
+                "masks": tensor((None, SIZE, SIZE), np.uint8, "zlib"),
+            }
+        )
+        return tfds.core.DatasetInfo(builder=self, features=features, disable_shuffling=True)
+
+    def _split_generators(self, dl_manager):
+        return {split: self._generate_examples(i) for i, split in enumerate(SPLITS)}
+
+    def _generate_examples(self, number):
+        for index in range(list(SPLITS.values())[number]):
+            example = draw(np.random.default_rng((SEED, number, index)))
+            yield index, {**example, "label": int(example["label"])}

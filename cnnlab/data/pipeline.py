@@ -1,0 +1,212 @@
+"""From a config's `data` entry to batches: what is read, where it is held, in which order."""
+
+import dataclasses
+import itertools
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import jax
+import numpy as np
+
+from cnnlab.choices import pick
+from cnnlab.data import memory, source as sources, stream
+from cnnlab.data.augment import augment, to_float
+from cnnlab.data.augment import check as check_augment
+from cnnlab.data.order import eval_indices, example_indices
+from cnnlab.data.preprocess import check as check_preprocess
+from cnnlab.data.preprocess import is_random, preprocess
+from cnnlab.errors import UserError
+
+PLACEMENTS = {
+    "auto": "memory if the set fits and its preprocessing is not random, else grain",
+    "memory": "arrays in the host's memory, gathered by index",
+    "device": "arrays on the device, gathered inside the step",
+    "grain": "read and decoded again every epoch by Grain's threads",
+}
+ON_CORRUPT = {"stop": "name the file and stop", "skip": "leave it out and count it"}
+
+
+class Prepared:
+    """A source after per-example preprocessing, with the keys that a run asked for."""
+
+    def __init__(self, source: Any, chosen: Mapping[str, Mapping], keys: tuple[str, ...]):
+        """Check the keys against the source."""
+        missing = [key for key in keys if key not in source.info.spec]
+        if missing:
+            raise UserError(
+                f"data.keys: '{source.info.name}' has no '{missing[0]}'; "
+                f"it has: {', '.join(sorted(source.info.spec))}"
+            )
+        self.source, self.chosen, self.keys, self.info = source, chosen, keys, source.info
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __getitem__(self, index: int) -> dict[str, np.ndarray]:
+        return self.at(index, np.random.default_rng(0))
+
+    def at(self, index: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        """Return an example, preprocessed with these random numbers."""
+        example = self.source[index]
+        kept = {key: example[key] for key in (*self.keys, "mask") if key in example}
+        return preprocess(kept, rng, **self.chosen)
+
+
+@dataclasses.dataclass
+class TrainData:
+    """The training batches of one host.
+
+    Attributes:
+        source: where they come from.
+        count: number of training examples that can be read.
+        arrays: the whole set, where it is to live on the device; empty otherwise.
+        corrupt: number of examples left out.
+    """
+
+    source: Prepared
+    count: int
+    arrays: dict[str, np.ndarray]
+    corrupt: int
+    _held: dict[str, np.ndarray]
+    _options: dict[str, Any]
+
+    def batches(self, start: int) -> Iterator[dict[str, np.ndarray]]:
+        """Yield this host's part of batch `start`, `start` + 1, … without end."""
+        seed, size = self._options["seed"], self._options["batch_size"]
+        host, hosts = self._options["host"], self._options["hosts"]
+        part = size // hosts
+        if not self._held and not self.arrays:
+            view = stream.TrainOrder(
+                self.source, seed=seed, batch_size=size, steps=2**31, host=host, hosts=hosts
+            )
+            threads, workers = self._options["threads"], self._options["workers"]
+            yield from stream.stream(view, part, start=start, threads=threads, workers=workers)
+            return
+        for step in itertools.count(start):
+            first = step * size + host * part
+            indices = example_indices(seed, first, first + part, self.count)
+            ordinal = np.arange(first, first + part).astype(np.uint32)
+            if self.arrays:
+                yield {"index": indices.astype(np.int32), "ordinal": ordinal}
+            else:
+                rows = {key: values[indices] for key, values in self._held.items()}
+                yield {**rows, "ordinal": ordinal}
+
+    def position(self) -> dict[str, Any]:
+        """Return what, with a step, fixes every later batch; saved beside each checkpoint."""
+        keep = {key: self._options[key] for key in ("seed", "batch_size")}
+        info = self.source.info
+        return {"source": info.name, "split": info.split, "examples": self.count, **keep}
+
+
+@dataclasses.dataclass
+class EvalData:
+    """The batches of one host that cover a split exactly once."""
+
+    source: Prepared
+    count: int
+    _held: dict[str, np.ndarray]
+    _options: dict[str, Any]
+
+    def batches(self) -> Iterator[dict[str, np.ndarray]]:
+        """Yield batches with `index` and `mask`, False where a row is padding or corrupt."""
+        size, host, hosts = (self._options[k] for k in ("batch_size", "host", "hosts"))
+        if not self._held:
+            view = stream.EvalOrder(self.source, batch_size=size, host=host, hosts=hosts)
+            yield from stream.stream(view, size // hosts, threads=self._options["threads"])
+            return
+        for indices, mask in eval_indices(self.count, size, host, hosts):
+            rows = {key: values[indices] for key, values in self._held.items()}
+            readable = rows.pop("mask", np.True_)
+            yield {**rows, "index": indices.astype(np.int32), "mask": mask & readable}
+
+
+def _open(data: Mapping[str, Any], split: str, part: Mapping[str, Any]) -> Prepared:
+    check_preprocess(part["preprocess"])
+    source = sources.load(data["source"], split, data_dir=data["data_dir"])
+    if len(source) == 0:
+        raise UserError(f"'{data['source']}' split '{split}' is empty")
+    return Prepared(source, part["preprocess"], tuple(data["keys"]))
+
+
+def _placement(data: Mapping[str, Any], prepared: Prepared) -> str:
+    placement = data["placement"]
+    pick(PLACEMENTS, placement, "data.placement")
+    random = is_random(prepared.chosen)
+    if placement in ("memory", "device") and random:
+        raise UserError(
+            f"data.placement='{placement}' preprocesses once, but data.train.preprocess is random "
+            "(random_resized_crop): use placement='grain', or the augmentation of that name"
+        )
+    if placement != "auto":
+        return placement
+    fits = not random and memory.size_in_bytes(prepared) <= memory.AUTO_LIMIT_BYTES
+    return "memory" if fits else "grain"
+
+
+def train_data(
+    data: Mapping[str, Any], *, seed: int, batch_size: int, host: int = 0, hosts: int = 1
+) -> TrainData:
+    """Open the training split that a config's `data` entry describes.
+
+    Raises:
+        UserError: for whatever in the entry or in the files cannot work, with what to do.
+    """
+    check_augment({**data["train"]["augment"], "normalize": data["normalize"]})
+    skip = pick(ON_CORRUPT, data["on_corrupt"], "data.on_corrupt") and data["on_corrupt"] == "skip"
+    prepared = _open(data, data["train"]["split"], data["train"])
+    placement = _placement(data, prepared)
+    held: dict[str, np.ndarray] = {}
+    count, corrupt = len(prepared), 0
+    if placement == "grain":
+        if skip:
+            prepared.source = sources.SkipCorrupt(prepared.source, replace="next")
+    else:
+        held, bad = memory.collect(prepared, skip_corrupt=skip)
+        count, corrupt = len(prepared) - len(bad), len(bad)
+    if batch_size > count:
+        raise UserError(
+            f"batch_size={batch_size} is larger than the training set of {count} examples: "
+            f"set --config.batch_size={count} or less"
+        )
+    on_device = placement == "device"
+    options = {"seed": seed, "batch_size": batch_size, "host": host, "hosts": hosts, **data["grain"]}
+    return TrainData(
+        prepared, count, held if on_device else {}, corrupt, {} if on_device else held, options
+    )
+
+
+def eval_data(
+    data: Mapping[str, Any], split: str, *, batch_size: int, host: int = 0, hosts: int = 1
+) -> EvalData:
+    """Open a split for evaluation; every example of it is seen exactly once."""
+    prepared = _open(data, split, data["eval"])
+    if is_random(prepared.chosen):
+        raise UserError("data.eval.preprocess is random: evaluate with resize and center_crop")
+    if data["on_corrupt"] == "skip":
+        prepared.source = sources.SkipCorrupt(prepared.source, replace="blank")
+    held: dict[str, np.ndarray] = {}
+    if _placement(data, prepared) != "grain":
+        held, _ = memory.collect(prepared)
+    options = {"batch_size": batch_size, "host": host, "hosts": hosts, **data["grain"]}
+    return EvalData(prepared, len(prepared), held, options)
+
+
+def make_prepare(data: Mapping[str, Any]):
+    """Return `prepare(batch, key, train)`, the part of the pipeline that runs in the step.
+
+    Images become floats in [0, 1], are augmented (training only) with one key per example,
+    folded from its ordinal, and normalised. What an example undergoes thus depends neither on the
+    number of devices nor on the strategy.
+    """
+    chosen, normalize = dict(data["train"]["augment"]), dict(data["normalize"])
+
+    def prepare(batch, key, *, train: bool):
+        batch = to_float(batch)
+        ordinal = batch.pop("ordinal", None)
+        if not train or ordinal is None:
+            ordinal = np.zeros(len(jax.tree.leaves(batch)[0]), np.uint32)
+        keys = jax.vmap(lambda o: jax.random.fold_in(key, o))(ordinal)
+        return augment(batch, keys, **(chosen if train else {}), normalize=normalize)
+
+    return prepare

@@ -1,0 +1,162 @@
+"""Sources: data sets by name, as deterministic random-access sequences of examples.
+
+    digits, shapes                        embedded; built on first use, no download
+    mnist, cifar10, imagenette/320px-v2   TensorFlow Datasets, prepared as array_record
+    folder:/path                          a folder of images per class
+    npz:/path/to/file.npz                 arrays
+
+An example is a flat dict of numpy arrays: `image` uint8 of shape (h, w, c), `label` an int32
+scalar, and whatever else the set has.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+
+from cnnlab.choices import pick
+from cnnlab.data.decode import CorruptImage
+from cnnlab.errors import UserError
+
+Spec = Mapping[str, tuple[tuple[int | None, ...], str]]
+# A training set in which so many neighbors are unreadable is broken, not blemished.
+MAX_CORRUPT_RUN = 100
+
+
+@dataclass(frozen=True)
+class Info:
+    """What a source holds.
+
+    Attributes:
+        name, split: as it was asked for.
+        class_names: name of each label, in order; empty if there are no classes.
+        spec: for each key, the shape of one example (None where it varies) and the dtype.
+    """
+
+    name: str
+    split: str
+    class_names: tuple[str, ...] = ()
+    spec: Spec = field(default_factory=dict)
+
+
+@runtime_checkable
+class Source(Protocol):
+    """Examples by index: the same at every call, from any thread."""
+
+    info: Info
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> dict[str, np.ndarray]: ...
+
+
+def data_folder(data_dir: str = "") -> str:
+    """Return where prepared sets live.
+
+    That is `data_dir`, or if it is empty CNNLAB_DATA, TFDS_DATA_DIR, ~/tensorflow_datasets.
+    """
+    variables = os.environ.get("CNNLAB_DATA") or os.environ.get("TFDS_DATA_DIR")
+    return os.path.expanduser(data_dir or variables or "~/tensorflow_datasets")  # noqa: PTH111
+
+
+def load(name: str, split: str, *, data_dir: str = "") -> Source:
+    """Return a data set, or the part of it that a split expression selects.
+
+    Args:
+        name: see the module's docstring.
+        split: such as `train`, `train[:80%]`, `train[1200:]` or `train+validation`.
+        data_dir: where prepared sets live; see `data_folder`.
+
+    Raises:
+        UserError: if the set is unknown, not prepared or badly laid out, or if it has no such
+            split. Nothing is ever downloaded here: that is `cnnlab.data.prepare.prepare`.
+    """
+    kind, colon, path = name.partition(":")
+    if colon and kind == "folder":
+        from cnnlab.data.folder import FolderSource
+
+        return FolderSource(path, split)
+    if colon and kind == "npz":
+        from cnnlab.data.npz import NpzSource
+
+        return NpzSource(path, split)
+    from cnnlab.data.builders import EMBEDDED
+    from cnnlab.data.tfds import TFDSSource, find
+
+    folder = data_folder(data_dir)
+    if name in EMBEDDED:
+        from cnnlab.data.prepare import prepare
+
+        return TFDSSource(prepare(name, folder), split, name=name)
+    return TFDSSource(find(name, folder), split, name=name)
+
+
+class SkipCorrupt:
+    """A source whose unreadable images are passed over and counted.
+
+    Attributes:
+        skipped: number of distinct unreadable examples met so far.
+    """
+
+    def __init__(self, source: Any, *, replace: str = "next"):
+        """Wrap `source`.
+
+        Args:
+            source: the source.
+            replace: "next", for training: the next readable example stands in (after the last
+                comes the first). "blank", for evaluation: an example of zeros stands in, and all
+                examples get a key `mask`, False on the blank ones. Where the spec leaves a size
+                open, a blank image is 1×1 and a list has no entries.
+        """
+        pick({"next": 0, "blank": 0}, replace, "replace")
+        self.source, self.replace, self.info = source, replace, source.info
+        if replace == "blank":
+            self.info = _with_mask(source.info)
+        self._corrupt: set[int] = set()  # adding to a set is atomic: no lock, so it pickles
+
+    @property
+    def skipped(self) -> int:
+        """Number of distinct unreadable examples met so far."""
+        return len(self._corrupt)
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __getitem__(self, index: int) -> dict[str, np.ndarray]:
+        if self.replace == "blank":
+            example = self._read(index)
+            readable = np.asarray(example is not None)
+            return {**(_blank(self.source.info) if example is None else example), "mask": readable}
+        tries = min(len(self), MAX_CORRUPT_RUN)
+        for offset in range(tries):
+            example = self._read((index + offset) % len(self))
+            if example is not None:
+                return example
+        raise UserError(
+            f"'{self.info.name}' split '{self.info.split}': {tries} examples in a row, from index "
+            f"{index}, cannot be decoded: the set is damaged, prepare or copy it again"
+        )
+
+    def _read(self, index: int) -> dict[str, np.ndarray] | None:
+        if index in self._corrupt:
+            return None
+        try:
+            return self.source[index]
+        except CorruptImage:
+            self._corrupt.add(index)
+            return None
+
+
+def _with_mask(info: Info) -> Info:
+    return replace(info, spec={**info.spec, "mask": ((), "bool")})
+
+
+def _blank(info: Info) -> dict[str, np.ndarray]:
+    blank = {}
+    for key, (shape, dtype) in info.spec.items():
+        # Only the first size open: a list of objects, of which there are none.
+        fill = 1 if None in shape[1:] else 0
+        blank[key] = np.zeros([fill if n is None else n for n in shape], dtype)
+    return blank

@@ -1,0 +1,1 @@
+"""The trainer: state, step, parallel strategies, checkpoints, evaluation and the loop."""

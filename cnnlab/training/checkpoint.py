@@ -1,0 +1,226 @@
+"""Checkpoints: the whole train state and the run's position, by Orbax, verified when read."""
+
+import logging
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import orbax.checkpoint as ocp
+from jaxtyping import PyTree
+from orbax.checkpoint import checkpoint_managers as managers
+
+from cnnlab.errors import UserError
+from cnnlab.training.fingerprint import fingerprint
+from cnnlab.training.state import TrainState, leaf_names
+
+
+LOG = logging.getLogger("cnnlab")
+
+
+class Damaged(UserError):
+    """A checkpoint that cannot be read back as it was written."""
+
+
+class Checkpoints:
+    """The checkpoints of one run folder.
+
+    Beside the newest `keep` the best one by `metric` is kept. Saving is asynchronous: the arrays
+    are copied at once, the files written while training goes on, and a folder gets its final
+    name only when complete, so that a kill in the middle leaves the previous ones as they were.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        keep: int = 2,
+        metric: str = "",
+        mode: str = "max",
+        read_only: bool = False,
+    ):
+        """Open (and unless `read_only`, create) the folder."""
+        if mode not in ("max", "min"):
+            raise UserError(f"checkpoint.mode='{mode}': needs 'max' or 'min'")
+        self.folder = folder.absolute()
+
+        def value(metrics: Mapping[str, float]) -> float:
+            return metrics["best"]
+
+        newest = managers.LatestN(max(1, keep))
+        best = managers.BestN(
+            get_metric_fn=value, reverse=mode == "min", n=1, keep_checkpoints_without_metrics=False
+        )
+        options = ocp.CheckpointManagerOptions(
+            preservation_policy=managers.AnyPreservationPolicy([newest, best]),
+            best_fn=value,
+            best_mode=mode,
+            create=not read_only,
+            read_only=read_only,
+            cleanup_tmp_directories=not read_only,
+        )
+        self.metric = metric
+        self._manager = ocp.CheckpointManager(self.folder, options=options)
+
+    def steps(self) -> list[int]:
+        """Return the steps there are, oldest first."""
+        return sorted(self._manager.all_steps())
+
+    def best_step(self) -> int | None:
+        """Return the step with the best validation metric, None if none was saved with one."""
+        with_metrics = [s for s in self.steps() if self._manager.metrics(s)]
+        return self._manager.best_step() if with_metrics else None
+
+    def save(
+        self,
+        state: TrainState,
+        position: Mapping[str, Any],
+        best: float | None,
+        *,
+        replace: bool = False,
+    ) -> None:
+        """Begin to write the checkpoint of `state.step`; does nothing if it is there already.
+
+        Args:
+            state: the whole state.
+            position: JSON-like: the input's position and the loop's own counters.
+            best: this step's value of the metric, where it was evaluated.
+            replace: write it anew if it is there.
+        """
+        step = int(state.step)
+        if step in self._manager.all_steps():
+            if not replace:
+                return
+            self._manager.delete(step)
+        record = {**position, "leaves": _layout(state), "fingerprint": fingerprint(state)}
+        self._manager.save(
+            step,
+            args=ocp.args.Composite(
+                state=ocp.args.StandardSave(state), position=ocp.args.JsonSave(record)
+            ),
+            metrics=None if best is None else {"best": best},
+            force=True,
+        )
+
+    def restore(self, step: int, like: PyTree) -> tuple[TrainState, dict[str, Any]]:
+        """Read the checkpoint of `step` into the shapes and shardings of `like`.
+
+        Raises:
+            Damaged: if files are missing or unreadable, or the numbers are not those saved.
+            UserError: if it is whole but of another model or optimizer.
+        """
+        like = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
+        record = dict(self._read(step, position=ocp.args.JsonRestore())["position"])
+        saved, wanted = record.pop("leaves"), _layout(like)
+        for name in sorted(saved.keys() ^ wanted.keys()):
+            where = "only in the checkpoint" if name in saved else "only in the config's model"
+            raise UserError(
+                f"checkpoint {self.folder / str(step)} is of another model: '{name}' is {where}"
+            )
+        for name, layout in wanted.items():
+            if saved[name] != layout:
+                raise UserError(
+                    f"checkpoint {self.folder / str(step)}: '{name}' is {saved[name]}, "
+                    f"the config makes it {layout}"
+                )
+        state = self._read(step, state=ocp.args.StandardRestore(like))["state"]
+        expected = record.pop("fingerprint")
+        for name, a, b in zip(leaf_names(state), expected, fingerprint(state), strict=True):
+            if a != b:
+                raise Damaged(
+                    f"checkpoint {self.folder / str(step)} is damaged: "
+                    f"'{name}' is not what was saved"
+                )
+        return state, record
+
+    def _read(self, step: int, **items: Any) -> Any:
+        try:
+            return self._manager.restore(step, args=ocp.args.Composite(**items))
+        except MemoryError:
+            raise
+        except Exception as error:
+            # Orbax, tensorstore and zarr each have errors of their own for a damaged file.
+            reason = str(error).strip().partition("\n")[0][:200]
+            raise Damaged(
+                f"checkpoint {self.folder / str(step)} cannot be read "
+                f"({type(error).__name__}: {reason})"
+            ) from error
+
+    def restore_latest(self, like: PyTree) -> tuple[TrainState, dict[str, Any]] | None:
+        """Read the newest checkpoint that is whole, naming those that are not; None without any.
+
+        Damaged ones are moved to `damaged/`, so that the run can save those steps again.
+
+        Raises:
+            UserError: if there are checkpoints and none can be read.
+        """
+        damaged: list[int] = []
+        for step in reversed(self.steps()):
+            try:
+                restored = self.restore(step, like)
+            except Damaged as error:
+                LOG.warning("%s; trying the one before", error)
+                damaged.append(step)
+                continue
+            for bad in damaged:
+                self._set_aside(bad)
+            return restored
+        if damaged:
+            raise UserError(
+                f"none of the checkpoints in {self.folder} can be read; "
+                "to start afresh, name another --workdir"
+            )
+        return None
+
+    def _set_aside(self, step: int) -> None:
+        target = self.folder.parent / "damaged" / str(step)
+        if jax.process_index() == 0:
+            shutil.rmtree(target, ignore_errors=True)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            (self.folder / str(step)).rename(target)
+        self._manager.reload()
+
+    def wait(self) -> None:
+        """Wait until everything begun is on disk; raise what went wrong there."""
+        self._manager.wait_until_finished()
+
+    def check(self) -> None:
+        """Raise what went wrong in a save that is going on in the background."""
+        self._manager.check_for_errors()
+
+    def close(self) -> None:
+        """Finish writing and release the threads."""
+        self._manager.close()
+
+
+def _layout(state: PyTree) -> dict[str, str]:
+    leaves = jax.tree.leaves(state)
+    described = (f"{x.dtype}[{','.join(map(str, x.shape))}]" for x in leaves)
+    return dict(zip(leaf_names(state), described, strict=True))
+
+
+def pick_step(checkpoints: Checkpoints, which: str) -> int:
+    """Return the step meant by `latest`, `best` or a number.
+
+    Raises:
+        UserError: if there is no such checkpoint; names those there are.
+    """
+    steps = checkpoints.steps()
+    if not steps:
+        raise UserError(f"no checkpoint in {checkpoints.folder}: train there first")
+    if which == "latest":
+        return steps[-1]
+    if which == "best":
+        best = checkpoints.best_step()
+        if best is None:
+            raise UserError(
+                f"no checkpoint in {checkpoints.folder} was saved with the metric "
+                f"'{checkpoints.metric}': use latest or a step of {steps}"
+            )
+        return best
+    if not which.isdigit() or int(which) not in steps:
+        raise UserError(
+            f"checkpoint '{which}': needs latest, best or a step of {', '.join(map(str, steps))}"
+        )
+    return int(which)

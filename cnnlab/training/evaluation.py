@@ -1,0 +1,70 @@
+"""Evaluation: every example of a split exactly once, metrics merged, predictions on the host."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+from jaxtyping import PyTree
+
+from cnnlab.metrics import merge
+from cnnlab.training.parallel import Parallel
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """A split, evaluated.
+
+    Attributes:
+        metrics: merged metrics by name, as objects (`.compute()` gives the number).
+        outputs: per-example predictions by name, each example once, with `index`, its position
+            in the source.
+    """
+
+    metrics: dict[str, Any]
+    outputs: dict[str, np.ndarray]
+
+    def scalars(self) -> dict[str, float]:
+        """Return the metrics that are one number."""
+        computed = {name: np.asarray(metric.compute()) for name, metric in self.metrics.items()}
+        return {name: float(value) for name, value in computed.items() if value.ndim == 0}
+
+
+def evaluate(
+    step: Callable[..., Any],
+    variables: PyTree,
+    data: Any,
+    parallel: Parallel,
+    stop: Callable[[], bool] = bool,
+) -> Evaluation | None:
+    """Run a compiled evaluation step over `data.batches()`.
+
+    Args:
+        step: from `step.make_eval_step`, wrapped by `parallel`.
+        variables: `(params, model_state)`.
+        data: an `EvalData`; each process reads its own part.
+        parallel: the strategy.
+        stop: asked before each batch; once true, the result is None.
+    """
+    total: dict[str, Any] | None = None
+    outputs: list[dict[str, np.ndarray]] = []
+    for batch in data.batches():
+        if stop():
+            return None
+        placed = parallel.place_batch(batch)
+        metrics, out = jax.device_get(step(variables, placed, {}))
+        # float64 on the host: sums over a large set would lose digits in float32.
+        metrics = jax.tree.map(_wide, metrics)
+        total = metrics if total is None else merge(total, metrics)
+        out = {**out, "index": batch["index"]}
+        outputs.append({key: value[batch["mask"]] for key, value in out.items()})
+    assert total is not None, "an empty split is refused when it is opened"
+    return Evaluation(
+        total, {key: np.concatenate([o[key] for o in outputs]) for key in outputs[0]}
+    )
+
+
+def _wide(leaf: Any) -> np.ndarray:
+    leaf = np.asarray(leaf)
+    return leaf.astype(np.int64 if np.issubdtype(leaf.dtype, np.integer) else np.float64)

@@ -1,0 +1,245 @@
+"""The loop: steps, records, evaluations and checkpoints, until done or told to stop."""
+
+import dataclasses
+import math
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from cnnlab.console import LOG
+from cnnlab.errors import UserError
+from cnnlab.training.checkpoint import Checkpoints
+from cnnlab.training.interruption import Flag, Interrupted, interruption
+from cnnlab.training.meter import Meter, NonFinite
+from cnnlab.training.progress import ProgressDisplay, format_metrics
+from cnnlab.training.setup import Setup
+from cnnlab.training.state import TrainState
+from cnnlab.training.writer import Writer
+
+
+@dataclasses.dataclass
+class Position:
+    """Where a run stands, beside its state: saved with every checkpoint.
+
+    Attributes:
+        best: best value of the checkpoint metric so far, None before the first evaluation.
+        best_step: the step it belongs to.
+        stale: evaluations since then.
+        evaluated: whether the evaluation due at this step is done.
+        seconds: time spent, over all resumptions.
+        meter: metrics not yet recorded.
+    """
+
+    best: float | None = None
+    best_step: int = 0
+    stale: int = 0
+    evaluated: bool = True
+    seconds: float = 0.0
+    meter: list[float] | None = None
+
+
+class Loop:
+    """One run, from its first or its last saved step to its end."""
+
+    def __init__(self, setup: Setup, workdir: Path, profile: tuple[int, int] = (0, 0)):
+        """Open the run's checkpoints and restore the newest."""
+        self.setup, self.config, self.workdir, self.profile = (
+            setup,
+            setup.config,
+            workdir,
+            profile,
+        )
+        options = self.config.checkpoint
+        self.checkpoints = Checkpoints(
+            workdir / "checkpoints", keep=options.keep, metric=options.best, mode=options.mode
+        )
+        self.state = setup.state
+        self.position = Position()
+        restored = self.checkpoints.restore_latest(setup.state)
+        if restored is not None:
+            self.state, record = restored
+            _check_data(record.pop("data"), setup.train.position())
+            self.position = Position(**record)
+            LOG.info("resuming at step %d of %d", int(self.state.step), setup.steps)
+        self.step = int(self.state.step)
+        self.meter = Meter(setup.checked_names)
+        self.meter.restore(self.position.meter)
+        self._began = time.monotonic() - self.position.seconds
+        self._value: float | None = None
+        self._tracing = False
+
+    def run(self) -> tuple[TrainState, Position, str]:
+        """Train; return the last state, the position, and `finished` or `early stopping`.
+
+        Raises:
+            Interrupted: after a signal, with the state saved.
+            NonFinite: when the loss or a gradient stops being a number.
+        """
+        self.writer = Writer(self.workdir, self.step)
+        self.progress = ProgressDisplay(
+            self.setup.steps, self.step, self.setup.batch_size
+        )
+        try:
+            with interruption() as flag:
+                reason = self._steps(flag)
+            self.checkpoints.wait()
+        except NonFinite as error:
+            raise self._explain(error) from None
+        finally:
+            self.progress.close()
+            self.writer.close()
+            jax.block_until_ready(self.state)
+        return self.state, self.position, reason
+
+    def _steps(self, flag: Flag) -> str:
+        if not self.position.evaluated:
+            # Interrupted in an evaluation: make up for it before going on.
+            self._evaluate(flag)
+            self._save(replace=True)
+        size = self.setup.steps_per_dispatch
+        batches = self._batches(size)
+        compiled = False
+        while self.step < self.setup.steps:
+            if self._stale():
+                return "early stopping"
+            self._trace(size)
+            batch = self.setup.parallel.place_batch(next(batches), scan=size > 1)
+            self.state, report = self.setup.train_step(self.state, batch, self.setup.data)
+            if self.setup.parallel.blocks:
+                jax.block_until_ready(report)
+            self.step += size
+            self.meter.add(self.step, report)
+            self.progress.step(self.step)
+            if not compiled:
+                # The first step waits for the compiler, which is no part of the speed.
+                jax.block_until_ready(report)
+                self.progress.restart_clock(self.step)
+                compiled = True
+            self._after_step(flag)
+        self._trace(0)
+        return "early stopping" if self._stale() else "finished"
+
+    def _after_step(self, flag: Flag) -> None:
+        options, last = self.config, self.step == self.setup.steps
+        self.position.evaluated = True
+        if self.step % options.log_every == 0 or last:
+            self._record()
+        improved = False
+        if self.setup.evaluations and (self.step % options.evaluate.every == 0 or last):
+            self.position.evaluated = False
+            improved = self._evaluate(flag)
+        due = self.step % options.checkpoint.every == 0 or last or improved
+        if due or flag or not self.position.evaluated:
+            self._save()
+        if flag and not last:
+            self.checkpoints.wait()
+            raise Interrupted(flag.name)
+
+    def _batches(self, size: int) -> Iterator[dict[str, np.ndarray]]:
+        batches = self.setup.train.batches(self.step)
+        if size == 1:
+            return batches
+
+        def stacked():
+            while True:
+                group = [next(batches) for _ in range(size)]
+                yield {key: np.stack([b[key] for b in group]) for key in group[0]}
+
+        return stacked()
+
+    def _record(self) -> None:
+        metrics = self.meter.flush()
+        values = {f"train/{name}": value for name, value in metrics.items()}
+        values["learning_rate"] = float(self.setup.schedule(self.step - 1))
+        rate = self.progress.record(self.step, values)
+        values["epoch"] = self.step * self.setup.batch_size / self.setup.train.count
+        values["time/examples_per_second"] = rate
+        self.writer.write(self.step, values)
+
+    def _evaluate(self, flag: Flag) -> bool:
+        """Evaluate and record, unless told to stop; return whether the metric improved."""
+        self.meter.fetch()
+        values: dict[str, float] = {}
+        for split in self.config.evaluate.splits:
+            evaluated = self.setup.evaluate_split(self.state, split, stop=flag)
+            if evaluated is None:
+                return False
+            values |= {f"{split}/{name}": value for name, value in evaluated.items()}
+        if not all(map(math.isfinite, values.values())):
+            name = next(n for n, v in values.items() if not math.isfinite(v))
+            raise NonFinite(self.step, name)
+        self.progress.note(f"step {self.step}  {format_metrics(values)}")
+        self.writer.write(self.step, values)
+        self.progress.restart_clock(self.step)
+        self.position.evaluated = True
+        return self._judge(values)
+
+    def _judge(self, values: dict[str, float]) -> bool:
+        metric = self.config.checkpoint.best
+        if not metric:
+            return False
+        if metric not in values:
+            raise UserError(
+                f"checkpoint.best='{metric}' is not evaluated; there are: {', '.join(values)}"
+            )
+        value, position = values[metric], self.position
+        sign = 1 if self.config.checkpoint.mode == "max" else -1
+        margin = self.config.early_stopping.min_delta
+        self._value = value
+        better = position.best is None or sign * (value - position.best) > 0
+        far = position.best is None or sign * (value - position.best) > margin
+        position.stale = 0 if far else position.stale + 1
+        if better:
+            position.best, position.best_step = value, self.step
+        return better
+
+    def _stale(self) -> bool:
+        patience = self.config.early_stopping.patience
+        return bool(patience) and self.position.stale >= patience
+
+    def _save(self, replace: bool = False) -> None:
+        self.checkpoints.check()
+        # Before anything is saved it is known to be finite.
+        self.position.meter = self.meter.state()
+        self.position.seconds = time.monotonic() - self._began
+        record = {**dataclasses.asdict(self.position), "data": self.setup.train.position()}
+        value = self._value
+        self._value = None
+        self.checkpoints.save(self.state, record, value, replace=replace)
+
+    def _trace(self, size: int) -> None:
+        first, last = self.profile
+        if first < last and self.step <= first < self.step + max(size, 1) and size:
+            jax.profiler.start_trace(str(self.workdir / "profile"))
+            self._tracing = True
+        elif self._tracing and (self.step >= last or not size):
+            jax.block_until_ready(self.state)
+            jax.profiler.stop_trace()
+            self._tracing = False
+            self.progress.note(f"trace of steps {first} to {self.step} in {self.workdir}/profile")
+
+    def _explain(self, error: NonFinite) -> UserError:
+        self.checkpoints.wait()
+        saved = self.checkpoints.steps()
+        last = f"{self.workdir / 'checkpoints' / str(saved[-1])}" if saved else "none yet"
+        return UserError(
+            f"{error}; last good checkpoint: {last}. Try a lower "
+            "--config.optimizer.learning_rate, more --config.schedule.warmup, or "
+            "--config.optimizer.clip_norm=1.0"
+        )
+
+
+def _check_data(saved: dict[str, Any], now: dict[str, Any]) -> None:
+    for name, value in saved.items():
+        if now.get(name) != value:
+            LOG.warning(
+                "the training data changed since the checkpoint: %s was %s, is %s; "
+                "the order of examples is not continued",
+                name,
+                value,
+                now.get(name),
+            )

@@ -1,0 +1,158 @@
+"""Strategies that run one step on many devices: `pmap`, `jit` (data parallel) and `fsdp`.
+
+All three keep the state as global arrays without a device axis, so that a checkpoint written
+under one strategy and number of devices is read under any other.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+from jaxtyping import PyTree
+
+from cnnlab.choices import pick
+from cnnlab.errors import UserError
+
+AXIS = "batch"
+STRATEGIES = {
+    "pmap": "one replica a device, explicit averages, BatchNorm per replica unless sync_bn",
+    "jit": "one global program over a mesh, batch sharded, state replicated",
+    "fsdp": "as jit, with parameters and optimizer state sharded too",
+}
+# Below this many elements a leaf costs more to gather than to keep everywhere.
+FSDP_MIN_SIZE = 1024
+
+
+@dataclasses.dataclass(frozen=True)
+class Parallel:
+    """A strategy on a set of devices."""
+
+    strategy: str
+    mesh: Mesh
+    fsdp_min_size: int = FSDP_MIN_SIZE
+
+    @property
+    def devices(self) -> int:
+        """Number of devices over all processes."""
+        return self.mesh.size
+
+    @property
+    def platform(self) -> str:
+        """`cpu`, `gpu` or `tpu`."""
+        return self.mesh.devices.flat[0].platform
+
+    @property
+    def blocks(self) -> bool:
+        """Whether to wait for each step: un-awaited collectives on simulated devices stall."""
+        return self.platform == "cpu" and self.devices > 1
+
+    def local_batch(self, batch_size: int, what: str = "batch_size") -> int:
+        """Return this process's part of a global batch, or say that it cannot be divided."""
+        if batch_size % self.devices:
+            near = max(1, round(batch_size / self.devices)) * self.devices
+            raise UserError(
+                f"{what}={batch_size} is not divisible by the {self.devices} devices: "
+                f"try {near}, or use fewer with --config.parallel.devices"
+            )
+        return batch_size // jax.process_count()
+
+    def state_sharding(self, state: PyTree) -> PyTree:
+        """Return the sharding of each leaf of a state (or of shapes like it)."""
+
+        def of(leaf):
+            shape = np.shape(leaf)
+            if self.strategy != "fsdp" or np.prod(shape, dtype=int) < self.fsdp_min_size:
+                return NamedSharding(self.mesh, P())
+            even = [size if size % self.devices == 0 else 0 for size in shape]
+            axis = int(np.argmax(even))
+            spec = P(*(AXIS if i == axis and even[axis] else None for i in range(len(shape))))
+            return NamedSharding(self.mesh, spec)
+
+        return jax.tree.map(of, state)
+
+    def place_state(self, state: PyTree) -> PyTree:
+        """Put a state on the devices."""
+        return jax.device_put(state, self.state_sharding(state))
+
+    def place_data(self, data: PyTree) -> PyTree:
+        """Put a data set's arrays on every device."""
+        return jax.device_put(data, NamedSharding(self.mesh, P()))
+
+    def place_batch(self, batch: PyTree, scan: bool = False) -> PyTree:
+        """Put this process's part of a batch on its devices.
+
+        Args:
+            batch: host arrays whose leading axis is this process's part of the batch.
+            scan: the leading axis counts steps, and the batch comes second.
+        """
+        if self.strategy == "pmap":
+            batch = jax.tree.map(lambda x: self._split(x, 1 if scan else 0), batch)
+        sharding = NamedSharding(self.mesh, P(None, AXIS) if scan else P(AXIS))
+        if jax.process_count() == 1:
+            return jax.device_put(batch, sharding)
+        return jax.tree.map(lambda x: jax.make_array_from_process_local_data(sharding, x), batch)
+
+    def wrap(
+        self, step: Callable[..., Any], *, state: PyTree, train: bool, scan: bool = False
+    ) -> Callable[..., Any]:
+        """Compile `step(state, batch, data, axis_name)` for this strategy.
+
+        The training step (`train`) gives back a state and donates the old one; the evaluation
+        step gives back metrics and per-example outputs in the order of the batch.
+        """
+        donate = (0,) if train else ()
+        if self.strategy == "pmap":
+            mapped = jax.pmap(
+                lambda state, batch, data: step(state, batch, data, AXIS),
+                axis_name=AXIS,
+                in_axes=(None, 1 if scan else 0, None),
+                out_axes=(None, None) if train else (None, 0),  # type: ignore[arg-type]
+                devices=list(self.mesh.devices.flat),
+                donate_argnums=donate,
+            )
+            return mapped if train else _joined(mapped)
+
+        replicated = NamedSharding(self.mesh, P())
+        shardings = self.state_sharding(state)
+        batches = NamedSharding(self.mesh, P(None, AXIS) if scan else P(AXIS))
+        out = (shardings, replicated) if train else replicated
+        return jax.jit(
+            lambda state, batch, data: step(state, batch, data, None),
+            in_shardings=(shardings, batches, replicated),
+            out_shardings=out,
+            donate_argnums=donate,
+        )
+
+    def _split(self, x: Any, axis: int) -> Any:
+        local = self.devices // jax.process_count()
+        return x.reshape(*x.shape[:axis], local, x.shape[axis] // local, *x.shape[axis + 1 :])
+
+
+def _joined(mapped: Callable[..., Any]) -> Callable[..., Any]:
+    """Give per-example outputs one batch axis again: devices, examples -> batch."""
+
+    def call(state, batch, data):
+        metrics, outputs = mapped(state, batch, data)
+        return metrics, jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), outputs)
+
+    return call
+
+
+def make(strategy: str = "pmap", devices: int = 0) -> Parallel:
+    """Return a strategy over the first `devices` devices (0: all of them).
+
+    Raises:
+        UserError: for an unknown strategy or more devices than there are.
+    """
+    pick(STRATEGIES, strategy, "parallel.strategy")
+    there = jax.devices()
+    if not 0 <= devices <= len(there):
+        raise UserError(
+            f"parallel.devices={devices}, but there are {len(there)} {there[0].platform} devices"
+        )
+    chosen = there[: devices or len(there)]
+    return Parallel(strategy, Mesh(np.array(chosen), (AXIS,)))

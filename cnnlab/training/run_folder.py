@@ -1,0 +1,138 @@
+"""A run is a folder: its config, its environment, its results, and nothing outside it."""
+
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from cnnlab.errors import UserError
+
+PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy", "cnnlab")
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON so that a reader, or a kill, never meets half a file."""
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".tmp", delete=False) as file:
+        json.dump(value, file, indent=2, sort_keys=True)
+        file.write("\n")
+    Path(file.name).replace(path)
+
+
+def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested entries under dotted names; tuples as lists, as JSON has them."""
+    flat: dict[str, Any] = {}
+    for key, value in config.items():
+        if isinstance(value, Mapping):
+            flat |= flatten(value, f"{prefix}{key}.")
+            # An empty entry says something too: no augmentation at all, say.
+            flat |= {f"{prefix}{key}": {}} if not value else {}
+        else:
+            flat[prefix + key] = list(value) if isinstance(value, tuple) else value
+    return flat
+
+
+def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """Return a line for every entry in which two configs differ."""
+    before, after = flatten(old), flatten(new)
+    absent = "(absent)"
+    return [
+        f"{name}: {before.get(name, absent)} -> {after.get(name, absent)}"
+        for name in sorted(before.keys() | after.keys())
+        if before.get(name, absent) != after.get(name, absent)
+    ]
+
+
+def environment() -> dict[str, Any]:
+    """Return versions, devices and the commit of the code that is running."""
+    root = Path(__file__).resolve().parents[2]
+
+    def git(*arguments: str) -> str:
+        try:
+            command = ["git", "-C", str(root), *arguments]
+            return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        except (OSError, subprocess.CalledProcessError):
+            return ""
+
+    commit = git("rev-parse", "HEAD").strip()
+    versions = {}
+    for name in PACKAGES:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            versions[name] = "not installed"
+    return {
+        "python": sys.version.split()[0],
+        "platform": platform.platform(),
+        "packages": versions,
+        "devices": [str(device) for device in jax.devices()],
+        "device_kind": jax.devices()[0].device_kind,
+        "processes": jax.process_count(),
+        "commit": commit or "unknown",
+        "dirty": bool(git("status", "--porcelain").strip()) if commit else "unknown",
+        "xla_flags": os.environ.get("XLA_FLAGS", ""),
+    }
+
+
+def open_run(workdir: Path, config: Mapping[str, Any], *, on_change: str = "stop") -> list[str]:
+    """Make or reopen a run folder; return the differences to the config it was made with.
+
+    Args:
+        workdir: the folder.
+        config: the whole config, as nested plain values.
+        on_change: what to do when the folder was made with another config: `stop` or `accept`.
+
+    Raises:
+        UserError: if the folder cannot be written, or was made with another config.
+    """
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=workdir):
+            pass
+    except OSError as error:
+        raise UserError(
+            f"cannot write in --workdir={workdir}: {error.strerror}; name another folder"
+        ) from error
+    path = workdir / "config.json"
+    plain = json.loads(json.dumps(config))
+    if path.exists():
+        changed = difference(read_config(workdir), plain)
+        if changed and on_change == "stop":
+            lines = "\n  ".join(changed)
+            raise UserError(
+                f"{workdir} holds a run with another config:\n  {lines}\n"
+                "name another --workdir, or continue with the new config: --on_change=accept"
+            )
+    else:
+        changed = []
+        others = [p.name for p in workdir.iterdir() if not p.name.startswith(".")]
+        if others:
+            raise UserError(
+                f"--workdir={workdir} holds '{sorted(others)[0]}' but no run (config.json): "
+                "name an empty or a new folder"
+            )
+    write_json(path, plain)
+    write_json(workdir / "environment.json", environment())
+    return changed
+
+
+def read_config(workdir: Path) -> dict[str, Any]:
+    """Return the config that a run folder was made with.
+
+    Raises:
+        UserError: if the folder holds no run, or its config is damaged.
+    """
+    path = workdir / "config.json"
+    try:
+        return json.loads(path.read_text())
+    except FileNotFoundError:
+        raise UserError(f"no run in {workdir}: there is no config.json") from None
+    except json.JSONDecodeError as error:
+        raise UserError(f"{path} is damaged ({error}): restore it, or use a new folder") from None

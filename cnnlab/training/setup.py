@@ -1,0 +1,214 @@
+"""From a config to everything a run needs, checked before anything is compiled."""
+
+import dataclasses
+import functools
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import numpy as np
+import optax
+
+from cnnlab.console import LOG
+from cnnlab.data import pipeline
+from cnnlab.errors import UserError
+from cnnlab.training import optimizers, parallel as parallel_lib, schedules, state as state_lib
+from cnnlab.training import step as step_lib
+from cnnlab.training.evaluation import Evaluation, evaluate
+
+# On an accelerator a step of a small network takes less time than its dispatch.
+MAX_STEPS_PER_DISPATCH = 50
+
+
+@dataclasses.dataclass
+class Setup:
+    """The parts of a run, ready to go.
+
+    Attributes:
+        data: arrays on the device that batches are looked up in; empty unless asked for.
+        evaluations: the splits to evaluate, opened.
+    """
+
+    config: Any
+    experiment: Any
+    parallel: parallel_lib.Parallel
+    train: pipeline.TrainData
+    evaluations: dict[str, pipeline.EvalData]
+    state: state_lib.TrainState
+    schedule: optax.Schedule
+    train_step: Callable[..., Any]
+    eval_step: Callable[..., Any]
+    data: dict[str, Any]
+    steps: int
+    batch_size: int
+    steps_per_dispatch: int
+    checked_names: list[str]
+
+    def evaluate(
+        self, state: Any, split: str, *, ema: bool = False, stop: Callable[[], bool] = bool
+    ) -> Evaluation | None:
+        """Evaluate a split with the parameters, or with their moving average."""
+        variables = state.ema if ema else (state.params, state.model_state)
+        return evaluate(
+            self.eval_step, variables, self.evaluations[split], self.parallel, stop
+        )
+
+    def evaluate_split(
+        self, state: Any, split: str, stop: Callable[[], bool] = bool
+    ) -> dict[str, float] | None:
+        """Return the scalar metrics of a split, those of the moving average under `ema/`."""
+        values: dict[str, float] = {}
+        for ema in (False, True) if self.config.ema_decay else (False,):
+            evaluation = self.evaluate(state, split, ema=ema, stop=stop)
+            if evaluation is None:
+                return None
+            prefix = "ema/" if ema else ""
+            values |= {f"{prefix}{k}": v for k, v in evaluation.scalars().items()}
+        return values
+
+
+def check(config: Any) -> None:
+    """Raise a `UserError` for a number in a config that cannot be meant."""
+    if (config.steps > 0) == (config.epochs > 0) or min(config.steps, config.epochs) < 0:
+        raise UserError(
+            f"steps={config.steps} and epochs={config.epochs}: set one of them above zero"
+        )
+    for name in ("batch_size", "accumulation", "log_every"):
+        if config[name] < 1:
+            raise UserError(f"{name}={config[name]}: needs to be at least 1")
+    for part in ("evaluate", "checkpoint"):
+        if config[part].every < 1:
+            raise UserError(f"{part}.every={config[part].every}: needs to be at least 1")
+    if not 0 <= config.ema_decay < 1:
+        raise UserError(f"ema_decay={config.ema_decay}: needs [0, 1); 0 switches it off")
+    splits = config.data.eval.splits
+    for split in config.evaluate.splits:
+        if split not in splits:
+            raise UserError(
+                f"evaluate.splits names '{split}'; data.eval.splits has: {', '.join(splits)}"
+            )
+    metric_split = config.checkpoint.best.partition("/")[0]
+    if metric_split and metric_split not in config.evaluate.splits:
+        raise UserError(
+            f"checkpoint.best='{config.checkpoint.best}' needs '{metric_split}' in evaluate.splits"
+        )
+
+
+def learning(config: Any, steps: int) -> tuple[optax.Schedule, optax.GradientTransformation]:
+    """Return the learning-rate schedule and the optimizer of a config."""
+    schedule = schedules.make(
+        config.schedule.name,
+        config.optimizer.learning_rate,
+        steps,
+        warmup=config.schedule.warmup,
+        **config.schedule[config.schedule.name],
+    )
+    optimizer = optimizers.make(
+        config.optimizer.name,
+        schedule,
+        weight_decay=config.optimizer.weight_decay,
+        clip_norm=config.optimizer.clip_norm,
+        **config.optimizer[config.optimizer.name],
+    )
+    return schedule, optimizer
+
+
+def _steps_per_dispatch(config: Any, steps: int, platform: str) -> int:
+    wanted = config.steps_per_dispatch
+    marks = [steps, config.log_every, config.evaluate.every, config.checkpoint.every]
+    common = functools.reduce(math.gcd, marks)
+    if wanted == 0:
+        if platform == "cpu" or config.data.placement != "device":
+            return 1
+        return max(k for k in range(1, MAX_STEPS_PER_DISPATCH + 1) if common % k == 0)
+    if wanted < 1 or common % wanted:
+        raise UserError(
+            f"steps_per_dispatch={wanted} has to divide steps, log_every, evaluate.every and "
+            f"checkpoint.every ({', '.join(map(str, marks))})"
+        )
+    return wanted
+
+
+def make(config: Any, experiment: Any) -> Setup:
+    """Check a config, open its data, initialise the state and wrap the steps.
+
+    Raises:
+        UserError: for what cannot work, before anything is compiled.
+    """
+    check(config)
+    parallel = parallel_lib.make(config.parallel.strategy, config.parallel.devices)
+    local = parallel.local_batch(config.batch_size)
+    per_device = config.batch_size // parallel.devices
+    if per_device % config.accumulation:
+        raise UserError(
+            f"batch_size={config.batch_size} is {per_device} a device, which accumulation="
+            f"{config.accumulation} does not divide"
+        )
+    # The options of the optimizer are checked before the data is opened, which may take long.
+    learning(config, config.steps or 1)
+    host, hosts = jax.process_index(), jax.process_count()
+    train = pipeline.train_data(
+        config.data, seed=config.seed, batch_size=config.batch_size, host=host, hosts=hosts
+    )
+    if train.corrupt:
+        LOG.warning("%d corrupt examples left out of the training set", train.corrupt)
+    parallel.local_batch(config.evaluate.batch_size, "evaluate.batch_size")
+    evaluations = {
+        name: pipeline.eval_data(
+            config.data, split, batch_size=config.evaluate.batch_size, host=host, hosts=hosts
+        )
+        for name, split in config.data.eval.splits.items()
+    }
+    steps = config.steps or math.ceil(config.epochs * train.count / config.batch_size)
+    schedule, optimizer = learning(config, steps)
+
+    prepare = pipeline.make_prepare(config.data)
+    example = _example(train, local)
+    key = jax.random.key(config.seed)
+
+    def initial():
+        batch = prepare(example, key, train=False)
+        variables = experiment.init(key, batch)
+        return state_lib.create(variables, optimizer, config.seed, bool(config.ema_decay))
+
+    shapes = jax.eval_shape(initial)
+    state = jax.jit(initial, out_shardings=parallel.state_sharding(shapes))()
+    prepared = jax.eval_shape(lambda: prepare(example, key, train=True))
+
+    scan = _steps_per_dispatch(config, steps, parallel.platform)
+    step = step_lib.make_train_step(
+        experiment,
+        optimizer,
+        prepare,
+        ema_decay=config.ema_decay,
+        accumulation=config.accumulation,
+        unroll=parallel.platform == "cpu",
+    )
+    train_step = step if scan == 1 else step_lib.make_scan(step)
+    variables = (shapes.params, shapes.model_state)
+    return Setup(
+        config=config,
+        experiment=experiment,
+        parallel=parallel,
+        train=train,
+        evaluations=evaluations,
+        state=state,
+        schedule=schedule,
+        train_step=parallel.wrap(train_step, state=shapes, train=True, scan=scan > 1),
+        eval_step=parallel.wrap(
+            step_lib.make_eval_step(experiment, prepare), state=variables, train=False
+        ),
+        data=parallel.place_data(train.arrays),
+        steps=steps,
+        batch_size=config.batch_size,
+        steps_per_dispatch=scan,
+        checked_names=step_lib.checked_names(prepared, shapes.params),
+    )
+
+
+def _example(train: pipeline.TrainData, rows: int) -> Mapping[str, np.ndarray]:
+    """Return a batch of examples with the shapes of training, whatever holds them."""
+    example = train.source[0]
+    example.pop("mask", None)
+    return {k: np.repeat(np.asarray(v)[None], min(rows, 2), axis=0) for k, v in example.items()}

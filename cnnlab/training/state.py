@@ -1,0 +1,51 @@
+"""The train state: everything a run has learned, and nothing else (DESIGN, contract 3)."""
+
+from typing import Any
+
+import flax
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Int, PyTree, UInt32
+
+
+@flax.struct.dataclass
+class TrainState:
+    """What a step maps to the next step; a checkpoint holds all of it.
+
+    Attributes:
+        step: number of optimizer updates done.
+        params: trainable parameters, float32.
+        model_state: every other collection of the model (BatchNorm statistics, a teacher, a queue).
+        opt_state: the optimizer's state.
+        ema: exponential moving average of `(params, model_state)`; `()` when switched off.
+        rng: data of the run's base key; keys of a step are folded from it, so it never changes.
+    """
+
+    step: Int[Array, ""]
+    params: PyTree
+    model_state: PyTree
+    opt_state: PyTree
+    ema: PyTree
+    rng: UInt32[Array, "2"]
+
+
+def create(variables: Any, optimizer: optax.GradientTransformation, seed: int, ema: bool):
+    """Build the state of step 0 from a model's freshly initialised variables."""
+    model_state = {name: value for name, value in variables.items() if name != "params"}
+    params = variables["params"]
+    return TrainState(
+        step=jnp.zeros((), jnp.int32),
+        params=params,
+        model_state=model_state,
+        opt_state=optimizer.init(params),
+        # A copy: two names of one buffer cannot both be donated to the step.
+        ema=jax.tree.map(jnp.copy, (params, model_state)) if ema else (),
+        rng=jax.random.key_data(jax.random.key(seed)),
+    )
+
+
+def leaf_names(tree: PyTree, prefix: str = "") -> list[str]:
+    """Return a slash-separated name for every leaf of `tree`, in the order of `jax.tree.leaves`."""
+    paths = jax.tree_util.tree_leaves_with_path(tree)
+    return [prefix + jax.tree_util.keystr(p, simple=True, separator="/") for p, _ in paths]

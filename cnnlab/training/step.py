@@ -1,0 +1,183 @@
+"""One training step and one evaluation step, written once; `parallel.py` only wraps them.
+
+Under a named axis (`pmap`) gradients, loss and model state are averaged over the replicas and
+metrics are summed; without one (`jit`) the batch is global and there is nothing to exchange.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import flax
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Int, PyTree
+
+from cnnlab.metrics.mean import Mean
+from cnnlab.training.state import TrainState, leaf_names
+
+Prepare = Callable[..., dict[str, Array]]
+
+
+@flax.struct.dataclass
+class Report:
+    """What a step tells the host.
+
+    Attributes:
+        metrics: mergeable metrics by name.
+        bad: index into `checked_names` of the first leaf that is not finite, or -1.
+    """
+
+    metrics: dict[str, Any]
+    bad: Int[Array, "*scan"]
+
+
+def fetch(batch: dict[str, Array], data: dict[str, Array]) -> dict[str, Array]:
+    """Look up `batch["index"]` in arrays that live on the device; `data` is empty otherwise."""
+    if not data:
+        return batch
+    rows = {name: values[batch["index"]] for name, values in data.items()}
+    return {**batch, **rows}
+
+
+def checked_names(batch: PyTree, params: PyTree) -> list[str]:
+    """Name what the step checks for non-finite values, in its order: cause before consequence."""
+    names = [*leaf_names(batch, "batch/"), *leaf_names(params, "params/")]
+    return [*names, "loss", *leaf_names(params, "gradient/")]
+
+
+def _squares(tree: PyTree) -> list[Array]:
+    return [jnp.sum(jnp.square(leaf.astype(jnp.float32))) for leaf in jax.tree.leaves(tree)]
+
+
+def _mean_over(axis_name: str, tree: PyTree) -> PyTree:
+    # Counters and switches are the same on every replica, and averaging would make them floats.
+    return jax.tree.map(
+        lambda x: jax.lax.pmean(x, axis_name) if jnp.issubdtype(x.dtype, jnp.inexact) else x, tree
+    )
+
+
+def _first_bad(finite: Array) -> Array:
+    return jnp.where(jnp.all(finite), -1, jnp.argmin(finite))
+
+
+def _micro_batches(batch: PyTree, count: int) -> PyTree:
+    """Split the leading axis in `count` interleaved parts, which keeps every shard where it is."""
+    return jax.tree.map(
+        lambda x: jnp.moveaxis(x.reshape(x.shape[0] // count, count, *x.shape[1:]), 1, 0), batch
+    )
+
+
+def make_train_step(
+    experiment: Any,
+    optimizer: optax.GradientTransformation,
+    prepare: Prepare,
+    *,
+    ema_decay: float = 0.0,
+    accumulation: int = 1,
+    unroll: bool = True,
+) -> Callable[..., tuple[TrainState, Report]]:
+    """Return `step(state, batch, data, axis_name) -> (state, report)`.
+
+    Args:
+        experiment: what is optimised; see `experiments/base.py`.
+        optimizer: the optax transformation behind `state.opt_state`.
+        prepare: `prepare(batch, key, train=True)`, the part of the input pipeline on the device.
+        ema_decay: decay of the moving average of parameters and statistics; 0 switches it off.
+        accumulation: gradients are averaged over this many equal parts of the batch.
+        unroll: write the accumulation loop out. XLA's CPU backend runs convolutions inside a
+            loop many times slower; elsewhere the loop compiles faster.
+    """
+
+    def gradients(params, model_state, batch, key, axis_name):
+        def loss_fn(params):
+            return experiment.loss(
+                params, model_state, batch, key, train=True, axis_name=axis_name
+            )
+
+        (loss, aux), grads = jax.value_and_grad(loss_fn, has_aux=True)(params)
+        return loss, grads, aux.model_state, aux.metrics
+
+    def accumulate(state, batch, key, axis_name):
+        if accumulation == 1:
+            return gradients(state.params, state.model_state, batch, key, axis_name)
+
+        def body(model_state, part):
+            index, micro = part
+            micro_key = jax.random.fold_in(key, index)
+            loss, grads, model_state, metrics = gradients(
+                state.params, model_state, micro, micro_key, axis_name
+            )
+            return model_state, (loss, grads, metrics)
+
+        parts = (jnp.arange(accumulation), _micro_batches(batch, accumulation))
+        model_state, (losses, grads, metrics) = jax.lax.scan(
+            body, state.model_state, parts, unroll=accumulation if unroll else 1
+        )
+        loss, grads = jax.tree.map(lambda x: jnp.mean(x, axis=0), (losses, grads))
+        return loss, grads, model_state, jax.tree.map(lambda x: jnp.sum(x, axis=0), metrics)
+
+    def step(state, batch, data, axis_name=None):
+        base = jax.random.wrap_key_data(state.rng)
+        data_key, noise_key = jax.random.split(base)
+        noise_key = jax.random.fold_in(noise_key, state.step)
+        if axis_name is not None:
+            noise_key = jax.random.fold_in(noise_key, jax.lax.axis_index(axis_name))
+        batch = prepare(fetch(batch, data), data_key, train=True)
+
+        loss, grads, model_state, metrics = accumulate(state, batch, noise_key, axis_name)
+        batch_squares = jnp.stack(_squares(batch))
+        if axis_name is not None:
+            loss, grads, model_state = _mean_over(axis_name, (loss, grads, model_state))
+            metrics, batch_squares = jax.lax.psum((metrics, batch_squares), axis_name)
+
+        grad_squares = jnp.stack(_squares(grads))
+        checked = [batch_squares, jnp.stack(_squares(state.params)), loss[None], grad_squares]
+        bad = _first_bad(jnp.isfinite(jnp.concatenate(checked)))
+        metrics = {**metrics, "grad_norm": Mean.of(jnp.sqrt(jnp.sum(grad_squares))[None])}
+
+        updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
+        params = optax.apply_updates(state.params, updates)
+        ema = state.ema
+        if ema_decay:
+            ema = jax.tree.map(
+                lambda old, new: old + (1 - ema_decay) * (new - old), ema, (params, model_state)
+            )
+        new_state = state.replace(
+            step=state.step + 1,
+            params=params,
+            model_state=model_state,
+            opt_state=opt_state,
+            ema=ema,
+        )
+        return new_state, Report(metrics, bad)
+
+    return step
+
+
+def make_scan(step: Callable[..., Any]) -> Callable[..., Any]:
+    """Return `step` applied to every entry of a leading axis of the batch, in one program."""
+
+    def steps(state, batches, data, axis_name=None):
+        def body(state, batch):
+            return step(state, batch, data, axis_name)
+
+        return jax.lax.scan(body, state, batches)
+
+    return steps
+
+
+def make_eval_step(experiment: Any, prepare: Prepare) -> Callable[..., tuple[dict, dict]]:
+    """Return `step((params, model_state), batch, data, axis_name) -> (metrics, outputs)`."""
+
+    def step(variables, batch, data, axis_name=None):
+        params, model_state = variables
+        key = jax.random.key(0)
+        batch = prepare(fetch(batch, data), key, train=False)
+        _, aux = experiment.loss(params, model_state, batch, key, train=False, axis_name=axis_name)
+        metrics = aux.metrics
+        if axis_name is not None:
+            metrics = jax.lax.psum(metrics, axis_name)
+        return metrics, aux.outputs
+
+    return step

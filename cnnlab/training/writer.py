@@ -1,0 +1,55 @@
+"""Numbers of a run on disk: `metrics.jsonl`, a line a record, and TensorBoard events."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from cnnlab.errors import UserError
+
+
+def read_rows(path: Path) -> list[dict]:
+    """Return the records of a `metrics.jsonl`; a last line cut off by a kill is passed over."""
+    if not path.exists():
+        return []
+    rows = []
+    lines = path.read_text().splitlines()
+    for number, line in enumerate(lines, start=1):
+        try:
+            rows.append(json.loads(line))
+        except json.JSONDecodeError:
+            if number < len(lines):
+                raise UserError(f"{path} line {number} is damaged: remove the line") from None
+    return rows
+
+
+class Writer:
+    """Appends records to a run's folder.
+
+    On a resume what was written after the restored step is taken back, so that an interrupted
+    run leaves the same file as one that was not.
+    """
+
+    def __init__(self, folder: Path, resume_step: int = 0):
+        """Open the files; records beyond `resume_step` are removed."""
+        from tensorboardX import SummaryWriter
+
+        path = folder / "metrics.jsonl"
+        kept = [row for row in read_rows(path) if row["step"] <= resume_step]
+        temporary = path.with_suffix(".tmp")
+        temporary.write_text("".join(json.dumps(row) + "\n" for row in kept))
+        temporary.replace(path)
+        self._file = path.open("a")
+        purge = {"purge_step": resume_step + 1} if resume_step else {}
+        self._events = SummaryWriter(str(folder / "tensorboard"), **purge)
+
+    def write(self, step: int, values: Mapping[str, float]) -> None:
+        """Write one record and hand it to the operating system."""
+        self._file.write(json.dumps({"step": step, **values}) + "\n")
+        self._file.flush()
+        for name, value in values.items():
+            self._events.add_scalar(name, value, step)
+
+    def close(self) -> None:
+        """Flush and close both files."""
+        self._file.close()
+        self._events.close()

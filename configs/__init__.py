@@ -1,0 +1,1 @@
+"""What to run: one file per baseline, `get_config(variant) -> ConfigDict`."""

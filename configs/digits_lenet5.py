@@ -1,0 +1,42 @@
+"""LeNet-5 on scikit-learn's 1,797 scanned digits, split by writer: the demo.
+
+Paper: LeCun, Bottou, Bengio, Haffner 1998, with the dense C3 (61,706 parameters).
+
+    python launch.py train --config=configs/digits_lenet5.py --workdir=runs/digits
+
+Variants: `configs/digits_lenet5.py:plain` trains without augmentation, to see what it is worth.
+"""
+
+from cnnlab import config as cfg
+from cnnlab.errors import UserError
+
+
+def get_config(variant: str = "default"):
+    """Return the config; `variant` is `default` or `plain`."""
+    if variant not in ("default", "plain"):
+        raise UserError(f"configs/digits_lenet5.py has no variant '{variant}': default, plain")
+    config = cfg.base()
+    config.experiment = cfg.experiment("supervised")
+    config.model = cfg.model("lenet5", num_classes=10)
+    config.steps = 2500
+    config.batch_size = 64
+
+    upsample = cfg.preprocess(resize={"size": 32, "mode": "exact", "interpolation": "linear"})
+    config.data.source = "digits"
+    config.data.train.preprocess = upsample
+    config.data.eval.preprocess = upsample
+    if variant == "default":
+        config.data.train.augment = cfg.augment(
+            affine={"degrees": 10.0, "scale": (0.9, 1.1), "shear": 5.0, "translate": 0.1}
+        )
+    config.data.normalize = {"mean": (0.3,), "std": (0.35,)}
+
+    config.optimizer.name = "adamw"
+    config.optimizer.learning_rate = 2e-3
+    config.optimizer.weight_decay = 0.01
+    config.schedule.name = "cosine"
+    config.schedule.warmup = 100
+    config.evaluate.every = 250
+    config.checkpoint.every = 500
+    config.floors = ("majority", "nearest_neighbor", "rbf_svm")
+    return config

@@ -1,0 +1,27 @@
+"""What is optimised: one file per objective, chosen by name in one plain table."""
+
+from typing import Any
+
+from cnnlab import models
+from cnnlab.choices import check_keywords, pick
+from experiments.base import Experiment
+from experiments.supervised import Supervised
+
+EXPERIMENTS: dict[str, type[Experiment]] = {"supervised": Supervised}
+
+
+def create(experiment: dict[str, Any], model: dict[str, Any], *, sync_bn: bool = False):
+    """Build the experiment that a config describes.
+
+    Args:
+        experiment: `name` and the keyword arguments of the class behind it.
+        model: `name` and the keyword arguments of the model.
+        sync_bn: share BatchNorm's batch statistics between the replicas of `pmap`.
+
+    Raises:
+        UserError: for an unknown name or keyword, with the nearest right one.
+    """
+    chosen = {key: value for key, value in experiment.items() if key != "name"}
+    cls = pick(EXPERIMENTS, experiment["name"], "experiment")
+    check_keywords(cls, chosen, f"experiment '{experiment['name']}'")
+    return cls(model=models.create(**model), sync_bn=sync_bn, **chosen)

@@ -1,0 +1,154 @@
+"""Supervised learning with the three objectives of the lecture's table.
+
+| output activation | loss                      | the model's output parametrises        |
+|-------------------|---------------------------|----------------------------------------|
+| linear            | mean squared error        | a Gaussian of fixed variance           |
+| sigmoid           | binary cross-entropy      | independent Bernoulli variables        |
+| softmax           | negative log-likelihood   | a multinomial (categorical) variable   |
+
+The lecture's table writes "multi-label" beside softmax; a softmax picks one class of many, so it
+is multi-class, and it is the sigmoid row that serves several labels at once.
+"""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from cnnlab.choices import pick
+from cnnlab.errors import UserError
+from cnnlab.losses.classification import sigmoid_cross_entropy, softmax_cross_entropy
+from cnnlab.losses.reduce import masked_mean
+from cnnlab.losses.regression import squared_error
+from cnnlab.metrics.classification import Confusion, top_k
+from cnnlab.metrics.mean import Mean
+from experiments.base import Aux, Batch, Experiment
+
+LOSSES = {
+    "linear": squared_error,
+    "sigmoid": sigmoid_cross_entropy,
+    "softmax": softmax_cross_entropy,
+}
+
+
+def dense_target(batch: Batch, name: str, outputs: int) -> Float[Array, "b c"]:
+    """Return `batch[name]` as one row of `outputs` numbers an example.
+
+    Integer labels become one-hot rows; labels mixed by mixup or cutmix their weighted sum.
+    """
+
+    def dense(target):
+        if jnp.issubdtype(target.dtype, jnp.integer):
+            return jax.nn.one_hot(target, outputs)
+        return target.astype(jnp.float32).reshape(target.shape[0], -1)
+
+    target = dense(batch[name])
+    if f"{name}_mixed" in batch:
+        weight = batch[f"{name}_weight"][:, None]
+        target = weight * target + (1 - weight) * dense(batch[f"{name}_mixed"])
+    return target
+
+
+@dataclasses.dataclass(frozen=True)
+class Supervised(Experiment):
+    """Fit the model's output to a target that is in the batch.
+
+    Attributes:
+        objective: `softmax`, `sigmoid` or `linear`, the output activation and its loss.
+        target: key of the target: integer labels, multi-hot rows (`sigmoid`) or real vectors
+            (`linear`).
+        label_smoothing: mass moved from the true class to all classes alike (Szegedy et al.
+            2016, section 7); training only, so that validation losses stay comparable.
+    """
+
+    objective: str = "softmax"
+    target: str = "label"
+    label_smoothing: float = 0.0
+
+    def __post_init__(self):
+        """Check the hyper-parameters."""
+        pick(LOSSES, self.objective, "experiment.objective")
+        if not 0 <= self.label_smoothing < 1:
+            raise UserError(f"experiment.label_smoothing={self.label_smoothing}: needs [0, 1)")
+        if self.label_smoothing and self.objective != "softmax":
+            raise UserError(
+                f"experiment.label_smoothing needs objective='softmax', not '{self.objective}'"
+            )
+
+    def loss(
+        self, params, model_state, batch, rng, *, train, axis_name
+    ) -> tuple[Float[Array, ""], Aux]:
+        """Return the mean loss over the batch; see `Experiment.loss`."""
+        logits, _, model_state = self.apply(
+            params, model_state, batch, rng, train=train, axis_name=axis_name
+        )
+        mask = batch.get("mask")
+        target = dense_target(batch, self.target, logits.shape[-1])
+        if target.shape != logits.shape:
+            raise UserError(
+                f"the model gives {logits.shape[-1]} outputs, '{self.target}' has "
+                f"{target.shape[-1]} numbers: set --config.model.num_classes={target.shape[-1]}"
+            )
+        smoothing = {"label_smoothing": self.label_smoothing} if train else {}
+        keywords = smoothing if self.objective == "softmax" else {}
+        values = LOSSES[self.objective](logits, target, **keywords)
+        metrics = {"loss": Mean.of(values, mask), **self._metrics(logits, batch, target, mask)}
+        outputs: dict[str, Array] = {}
+        if not train:
+            if self._classifies(batch):
+                metrics["confusion"] = Confusion.of(logits, batch[self.target], mask)
+            outputs = {"logits": logits.astype(jnp.float32), self.target: batch[self.target]}
+        return masked_mean(values, mask, axis_name), Aux(model_state, metrics, outputs)
+
+    def _classifies(self, batch: Batch) -> bool:
+        return jnp.issubdtype(batch[self.target].dtype, jnp.integer)
+
+    def _metrics(self, logits, batch, target, mask) -> dict[str, Mean]:
+        if self._classifies(batch):
+            labels = batch[self.target]
+            metrics = {"accuracy": top_k(logits, labels, 1, mask)}
+            if logits.shape[-1] > 5:
+                metrics["top5"] = top_k(logits, labels, 5, mask)
+            return metrics
+        if self.objective == "sigmoid":
+            right = (logits > 0) == (target > 0.5)
+            return {
+                "accuracy": Mean.of(jnp.mean(right.astype(jnp.float32), axis=-1), mask),
+                "exact_match": Mean.of(jnp.all(right, axis=-1).astype(jnp.float32), mask),
+            }
+        return {"absolute_error": Mean.of(jnp.mean(jnp.abs(logits - target), axis=-1), mask)}
+
+    def report(self, evaluation: Any, source: Any, folder: Path) -> dict[str, Any]:
+        """Draw the confusion matrix and the worst mistakes; return the per-class accuracy."""
+        from cnnlab.analysis import figures
+
+        if "confusion" not in evaluation.metrics:
+            return {}
+        confusion = evaluation.metrics["confusion"]
+        counts = np.asarray(confusion.counts)
+        names = source.info.class_names or tuple(str(i) for i in range(len(counts)))
+        figures.confusion_matrix(counts, names, folder / "confusion_matrix.png")
+
+        logits = evaluation.outputs["logits"]
+        probabilities = np.asarray(jax.nn.softmax(logits, axis=-1))
+        predicted = logits.argmax(axis=-1)
+        true = evaluation.outputs[self.target]
+        wrong = np.flatnonzero(predicted != true)
+        confidence = probabilities[wrong, predicted[wrong]]
+        worst = wrong[np.argsort(-confidence, kind="stable")][:40]
+        if len(worst):
+            figures.image_sheet(
+                [source[int(i)]["image"] for i in evaluation.outputs["index"][worst]],
+                [
+                    f"{names[true[i]]} → {names[predicted[i]]} {probabilities[i, predicted[i]]:.0%}"
+                    for i in worst
+                ],
+                folder / "misclassified.png",
+                title=f"{len(wrong)} of {len(true)} wrong: true → predicted, most confident first",
+            )
+        per_class = np.asarray(confusion.per_class_accuracy())
+        return {"per_class_accuracy": dict(zip(names, per_class.tolist(), strict=True))}
