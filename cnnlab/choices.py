@@ -18,16 +18,16 @@ def suggest(name: str, names: Iterable[str]) -> str:
 
 
 def pick(table: Mapping[str, T], name: str, what: str) -> T:
-    """Return `table[name]`; a `UserError` that calls it an unknown `what` and suggests otherwise."""
+    """Return `table[name]`, or raise a `UserError` that names `what` it is and suggests."""
     if name not in table:
         raise UserError(f"unknown {what} '{name}'{suggest(name, table)}")
     return table[name]
 
 
 def defaults(function: Callable) -> dict[str, Any]:
-    """Return the keyword arguments of `function` that have a default, with it."""
+    """Return the keyword-only arguments of `function` that have a default, with it."""
     parameters = inspect.signature(function).parameters.values()
-    return {p.name: p.default for p in parameters if p.default is not p.empty}
+    return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY and p.default != p.empty}
 
 
 def check_keywords(function: Callable, keywords: Mapping[str, Any], what: str) -> None:

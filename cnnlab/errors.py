@@ -2,4 +2,4 @@
 
 
 class UserError(ValueError):
-    """Something the person at the keyboard can mend; the message says what is wrong and what to do."""
+    """Something a person can mend: the message says what is wrong and what to do."""

@@ -41,9 +41,7 @@ def collect(source, *, skip_corrupt: bool = False) -> tuple[dict[str, np.ndarray
     corrupt = [i for i, example in enumerate(examples) if example is None]
     kept = [example for example in examples if example is not None]
     if not kept:
-        raise UserError(
-            f"'{source.info.name}' split '{source.info.split}' has no readable example"
-        )
+        raise UserError(f"'{source.info.name}' split '{source.info.split}' has no readable example")
     return {key: _stack(key, [e[key] for e in kept]) for key in kept[0]}, corrupt
 
 

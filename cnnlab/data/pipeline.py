@@ -9,7 +9,8 @@ import jax
 import numpy as np
 
 from cnnlab.choices import pick
-from cnnlab.data import memory, source as sources, stream
+from cnnlab.data import memory, stream
+from cnnlab.data import source as sources
 from cnnlab.data.augment import augment, to_float
 from cnnlab.data.augment import check as check_augment
 from cnnlab.data.order import eval_indices, example_indices
@@ -170,7 +171,13 @@ def train_data(
             f"set --config.batch_size={count} or less"
         )
     on_device = placement == "device"
-    options = {"seed": seed, "batch_size": batch_size, "host": host, "hosts": hosts, **data["grain"]}
+    options = {
+        "seed": seed,
+        "batch_size": batch_size,
+        "host": host,
+        "hosts": hosts,
+        **data["grain"],
+    }
     return TrainData(
         prepared, count, held if on_device else {}, corrupt, {} if on_device else held, options
     )

@@ -6,8 +6,8 @@ masks move along where that is easy, and stop the run where it is not.
 
 `interpolation` is "area" (the mean over the pixels that an output pixel covers), "linear", "cubic"
 (these two blur nothing and so alias when they shrink) or "auto": area along an axis that shrinks,
-cubic along one that grows, which is near to what PIL's antialiased resizing and so the usual ImageNet
-recipes do.
+cubic along one that grows. That is near to PIL's antialiased resizing, which the usual ImageNet
+recipes have.
 """
 
 from collections.abc import Callable, Mapping
@@ -76,12 +76,12 @@ def random_resized_crop(
     ratio: Interval = (3 / 4, 4 / 3),
     interpolation: Interpolation = "auto",
 ) -> dict[str, Any]:
-    """Resize a random part, of a fraction `scale` of the area and aspect `ratio`, to `size` squared.
+    """Resize a random part, a fraction `scale` of the area, of aspect `ratio`, to `size` x `size`.
 
-    Szegedy et al. 2014, "Going Deeper with Convolutions", section 6. The area is uniform in `scale`,
-    the aspect (width / height) log-uniform in `ratio`; after ten draws that do not fit it is the
-    largest central part of that aspect. Raises `UserError` for boxes, masks and other targets with
-    a place.
+    Szegedy et al. 2014, "Going Deeper with Convolutions", section 6. The area is uniform in
+    `scale`, the aspect (width / height) log-uniform in `ratio`; after ten draws that do not fit it
+    is the largest central part of that aspect. Raises `UserError` for boxes, masks and other
+    targets with a place.
     """
     image = _image(example, "random_resized_crop")
     refuse_targets(example, "random_resized_crop")

@@ -105,9 +105,9 @@ class TFDSSource:
         self._source = builder.as_data_source(split=split, decoders=_skip_decoding(self._images))
         tensors = _flatten(features.get_tensor_info())
         spec = {key: (tuple(t.shape), _dtype(key, t)) for key, t in tensors.items()}
-        label = features.get("label")
-        is_class = isinstance(label, tfds.features.ClassLabel)
-        self.info = Info(name, split, tuple(label.names) if is_class else (), spec)
+        label = dict(features.items()).get("label")
+        class_names = label.names if isinstance(label, tfds.features.ClassLabel) else ()
+        self.info = Info(name, split, tuple(class_names), spec)
 
     def __len__(self) -> int:
         return len(self._source)
@@ -147,7 +147,7 @@ def _image_channels(features: Any, prefix: str = "") -> dict[str, int]:
         if isinstance(feature, tfds.features.FeaturesDict):
             channels |= _image_channels(feature, f"{prefix}{key}/")
         # Not a subclass: in a LabeledImage the numbers are classes, not brightness.
-        elif type(feature) is tfds.features.Image and feature.dtype == np.uint8:
+        elif type(feature) is tfds.features.Image and feature.np_dtype == np.uint8:
             if feature.shape[-1] in (1, 3, None):
                 channels[prefix + key] = feature.shape[-1] or 3
     return channels
@@ -175,7 +175,7 @@ def _flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _dtype(key: str, tensor: Any) -> str:
-    dtype = np.dtype(tensor.dtype)
+    dtype = np.dtype(tensor.np_dtype)
     if dtype.kind not in "biuf":
         return "bytes"
     return "int32" if key == "label" and dtype.kind in "iu" else dtype.name

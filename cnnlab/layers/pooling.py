@@ -1,9 +1,10 @@
 """Max and average pooling over the two image axes of NHWC arrays.
 
 LeCun et al. 1998 (subsampling), Krizhevsky et al. 2012 (max). Output size along an axis:
-floor((i + pad - window) / stride) + 1. Sizes round down ("floor mode"); Caffe's ceil mode is not here.
+floor((i + pad - window) / stride) + 1, rounded down; Caffe's rounding up is not here.
 """
 
+import math
 from collections.abc import Sequence
 from functools import reduce
 
@@ -41,12 +42,13 @@ def max_pool(
         padding: "VALID", "SAME", or ((top, bottom), (left, right)).
 
     Raises:
-        UserError: a window or stride below 1, an unknown padding, or a window larger than the image.
+        UserError: a window or stride below 1, an unknown padding, or an image below the window.
     """
-    window, stride, pads = _geometry(x, window, stride, padding)
-    if window == stride and not any(sum(pad) for pad in pads):
-        return _tiled(x, window)
-    return _reduce_max(x, window, stride, pads)
+    geometry = _geometry(x, window, stride, padding)
+    size, step, pads = geometry
+    if size == step and pads == ((0, 0), (0, 0)):
+        return _tiled(x, size)
+    return _reduce(x, -np.inf, lax.max, geometry)
 
 
 def avg_pool(
@@ -62,12 +64,12 @@ def avg_pool(
     With `count_include_pad` zeros of the padding count as values (flax's and PyTorch's default);
     without it a window at the border is divided by the number of its true pixels.
     """
-    window, stride, pads = _geometry(x, window, stride, padding)
-    total = _reduce_sum(x, window, stride, pads)
+    geometry = _geometry(x, window, stride, padding)
+    total = _reduce(x, 0, lax.add, geometry)
     if count_include_pad:
-        return total / (window[0] * window[1])
+        return total / math.prod(geometry[0])
     ones = jnp.ones((1,) * (x.ndim - 3) + x.shape[-3:-1] + (1,), x.dtype)
-    return total / _reduce_sum(ones, window, stride, pads)
+    return total / _reduce(ones, 0, lax.add, geometry)
 
 
 def _pair(value: Pair, name: str) -> tuple[int, int]:
@@ -95,10 +97,11 @@ def _geometry(x, window: Pair, stride: Pair, padding: Padding):
     return window, stride, pads
 
 
-def _reduce(x, start, operation, window, stride, pads):
+def _reduce(x, start, operation, geometry):
     # The start value must be a concrete numpy scalar: only then does JAX see a max or a sum,
     # which it can differentiate, instead of an arbitrary reduction.
     lead = x.ndim - 3
+    window, stride, pads = geometry
     return lax.reduce_window(
         x,
         np.array(start, x.dtype),
@@ -109,14 +112,6 @@ def _reduce(x, start, operation, window, stride, pads):
     )
 
 
-def _reduce_max(x, window, stride, pads):
-    return _reduce(x, -np.inf, lax.max, window, stride, pads)
-
-
-def _reduce_sum(x, window, stride, pads):
-    return _reduce(x, 0, lax.add, window, stride, pads)
-
-
 def _taps(x, window):
     """Return the values at each place of the windows, row by row: window area x [*b, ho, wo, c]."""
     (kh, kw), (h, w) = window, x.shape[-3:-1]
@@ -125,7 +120,7 @@ def _taps(x, window):
 
 
 def _tiled_native(x, window):
-    return _reduce_max(x, window, window, ((0, 0), (0, 0)))
+    return _reduce(x, -np.inf, lax.max, (window, window, ((0, 0), (0, 0))))
 
 
 def _tiled_forward(x, window):

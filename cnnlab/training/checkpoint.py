@@ -15,7 +15,6 @@ from cnnlab.errors import UserError
 from cnnlab.training.fingerprint import fingerprint
 from cnnlab.training.state import TrainState, leaf_names
 
-
 LOG = logging.getLogger("cnnlab")
 
 

@@ -60,9 +60,7 @@ def evaluate(
         out = {**out, "index": batch["index"]}
         outputs.append({key: value[batch["mask"]] for key, value in out.items()})
     assert total is not None, "an empty split is refused when it is opened"
-    return Evaluation(
-        total, {key: np.concatenate([o[key] for o in outputs]) for key in outputs[0]}
-    )
+    return Evaluation(total, {key: np.concatenate([o[key] for o in outputs]) for key in outputs[0]})
 
 
 def _wide(leaf: Any) -> np.ndarray:

@@ -80,9 +80,7 @@ class Loop:
             NonFinite: when the loss or a gradient stops being a number.
         """
         self.writer = Writer(self.workdir, self.step)
-        self.progress = ProgressDisplay(
-            self.setup.steps, self.step, self.setup.batch_size
-        )
+        self.progress = ProgressDisplay(self.setup.steps, self.step, self.setup.batch_size)
         try:
             with interruption() as flag:
                 reason = self._steps(flag)

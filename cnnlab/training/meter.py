@@ -51,9 +51,11 @@ class Meter:
                 raise NonFinite(last - len(bad) + 1 + int(offset), self._names[bad[offset]])
             # One after another in float64: a resumed run adds in the same order.
             leaves = [np.asarray(x, np.float64) for x in jax.tree.leaves(report.metrics)]
-            rows = [[x[i] for x in leaves] for i in range(len(bad))] if np.ndim(report.bad) else [
-                leaves
-            ]
+            rows = (
+                [[x[i] for x in leaves] for i in range(len(bad))]
+                if np.ndim(report.bad)
+                else [leaves]
+            )
             structure = jax.tree.structure(report.metrics)
             for row in rows:
                 self._add(jax.tree.unflatten(structure, row))

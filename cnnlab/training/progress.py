@@ -8,16 +8,20 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from cnnlab.console import console
 
 
+def format_value(name: str, value: float | None) -> str:
+    """Return a metric as people read it: a percentage where it is a share."""
+    if value is None:
+        return ""
+    share = name.rpartition("/")[2] in ("accuracy", "top5", "exact_match")
+    return f"{value:.2%}" if share else f"{value:.4g}"
+
+
 def format_metrics(values: Mapping[str, float]) -> str:
-    """Return the metrics of a record on one line: percentages where a metric is a share."""
-    shown = []
-    for name, value in values.items():
-        if name.startswith("time/"):
-            continue
-        short = name.removeprefix("train/")
-        share = short.rpartition("/")[2] in ("accuracy", "top5", "exact_match")
-        shown.append(f"{short} {value:.2%}" if share else f"{short} {value:.4g}")
-    return "  ".join(shown)
+    """Return the metrics of a record on one line."""
+    return "  ".join(
+        f"{name.removeprefix('train/')} {format_value(name, value)}"
+        for name, value in values.items()
+    )
 
 
 class ProgressDisplay:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+from ml_collections import ConfigDict
 
 from cnnlab.errors import UserError
 
@@ -136,3 +137,15 @@ def read_config(workdir: Path) -> dict[str, Any]:
         raise UserError(f"no run in {workdir}: there is no config.json") from None
     except json.JSONDecodeError as error:
         raise UserError(f"{path} is damaged ({error}): restore it, or use a new folder") from None
+
+
+def load_config(workdir: Path) -> ConfigDict:
+    """Return the config of a run as it was when the run was made, locked."""
+
+    def tuples(value):
+        if isinstance(value, dict):
+            return {key: tuples(entry) for key, entry in value.items()}
+        return tuple(map(tuples, value)) if isinstance(value, list) else value
+
+    config = ConfigDict(tuples(read_config(workdir)))
+    return config.lock()

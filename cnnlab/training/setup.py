@@ -13,7 +13,9 @@ import optax
 from cnnlab.console import LOG
 from cnnlab.data import pipeline
 from cnnlab.errors import UserError
-from cnnlab.training import optimizers, parallel as parallel_lib, schedules, state as state_lib
+from cnnlab.training import optimizers, schedules
+from cnnlab.training import parallel as parallel_lib
+from cnnlab.training import state as state_lib
 from cnnlab.training import step as step_lib
 from cnnlab.training.evaluation import Evaluation, evaluate
 
@@ -50,9 +52,7 @@ class Setup:
     ) -> Evaluation | None:
         """Evaluate a split with the parameters, or with their moving average."""
         variables = state.ema if ema else (state.params, state.model_state)
-        return evaluate(
-            self.eval_step, variables, self.evaluations[split], self.parallel, stop
-        )
+        return evaluate(self.eval_step, variables, self.evaluations[split], self.parallel, stop)
 
     def evaluate_split(
         self, state: Any, split: str, stop: Callable[[], bool] = bool

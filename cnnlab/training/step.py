@@ -91,9 +91,7 @@ def make_train_step(
 
     def gradients(params, model_state, batch, key, axis_name):
         def loss_fn(params):
-            return experiment.loss(
-                params, model_state, batch, key, train=True, axis_name=axis_name
-            )
+            return experiment.loss(params, model_state, batch, key, train=True, axis_name=axis_name)
 
         (loss, aux), grads = jax.value_and_grad(loss_fn, has_aux=True)(params)
         return loss, grads, aux.model_state, aux.metrics

@@ -74,7 +74,7 @@ def augment(
         raise UserError(f"augment: {names} need one random key per example, and keys is None")
 
     def keys_for(name: str) -> Any:
-        if name in DETERMINISTIC:
+        if keys is None:
             return None
         return jax.vmap(jax.random.fold_in, (0, None))(keys, np.uint32(crc32(name.encode())))
 
@@ -83,7 +83,6 @@ def augment(
         if name in chosen and not (both and name in ("mixup", "cutmix")):
             batch = function(batch, keys_for(name), **chosen[name])
     if both:
-        keys = keys_for("mixup or cutmix")
-        choice = jax.random.fold_in(keys[0], 0)
+        choice = keys_for("mixup or cutmix")[0]
         batch = mixup_or_cutmix(batch, keys, choice, chosen["mixup"], chosen["cutmix"])
     return dict(batch)

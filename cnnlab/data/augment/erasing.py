@@ -39,7 +39,7 @@ def random_erasing(
             place, (height, width), scale=scale, ratio=ratio, largest=(height - 1, width - 1)
         )
         inside = (y >= top) & (y < top + rows) & (x >= left) & (x < left + columns)
-        erased = inside & fits & jax.random.bernoulli(chance, probability)
+        erased = inside & fits & jax.random.bernoulli(chance, float(probability))
         if fill == "zero":
             return jnp.where(erased, 0, image)
         return jnp.where(erased, jax.random.normal(noise, image.shape, image.dtype), image)

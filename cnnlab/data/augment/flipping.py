@@ -22,7 +22,7 @@ def flip(
     """
     image = image_of(batch, "flip")
     refuse_targets(batch, "flip", ("keypoints", "flow"))
-    mirrored = jax.vmap(lambda key: jax.random.bernoulli(key, probability))(keys)
+    mirrored = jax.vmap(lambda key: jax.random.bernoulli(key, float(probability)))(keys)
 
     def where(flipped: Array, kept: Array) -> Array:
         return jnp.where(mirrored.reshape(-1, *[1] * (kept.ndim - 1)), flipped, kept)

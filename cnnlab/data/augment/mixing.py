@@ -80,7 +80,7 @@ def cutmix(
     Raises `UserError` without a label, and for boxes, masks and other targets with a place.
     """
     image = _check(batch, "cutmix")
-    pasted = _pasted(keys, image.shape[1:3], alpha, per_example)
+    pasted = _pasted(keys, (image.shape[1], image.shape[2]), alpha, per_example)
     return {
         **batch,
         "image": jnp.where(pasted[..., None], _partner(image), image),

@@ -124,13 +124,16 @@ def rand_augment(
     check_color(image, "rand_augment")
 
     def one(image: Float[Array, "h w c"], key: Key[Array, ""]) -> Float[Array, "h w c"]:
+        draw, vary = jax.random.split(key)
+        uniform = jax.random.uniform(draw, (layers, 2))
+        indices = jnp.floor(uniform[:, 0] * len(OPERATIONS)).astype(jnp.int32)
+        signs = jnp.where(uniform[:, 1] < 0.5, -1, 1)
+        level = jnp.full((layers,), magnitude, jnp.float32)
+        if magnitude_std:
+            level = level + magnitude_std * jax.random.normal(vary, (layers,))
+        strengths = jnp.clip(level, 0, MAX_MAGNITUDE) / 10
         for layer in range(layers):
-            which, signed, varied = jax.random.split(jax.random.fold_in(key, layer), 3)
-            index = jax.random.randint(which, (), 0, len(OPERATIONS))
-            sign = jax.random.rademacher(signed, (), image.dtype)
-            level = magnitude + magnitude_std * jax.random.normal(varied)
-            strength = jnp.clip(level, 0, MAX_MAGNITUDE) / 10
-            image = operate(image, index, strength, sign, fill=fill)
+            image = operate(image, indices[layer], strengths[layer], signs[layer], fill=fill)
         return image
 
     return {**batch, "image": jax.vmap(one)(image, keys)}

@@ -26,18 +26,17 @@ def random_rectangle(
     `largest` is taken and placed uniformly. All ten are drawn at once, because a loop under `vmap`
     would run as long as its slowest example. Also returns whether any of the ten fitted.
     """
-    key_area, key_ratio, key_place = jax.random.split(key, 3)
-    area = jax.random.uniform(key_area, (TRIES,), minval=scale[0], maxval=scale[1])
-    area = area * size[0] * size[1]
+    uniform = jax.random.uniform(key, (2 * TRIES + 2,))  # one draw: each takes long to compile
+    area = scale[0] + uniform[:TRIES] * (scale[1] - scale[0])
+    area = area * (size[0] * size[1])
     low, high = math.log(ratio[0]), math.log(ratio[1])
-    aspect = jnp.exp(jax.random.uniform(key_ratio, (TRIES,), minval=low, maxval=high))
+    aspect = jnp.exp(low + uniform[TRIES:-2] * (high - low))
     sides: Any = jnp.round(jnp.stack([jnp.sqrt(area / aspect), jnp.sqrt(area * aspect)], -1))
     fits = ((sides >= 1) & (sides <= jnp.array(largest))).all(-1)
     sides = sides[jnp.argmax(fits)].astype(jnp.int32)
     room = jnp.maximum(jnp.array(size) - sides, 0)
-    corner = jnp.floor(jax.random.uniform(key_place, (2,)) * (room + 1)).astype(jnp.int32)
-    # Float rounding may turn 0.99999999 * (room + 1) into room + 1.
-    return fits.any(), jnp.concatenate([jnp.minimum(corner, room), sides])
+    corner = jnp.floor(uniform[-2:] * (room + 1)).astype(jnp.int32)
+    return fits.any(), jnp.concatenate([corner, sides])
 
 
 def central_rectangle(size: tuple[int, int], ratio: Sequence[float | int]) -> tuple[int, ...]:

@@ -26,68 +26,65 @@ SPLITS = {"train": 4000, "validation": 500, "test": 1000}
 SIZE = 64
 SEED = 2012
 MAX_OBJECTS = 5
+MIN_AREA = 64  # pixels that are visible
 MIN_VISIBLE = 0.4  # of what lies within the picture
 LEAD = 1.2  # of the largest visible area over the next
-RADIUS = (7.0, 17.0)  # of the disc of the same area
-CONTRAST = 60.0  # between the mean colors of a shape and the ground, Euclidean
+# Radius of the disc of the same area, angle, center.
+LIMITS = ((7, 0, 6, 6), (17, 2 * np.pi, SIZE - 6, SIZE - 6))
+CONTRAST = 80.0  # between the mean colors of a shape and the ground, Euclidean
 NOISE = 10.0  # standard deviation
+GRID = np.mgrid[:SIZE, :SIZE].astype(np.float32) + np.float32(0.5)
 
 
-def _polygon(u: np.ndarray, v: np.ndarray, corners: int, waist: float) -> np.ndarray:
-    """Whether (u, v) is in a star of radius 1; `waist` is the radius between its points."""
-    wedge = np.pi / corners
-    angle = np.abs((np.arctan2(v, u) + wedge) % (2 * wedge) - wedge)
-    x, y = np.hypot(u, v) * np.stack([np.cos(angle), np.sin(angle)])
-    a, b = waist * np.cos(wedge), waist * np.sin(wedge)
-    return b * (1 - x) >= (1 - a) * y
+def _within_lines(u: np.ndarray, v: np.ndarray, count: int, distance: float, missed: int):
+    """Whether (u, v) lies outside of at most `missed` of the sides of a regular polygon."""
+    angles = 2 * np.pi * np.arange(count) / count
+    normals = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
+    return (np.tensordot(normals, np.stack([u, v]), 1) > distance).sum(0) <= missed
 
 
 def _inside(name: str, u: np.ndarray, v: np.ndarray) -> np.ndarray:
-    """Whether (u, v) is in the shape; sizes are such that all shapes have the disc's area."""
+    """Whether (u, v) is in the shape; all have the area of the disc of radius 1."""
     match name:
         case "disc":
-            return np.hypot(u, v) <= 1
+            return u * u + v * v <= 1
         case "square":
-            return np.maximum(abs(u), abs(v)) <= np.sqrt(np.pi) / 2
+            return np.maximum(abs(u), abs(v)) <= 0.8862
         case "triangle":
-            return _polygon(u / 1.555, v / 1.555, 3, 0.5)
-        case "star":
-            return _polygon(u / 1.671, v / 1.671, 5, 0.383)
+            return _within_lines(u, v, 3, 0.7776, 0)
+        case "star":  # a point of it lies beyond one side of the pentagon in its middle
+            return _within_lines(u, v, 5, 0.5164, 1)
         case "ring":
-            return abs(np.hypot(u, v) - 0.925) <= 0.27
-        case _:
-            arm, reach = 0.42, 1.145
-            low, high = np.minimum(abs(u), abs(v)), np.maximum(abs(u), abs(v))
-            return (low <= arm) & (high <= reach)
+            return abs(u * u + v * v - 0.925) <= 0.5
+        case _:  # a cross
+            return (np.minimum(abs(u), abs(v)) <= 0.42) & (np.maximum(abs(u), abs(v)) <= 1.145)
 
 
 def _outline(rng: np.random.Generator, name: str) -> np.ndarray:
-    radius, angle = rng.uniform(*RADIUS), rng.uniform(0, 2 * np.pi)
-    y0, x0 = rng.uniform(6, SIZE - 6, 2)
-    y, x = np.mgrid[:SIZE, :SIZE].astype(np.float32) + 0.5
-    x, y = (x - x0) / radius, (y - y0) / radius
-    u, v = np.cos(angle) * x + np.sin(angle) * y, np.cos(angle) * y - np.sin(angle) * x
-    return _inside(name, u, v)
+    radius, angle, y0, x0 = rng.uniform(*LIMITS).astype(np.float32)
+    y, x = (GRID - np.stack([y0, x0])[:, None, None]) / radius
+    sine, cosine = np.sin(angle), np.cos(angle)
+    return _inside(name, cosine * x + sine * y, cosine * y - sine * x)
 
 
 def _visible_masks(rng: np.random.Generator, names: list[str]) -> np.ndarray:
     """Throw shapes until each is seen well enough and one is clearly the largest."""
     while True:
-        outlines = np.stack([_outline(rng, name) for name in names])
-        covered = np.cumsum(outlines[::-1], axis=0)[::-1] - outlines > 0
-        masks = outlines & ~covered
-        whole, seen = outlines.sum((1, 2)), masks.sum((1, 2))
+        masks = np.stack([_outline(rng, name) for name in names])
+        whole = masks.sum((1, 2))
+        masks[:-1] &= ~np.logical_or.accumulate(masks[:0:-1])[::-1]
+        seen = masks.sum((1, 2))
         largest = np.sort(seen)[::-1]
         clear = len(names) == 1 or largest[0] >= LEAD * largest[1]
-        if clear and (seen >= MIN_VISIBLE * whole).all() and largest[-1] >= SIZE:
+        if clear and (seen >= MIN_VISIBLE * whole).all() and largest[-1] >= MIN_AREA:
             return masks
 
 
 def _texture(rng: np.random.Generator, color: np.ndarray, strength: float) -> np.ndarray:
-    """A patch of SIZE × SIZE pixels around a mean color, blotched at a random scale."""
+    """Return SIZE × SIZE pixels around a mean color, blotched at a random scale."""
     cells = int(rng.integers(3, 17))
-    coarse = rng.normal(0, strength, (cells, cells, 3)).astype(np.float32)
-    return color + cv2.resize(coarse, (SIZE, SIZE), interpolation=cv2.INTER_LINEAR)
+    coarse = color + strength * rng.standard_normal((cells, cells, 3))
+    return cv2.resize(coarse.astype(np.float32), (SIZE, SIZE), interpolation=cv2.INTER_LINEAR)
 
 
 def draw(rng: np.random.Generator) -> dict[str, np.ndarray]:
@@ -101,8 +98,8 @@ def draw(rng: np.random.Generator) -> dict[str, np.ndarray]:
         color = ground
         while np.linalg.norm(color - ground) < CONTRAST:
             color = rng.uniform(20, 235, 3)
-        image = np.where(mask[..., None], _texture(rng, color, 15), image)
-    image = image + rng.normal(0, NOISE, image.shape)
+        image[mask] = _texture(rng, color, 15)[mask]
+    image += NOISE * rng.standard_normal(image.shape, np.float32)
     presence = np.zeros(len(CLASSES), np.float32)
     presence[classes] = 1
     return {

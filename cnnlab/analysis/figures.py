@@ -1,0 +1,100 @@
+"""Figures of a run as PNG: curves, confusion matrix, sheets of images, schedules."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+
+# Figures are files here: no window system is needed, and none is looked for.
+mpl.use("Agg")
+
+
+def _save(figure: Figure, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=120, bbox_inches="tight")
+
+
+def learning_curves(rows: Sequence[dict], path: Path) -> None:
+    """Draw every metric of `metrics.jsonl` over the steps, one panel a metric, a line a split."""
+    series: dict[str, dict[str, list[tuple[int, float]]]] = {}
+    for row in rows:
+        for name, value in row.items():
+            split, _, metric = name.rpartition("/")
+            if name in ("step", "epoch") or split == "time":
+                continue
+            series.setdefault(metric, {}).setdefault(split, []).append((row["step"], value))
+    if not series:
+        return
+    columns = min(3, len(series))
+    lines = -(-len(series) // columns)
+    figure = Figure(figsize=(4.5 * columns, 3.2 * lines), layout="constrained")
+    for number, (metric, splits) in enumerate(sorted(series.items()), start=1):
+        axes = figure.add_subplot(lines, columns, number, title=metric, xlabel="step")
+        for split, points in splits.items():
+            steps, values = zip(*points, strict=True)
+            axes.plot(steps, values, label=split or None, linewidth=1.4)
+        if any(splits):
+            axes.legend()
+        if metric in ("loss", "grad_norm") and min(v for p in splits.values() for _, v in p) > 0:
+            axes.set_yscale("log")
+        axes.grid(alpha=0.3)
+    _save(figure, path)
+
+
+def confusion_matrix(counts: np.ndarray, names: Sequence[str], path: Path) -> None:
+    """Draw a confusion matrix, rows the true class, shaded by the share of the row."""
+    classes = len(counts)
+    share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    size = min(14.0, 2.5 + 0.45 * classes)
+    figure = Figure(figsize=(size, size), layout="constrained")
+    accuracy = np.trace(counts) / max(counts.sum(), 1)
+    axes = figure.add_subplot(
+        title=f"{np.trace(counts)} of {counts.sum()} right ({accuracy:.2%})",
+        xlabel="predicted class",
+        ylabel="true class",
+    )
+    axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    if classes <= 40:
+        axes.set_xticks(range(classes), names, rotation=90 if max(map(len, names)) > 2 else 0)
+        axes.set_yticks(range(classes), names)
+    if classes <= 20:
+        for (i, j), count in np.ndenumerate(counts):
+            if count:
+                color = "white" if share[i, j] > 0.5 else "black"
+                axes.text(j, i, str(count), ha="center", va="center", color=color)
+    _save(figure, path)
+
+
+def image_sheet(
+    images: Sequence[np.ndarray],
+    captions: Sequence[str],
+    path: Path,
+    *,
+    title: str = "",
+    columns: int = 8,
+) -> None:
+    """Draw images (h w c, uint8 or floats in [0, 1]) in a grid with a caption each."""
+    columns = min(columns, len(images))
+    lines = -(-len(images) // columns)
+    figure = Figure(figsize=(1.5 * columns, 1.75 * lines + 0.4), layout="constrained")
+    figure.suptitle(title, fontsize=10)
+    for number, (image, caption) in enumerate(zip(images, captions, strict=True), start=1):
+        axes = figure.add_subplot(lines, columns, number)
+        top = 255 if image.dtype == np.uint8 else 1.0
+        shown = image[..., 0] if image.shape[-1] == 1 else image[..., :3]
+        axes.imshow(shown, cmap="gray", vmin=0, vmax=top, interpolation="nearest")
+        axes.set_title(caption, fontsize=8)
+        axes.set_axis_off()
+    _save(figure, path)
+
+
+def schedule(rate: Callable[[int], float], steps: int, path: Path) -> None:
+    """Draw the learning rate over a run."""
+    at = np.unique(np.linspace(0, steps, min(steps + 1, 1000)).astype(int))
+    figure = Figure(figsize=(6, 3), layout="constrained")
+    axes = figure.add_subplot(xlabel="step", ylabel="learning rate")
+    axes.plot(at, [float(rate(int(step))) for step in at])
+    axes.grid(alpha=0.3)
+    _save(figure, path)

@@ -1,0 +1,127 @@
+"""Subcommands of `launch.py`, one file each: flags and messages, no logic worth importing."""
+
+import errno
+import importlib
+import sys
+
+from absl import flags
+
+from cnnlab.choices import suggest
+from cnnlab.errors import UserError
+
+COMMANDS = {
+    "train": "train what a config describes; the default",
+    "eval": "evaluate a checkpoint of a run",
+    "config": "show a config with every default, and draw its learning rate",
+    "models": "list the models",
+    "data": "list the data sets, show one, prepare one",
+}
+
+OVERVIEW = """cnnlab: the convolutional-network course as a laboratory.
+
+usage: python launch.py [command] [arguments] [--flags]
+
+{commands}
+
+`python launch.py <command> --help` shows a command's flags, with examples.
+First steps:
+  python launch.py train --config=configs/digits_lenet5.py --workdir=runs/digits
+  python launch.py eval --workdir=runs/digits --checkpoint=best
+"""
+
+
+def _split(arguments: list[str]) -> tuple[str, list[str]]:
+    if arguments and not arguments[0].startswith("-"):
+        if arguments[0] not in COMMANDS:
+            raise UserError(f"unknown command '{arguments[0]}'{suggest(arguments[0], COMMANDS)}")
+        return arguments[0], arguments[1:]
+    return "train", arguments
+
+
+def _help(command: str, text: str, values: flags.FlagValues) -> str:
+    lines = [text.strip(), "", f"flags of '{command}':"]
+    for name in sorted(values):
+        flag = values[name]
+        default = "" if flag.default in (None, "") else f" (default: {flag.default})"
+        lines.append(f"  --{name}: {flag.help}{default}")
+    return "\n".join(lines)
+
+
+def _parse(command: str, arguments: list[str]) -> tuple[flags.FlagValues, list[str]] | None:
+    """Return a command's flags and other arguments, or None once its help is printed."""
+    from ml_collections.config_flags import config_flags
+
+    module = importlib.import_module(f"cnnlab.commands.{command}")
+    values = flags.FlagValues()
+    module.define(values)
+    if any(a in ("--help", "-h", "-help", "--helpfull") for a in arguments):
+        print(_help(command, module.__doc__, values))
+        return None
+    # config_flags looks for overrides in sys.argv, whatever list is parsed.
+    sys.argv = ["launch.py", *arguments]
+    try:
+        rest = values(sys.argv)
+        if "config" in values and values["config"].present:
+            # The file is loaded when asked for, and may fail.
+            _ = values.config
+    except flags.UnrecognizedFlagError as error:
+        raise UserError(f"{error}; see python launch.py {command} --help") from None
+    except (
+        flags.Error,
+        config_flags.UnsupportedOperationError,
+        KeyError,
+        AttributeError,
+        TypeError,
+    ) as error:
+        raise UserError(" ".join(str(error.args[0]).replace("\\n", " ").split())) from None
+    except OSError as error:
+        raise UserError(f"cannot load --config: {error}") from None
+    return values, rest[1:]
+
+
+def _explain(error: BaseException) -> str | None:
+    """Return one line for a failure that a person can mend, None for a bug."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, UserError):
+            return str(seen)
+        if getattr(seen, "errno", None) == errno.ENOSPC or "No space left on device" in str(seen):
+            return (
+                "the disk is full: free some space and start the same command again; "
+                "it goes on from the last checkpoint that was written"
+            )
+        if isinstance(seen, PermissionError):
+            return f"{seen.strerror}: {seen.filename}"
+        seen = seen.__cause__ or seen.__context__
+    return None
+
+
+def main(arguments: list[str]) -> int:
+    """Run a command; return the exit status: 0 done, 1 an error explained, 130 Ctrl-C."""
+    if arguments and arguments[0] in ("--help", "-h", "help"):
+        width = max(map(len, COMMANDS))
+        listing = "\n".join(f"  {name:{width}}  {text}" for name, text in COMMANDS.items())
+        print(OVERVIEW.format(commands=listing))
+        return 0
+    try:
+        command, rest = _split(arguments)
+        parsed = _parse(command, rest)
+        if parsed is None:
+            return 0
+        from cnnlab.console import set_up_logging
+
+        set_up_logging()
+        # Libraries that read absl's own flags (Grain's worker processes) need them parsed.
+        flags.FLAGS(["launch.py"], known_only=True)
+        return importlib.import_module(f"cnnlab.commands.{command}").run(*parsed)
+    except KeyboardInterrupt:
+        print("interrupted: nothing was being trained, nothing is lost", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        return 1
+    except Exception as error:
+        message = _explain(error)
+        if message is None:
+            raise
+        print(f"error: {message}", file=sys.stderr)
+        return 1

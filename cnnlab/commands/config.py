@@ -1,0 +1,46 @@
+"""Show a config, every entry with its value, and draw its learning rate.
+
+usage: python launch.py config --config=FILE[:VARIANT] [--config.KEY=VALUE ...] [--plot=PNG]
+
+examples:
+  python launch.py config --config=configs/digits_lenet5.py
+  python launch.py config --config=configs/digits_lenet5.py --plot=rate.png \\
+      --config.schedule.name=one_cycle --config.steps=1000
+"""
+
+from pathlib import Path
+
+from absl import flags
+from ml_collections import config_flags
+
+from cnnlab.errors import UserError
+
+
+def define(values: flags.FlagValues) -> None:
+    """Define the flags of this command."""
+    config_flags.DEFINE_config_file(
+        "config", None, "config file, with a variant after a colon", flag_values=values
+    )
+    flags.DEFINE_string("plot", "", "PNG to draw the learning rate in", flag_values=values)
+
+
+def run(values: flags.FlagValues, arguments: list[str]) -> int:
+    """Print the config in the form of command-line overrides."""
+    del arguments
+    if not values["config"].present:
+        raise UserError("--config is missing, as in --config=configs/digits_lenet5.py")
+    from cnnlab.analysis import figures
+    from cnnlab.training import run_folder, setup
+
+    config = values.config
+    setup.check(config)
+    for name, value in run_folder.flatten(config.to_dict()).items():
+        shown = tuple(value) if isinstance(value, list) else value
+        print(f"--config.{name}={shown}")
+    if values.plot:
+        if not config.steps:
+            raise UserError("--plot needs a length in steps: set --config.steps")
+        schedule, _ = setup.learning(config, config.steps)
+        figures.schedule(schedule, config.steps, Path(values.plot))
+        print(f"learning rate drawn in {values.plot}")
+    return 0

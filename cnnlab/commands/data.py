@@ -1,0 +1,99 @@
+"""List the data sets, show one, or prepare a standard one.
+
+usage: python launch.py data [NAME] [--split=SPLIT] [--sheet=PNG]
+       python launch.py data prepare NAME [--data_dir=FOLDER]
+
+NAME is an embedded set (digits, shapes), a TFDS set (mnist, cifar10, imagenette, imagenet2012,
+...), folder:/path with a folder of images per class, or npz:/path. SPLIT is any TFDS split
+expression. Embedded sets are built on first use; a standard one is prepared once, which needs
+TensorFlow (requirements-data.txt) and the network, and is read afterwards with neither.
+
+examples:
+  python launch.py data
+  python launch.py data shapes --split='train[:10%]' --sheet=shapes.png
+  python launch.py data folder:/data/flowers
+  python launch.py data prepare cifar10
+"""
+
+from pathlib import Path
+
+from absl import flags
+
+from cnnlab.errors import UserError
+
+STANDARD = "TFDS sets such as mnist, cifar10, imagenette, imagenet2012 (data prepare NAME first)"
+
+
+def define(values: flags.FlagValues) -> None:
+    """Define the flags of this command."""
+    flags.DEFINE_string("split", "train", "split expression", flag_values=values)
+    flags.DEFINE_string("sheet", "", "PNG to draw samples in", flag_values=values)
+    flags.DEFINE_integer("samples", 40, "images on the sheet", flag_values=values)
+    flags.DEFINE_string(
+        "data_dir", "", "where prepared sets lie (default: CNNLAB_DATA or TFDS's folder)",
+        flag_values=values,
+    )
+
+
+def run(values: flags.FlagValues, arguments: list[str]) -> int:
+    """List, show or prepare."""
+    if not arguments:
+        return _list()
+    if arguments[0] == "prepare":
+        if len(arguments) != 2:
+            raise UserError("data prepare needs one name, as in: python launch.py data prepare mnist")
+        from cnnlab.data.prepare import prepare
+
+        print(f"prepared in {prepare(arguments[1], values.data_dir)}")
+        return 0
+    if len(arguments) != 1:
+        raise UserError(f"data shows one set at a time, not {', '.join(arguments)}")
+    return _show(arguments[0], values)
+
+
+def _list() -> int:
+    from cnnlab.data.builders import EMBEDDED
+
+    for name, text in EMBEDDED.items():
+        print(f"{name:10} {text}")
+    print(f"{'NAME':10} {STANDARD}")
+    print(f"{'folder:P':10} a folder of images per class, in P or in P/train, P/val, P/test")
+    print(f"{'npz:P':10} arrays image and label, or train_image, train_label, test_image, ...")
+    return 0
+
+
+def _show(name: str, values: flags.FlagValues) -> int:
+    import numpy as np
+
+    from cnnlab.data import source as sources
+
+    source = sources.load(name, values.split, data_dir=values.data_dir)
+    info = source.info
+    print(f"{info.name}, split {info.split}: {len(source):,} examples")
+    for key, (shape, dtype) in sorted(info.spec.items()):
+        print(f"  {key:12} {dtype:8} ({', '.join('?' if n is None else str(n) for n in shape)})")
+    if info.class_names:
+        shown = ", ".join(info.class_names[:20]) + (" ..." if len(info.class_names) > 20 else "")
+        print(f"  {len(info.class_names)} classes: {shown}")
+    if "image" not in info.spec or len(source) == 0:
+        return 0
+    from cnnlab.analysis import figures
+
+    chosen = np.linspace(0, len(source) - 1, min(values.samples, len(source))).astype(int)
+    examples = [source[int(i)] for i in chosen]
+    path = Path(values.sheet or f"{name.rstrip('/').rpartition('/')[2]}_{values.split}.png")
+    figures.image_sheet(
+        [example["image"] for example in examples],
+        [_caption(example, info.class_names) for example in examples],
+        path,
+        title=f"{info.name}, {info.split}",
+    )
+    print(f"samples drawn in {path}")
+    return 0
+
+
+def _caption(example: dict, names: tuple[str, ...]) -> str:
+    if "label" not in example:
+        return ""
+    label = int(example["label"])
+    return names[label] if 0 <= label < len(names) else str(label)

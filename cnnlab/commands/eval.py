@@ -1,0 +1,70 @@
+"""Evaluate a checkpoint of a run on its splits, every example exactly once.
+
+usage: python launch.py eval --workdir=FOLDER [--checkpoint=latest|best|STEP] [--splits=NAMES]
+
+The config is the one that the folder was made with. Numbers are printed as a table, or as JSON;
+figures (confusion matrix, mistakes) go to figures/<split>/ of the run.
+
+examples:
+  python launch.py eval --workdir=runs/digits
+  python launch.py eval --workdir=runs/digits --checkpoint=best --splits=test
+  python launch.py eval --workdir=runs/digits --checkpoint=1000 --format=json
+"""
+
+import json
+from pathlib import Path
+
+from absl import flags
+
+from cnnlab.choices import suggest
+from cnnlab.errors import UserError
+
+
+def define(values: flags.FlagValues) -> None:
+    """Define the flags of this command."""
+    flags.DEFINE_string("workdir", "", "folder of the run", flag_values=values)
+    flags.DEFINE_string("checkpoint", "latest", "latest, best or a step", flag_values=values)
+    flags.DEFINE_list("splits", [], "splits to evaluate; empty: all", flag_values=values)
+    flags.DEFINE_string(
+        "data_dir", "", "where the data lies, if it has moved since", flag_values=values
+    )
+    flags.DEFINE_enum("format", "table", ["table", "json"], "how to print", flag_values=values)
+
+
+def run(values: flags.FlagValues, arguments: list[str]) -> int:
+    """Evaluate."""
+    if arguments:
+        raise UserError(f"unexpected argument '{arguments[0]}': flags begin with --")
+    if not values.workdir:
+        raise UserError("--workdir is missing: the folder of the run to evaluate")
+    import experiments
+    from cnnlab.training import closing, run_folder, setup
+    from cnnlab.training.checkpoint import Checkpoints, pick_step
+
+    workdir = Path(values.workdir)
+    config = run_folder.load_config(workdir)
+    if values.data_dir:
+        config.data.data_dir = values.data_dir
+    for split in values.splits:
+        if split not in config.data.eval.splits:
+            raise UserError(
+                f"the run has no split '{split}'{suggest(split, config.data.eval.splits)}"
+            )
+    options = config.checkpoint
+    checkpoints = Checkpoints(
+        workdir / "checkpoints", metric=options.best, mode=options.mode, read_only=True
+    )
+    step = pick_step(checkpoints, values.checkpoint)
+    experiment = experiments.create(
+        config.experiment, config.model, sync_bn=config.parallel.sync_bn
+    )
+    parts = setup.make(config, experiment)
+    state, _ = checkpoints.restore(step, parts.state)
+    splits = values.splits or list(parts.evaluations)
+    results = closing.evaluate_splits(parts, state, splits)
+    closing.draw(parts, state, splits, workdir)
+    if values.format == "json":
+        print(json.dumps({"step": step, **results}, indent=2))
+    else:
+        closing.print_results(f"{workdir}, step {step}", {f"step {step}": results})
+    return 0

@@ -1,0 +1,105 @@
+"""Train what a config describes, and go on where an interrupted run of the same folder stopped.
+
+usage: python launch.py [train] --config=FILE[:VARIANT] --workdir=FOLDER [--config.KEY=VALUE ...]
+
+Every entry of the config can be set from the command line; `python launch.py config
+--config=FILE` lists them. The folder gets config.json, environment.json, metrics.jsonl,
+TensorBoard events, checkpoints/, plots and, when the run is done, result.json.
+
+Ctrl-C or SIGTERM saves and exits with status 0; the same command goes on from there. A second
+Ctrl-C exits at once. A run is done when its folder has a result.json.
+
+examples:
+  python launch.py --config=configs/digits_lenet5.py --workdir=runs/digits
+  python launch.py --config=configs/digits_lenet5.py:plain --workdir=runs/plain
+  python launch.py train --config=configs/digits_lenet5.py --workdir=runs/slow \\
+      --config.optimizer.learning_rate=0.0005 --config.steps=5000
+  python launch.py train --config=configs/digits_lenet5.py --workdir=runs/trace --profile=100:120
+"""
+
+import os
+from pathlib import Path
+
+from absl import flags
+from ml_collections import config_flags
+
+from cnnlab.console import LOG, console
+from cnnlab.errors import UserError
+
+
+def define(values: flags.FlagValues) -> None:
+    """Define the flags of this command."""
+    config_flags.DEFINE_config_file(
+        "config", None, "config file, with a variant after a colon", flag_values=values
+    )
+    flags.DEFINE_string("workdir", "", "folder of the run; made if missing", flag_values=values)
+    flags.DEFINE_enum(
+        "on_change",
+        "stop",
+        ["stop", "accept"],
+        "what to do in a folder that was made with another config: show the difference and stop, "
+        "or accept it and go on",
+        flag_values=values,
+    )
+    flags.DEFINE_string(
+        "profile",
+        "",
+        "FIRST:LAST, steps of which to write a jax profiler trace",
+        flag_values=values,
+    )
+
+
+def _steps(text: str) -> tuple[int, int]:
+    if not text:
+        return 0, 0
+    first, colon, last = text.partition(":")
+    if not (colon and first.isdigit() and last.isdigit() and int(first) < int(last)):
+        raise UserError(f"--profile={text}: needs two steps, the smaller first, as 100:120")
+    return int(first), int(last)
+
+
+def run(values: flags.FlagValues, arguments: list[str]) -> int:
+    """Train."""
+    if arguments:
+        raise UserError(f"unexpected argument '{arguments[0]}': flags begin with --")
+    if not values["config"].present:
+        raise UserError("--config is missing, as in --config=configs/digits_lenet5.py")
+    if not values.workdir:
+        raise UserError("--workdir is missing: the folder of the run, as in --workdir=runs/first")
+    profile = _steps(values.profile)
+    config = values.config
+    if config.deterministic:
+        # Read when the backend starts, hence before jax is asked for its devices.
+        os.environ["XLA_FLAGS"] = (
+            os.environ.get("XLA_FLAGS", "") + " --xla_gpu_deterministic_ops=true"
+        )
+
+    import experiments
+    from cnnlab.training import closing, loop, run_folder, setup
+    from cnnlab.training.interruption import Interrupted
+
+    workdir = Path(values.workdir)
+    setup.check(config)
+    experiment = experiments.create(
+        config.experiment, config.model, sync_bn=config.parallel.sync_bn
+    )
+    changed = run_folder.open_run(workdir, config.to_dict(), on_change=values.on_change)
+    for line in changed:
+        LOG.info("config changed: %s", line)
+    if (workdir / "result.json").exists() and not changed:
+        closing.show(workdir)
+        console.print(f"{workdir} is finished; name another --workdir to train anew")
+        return 0
+    parts = setup.make(config, experiment)
+    running = loop.Loop(parts, workdir, profile)
+    try:
+        state, position, reason = running.run()
+    except Interrupted as signal:
+        console.print(
+            f"{signal}: saved at step {running.step} of {parts.steps}; "
+            "the same command goes on from there"
+        )
+        return 0
+    closing.close(parts, running, state, position, reason)
+    closing.show(workdir)
+    return 0

@@ -1,0 +1,1 @@
+"""Losses: pure functions, model outputs in, a number an example out; float32 inside."""

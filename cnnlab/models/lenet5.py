@@ -1,0 +1,123 @@
+"""LeNet-5: two convolutions, two subsamplings, three layers on top.
+
+LeCun, Bottou, Bengio & Haffner 1998, section II.B and figure 2; shapes for 32x32x1:
+
+    c1 28x28x6 - s2 14x14x6 - c3 10x10x16 - s4 5x5x16 - c5 1x1x120 - f6 84 - logits 10
+
+Parameters: c1 156, c3 2,416, c5 48,120, f6 10,164, logits 850: 61,706 (the paper's own: 60,000).
+Deviations, those usual today: c3 sees all maps of s2 (table I of the paper leaves some out);
+s2 and s4 have no trained coefficient and bias; a dense layer gives logits for a softmax where the
+paper has RBF units; ReLU and max-pooling unless asked otherwise.
+"""
+
+from collections import OrderedDict
+
+import flax.linen as nn
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from cnnlab.choices import pick
+from cnnlab.errors import UserError
+from cnnlab.layers.pooling import avg_pool, max_pool
+
+SMALLEST = 32
+
+
+def scaled_tanh(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """Return 1.7159 tanh(2x/3), which maps 1 to 1 and -1 to -1 (LeCun et al. 1998, appendix A)."""
+    return 1.7159 * jnp.tanh(x * (2 / 3))
+
+
+# Initial weights that keep the variance of signals: He et al. 2015 for ReLU, 1 / fan-in for tanh
+# (the paper: uniform within 2.4 / fan-in).
+ACTIVATIONS = {
+    "relu": (nn.relu, nn.initializers.he_normal()),
+    "tanh": (scaled_tanh, nn.initializers.lecun_normal()),
+}
+POOLS = {"max": max_pool, "avg": avg_pool}
+
+
+class LeNet5(nn.Module):
+    """Endpoints: c1, s2, c3, s4, c5, f6, features, logits; layers after their activation.
+
+    Attributes:
+        num_classes: number of logits; 0 returns the features.
+        activation: "relu", or "tanh" for the paper's 1.7159 tanh(2x/3).
+        pool: "max", or "avg" as in the paper.
+        padding: zeros added on each side of the image; 2 makes MNIST's 28x28 the 32x32 it expects.
+        dropout: share of f6 set to zero in training, from the rng "dropout".
+        norm: "batch" for BatchNorm before each activation, in place of the bias; "" for none.
+        norm_axis_name: mapped axis over which BatchNorm shares statistics; "" for none.
+        dtype: of the computation; parameters and logits are float32.
+    """
+
+    num_classes: int = 10
+    activation: str = "relu"
+    pool: str = "max"
+    padding: int = 0
+    dropout: float = 0.0
+    norm: str = ""
+    norm_axis_name: str = ""
+    dtype: str = "float32"
+
+    @nn.compact
+    def __call__(
+        self, images: Float[Array | np.ndarray, "b h w c"], train: bool = False
+    ) -> tuple[Float[Array, "b k"], OrderedDict[str, Array]]:
+        """Return the logits and the endpoints.
+
+        Raises:
+            UserError: for an image below 32x32 after padding, or an unknown activation or pool.
+        """
+        activate, init = pick(ACTIVATIONS, self.activation, "activation of lenet5")
+        pool = pick(POOLS, self.pool, "pool of lenet5")
+        dtype = jnp.dtype(self.dtype)
+        _check_size(images.shape, self.padding)
+        endpoints: OrderedDict[str, Array] = OrderedDict()
+
+        def layer(x, module, name):
+            x = module(use_bias=not self.norm, dtype=dtype, kernel_init=init, name=name)(x)
+            if self.norm:
+                x = nn.BatchNorm(
+                    use_running_average=not train,
+                    momentum=0.9,
+                    axis_name=self.norm_axis_name or None,
+                    dtype=dtype,
+                    name=f"{name}_norm",
+                )(x)
+            endpoints[name] = activate(x)
+            return endpoints[name]
+
+        def conv(x, filters, name, padding=0):
+            def module(**kwargs):
+                return nn.Conv(filters, (5, 5), padding=padding, **kwargs)
+
+            return layer(x, module, name)
+
+        x = conv(jnp.asarray(images, dtype), 6, "c1", self.padding)
+        x = endpoints["s2"] = pool(x, 2, 2)
+        x = conv(x, 16, "c3")
+        x = endpoints["s4"] = pool(x, 2, 2)
+        x = conv(x, 120, "c5")
+        x = x.reshape(x.shape[0], -1)
+        x = layer(x, lambda **kwargs: nn.Dense(84, **kwargs), "f6")
+        x = endpoints["features"] = nn.Dropout(self.dropout, deterministic=not train)(x)
+        at_least_float32 = jnp.promote_types(dtype, jnp.float32)
+        if self.num_classes == 0:
+            return x.astype(at_least_float32), endpoints
+        logits = nn.Dense(self.num_classes, dtype=dtype, name="logits")(x)
+        endpoints["logits"] = logits.astype(at_least_float32)
+        return endpoints["logits"], endpoints
+
+
+def _check_size(shape: tuple[int, ...], padding: int) -> None:
+    if len(shape) != 4:
+        raise UserError(f"lenet5 takes images [batch, height, width, channels], not {shape}")
+    height, width = shape[1:3]
+    if min(height, width) + 2 * padding < SMALLEST:
+        needed = -(-(SMALLEST - min(height, width)) // 2)
+        raise UserError(
+            f"lenet5: images of {height}x{width} with padding={padding} are too small, it needs "
+            f"{SMALLEST}x{SMALLEST}: resize them, or set padding={needed}"
+        )

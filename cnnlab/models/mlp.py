@@ -1,0 +1,74 @@
+"""Multilayer perceptron: dense layers on the flattened image, blind to its two dimensions.
+
+Rumelhart, Hinton & Williams 1986. Dropout after each hidden layer: Srivastava et al. 2014.
+Images [b, h, w, c] (or any [b, ...]) -> logits [b, num_classes].
+Parameters: the sum of (inputs + 1) * outputs over the layers.
+"""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+
+import flax.linen as nn
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from cnnlab.choices import pick
+
+# Initial weights that keep the variance of signals: He et al. 2015 for ReLU, 1 / fan-in for tanh.
+ACTIVATIONS = {
+    "relu": (nn.relu, nn.initializers.he_normal()),
+    "tanh": (jnp.tanh, nn.initializers.lecun_normal()),
+}
+
+
+class MLP(nn.Module):
+    """Endpoints: hidden1, hidden2, ..., features, logits.
+
+    Attributes:
+        hidden: widths of the hidden layers; () is a linear classifier.
+        num_classes: number of logits; 0 returns the features.
+        activation: "relu" or "tanh".
+        dropout: share of each hidden layer set to zero in training, from the rng "dropout".
+        norm: "batch" for BatchNorm before each activation, in place of the bias; "" for none.
+        norm_axis_name: mapped axis over which BatchNorm shares statistics; "" for none.
+        dtype: of the computation; parameters and logits are float32.
+    """
+
+    hidden: Sequence[int] = (512, 512)
+    num_classes: int = 10
+    activation: str = "relu"
+    dropout: float = 0.0
+    norm: str = ""
+    norm_axis_name: str = ""
+    dtype: str = "float32"
+
+    @nn.compact
+    def __call__(
+        self, images: Float[Array | np.ndarray, "b *rest"], train: bool = False
+    ) -> tuple[Float[Array, "b k"], OrderedDict[str, Array]]:
+        """Return the logits and the endpoints, each after its activation and dropout."""
+        activate, init = pick(ACTIVATIONS, self.activation, "activation of the mlp")
+        dtype = jnp.dtype(self.dtype)
+        endpoints: OrderedDict[str, Array] = OrderedDict()
+        x = jnp.asarray(images, dtype).reshape(images.shape[0], -1)
+        for n, width in enumerate(self.hidden, 1):
+            name = f"hidden{n}"
+            x = nn.Dense(width, use_bias=not self.norm, dtype=dtype, kernel_init=init, name=name)(x)
+            if self.norm:
+                x = nn.BatchNorm(
+                    use_running_average=not train,
+                    momentum=0.9,
+                    axis_name=self.norm_axis_name or None,
+                    dtype=dtype,
+                    name=f"{name}_norm",
+                )(x)
+            x = nn.Dropout(self.dropout, deterministic=not train)(activate(x))
+            endpoints[name] = x
+        endpoints["features"] = x
+        at_least_float32 = jnp.promote_types(dtype, jnp.float32)
+        if self.num_classes == 0:
+            return x.astype(at_least_float32), endpoints
+        logits = nn.Dense(self.num_classes, dtype=dtype, name="logits")(x)
+        endpoints["logits"] = logits.astype(at_least_float32)
+        return endpoints["logits"], endpoints

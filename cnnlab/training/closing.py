@@ -1,0 +1,139 @@
+"""The end of a run: every split evaluated, floors, figures, `result.json` and a closing table."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from cnnlab.analysis import figures
+from cnnlab.analysis.floors import FLOORS
+from cnnlab.choices import pick
+from cnnlab.data import source as sources
+from cnnlab.training.loop import Loop, Position
+from cnnlab.training.progress import format_value
+from cnnlab.training.run_folder import write_json
+from cnnlab.training.setup import Setup
+from cnnlab.training.state import TrainState
+from cnnlab.training.writer import read_rows
+
+
+def close(setup: Setup, run: Loop, state: TrainState, position: Position, reason: str) -> None:
+    """Evaluate the last and the best state on every split and write what the run has to show."""
+    workdir, metric = run.workdir, setup.config.checkpoint.best
+    splits = list(setup.evaluations)
+    rows = {f"last (step {run.step})": evaluate_splits(setup, state, splits)}
+    chosen = state
+    best = run.checkpoints.best_step()
+    if metric and best is not None and best != run.step:
+        chosen, _ = run.checkpoints.restore(best, state)
+        rows[f"best {metric} (step {best})"] = evaluate_splits(setup, chosen, splits)
+    report = draw(setup, chosen, splits, workdir)
+    figures.learning_curves(read_rows(workdir / "metrics.jsonl"), workdir / "figures/curves.png")
+    figures.schedule(setup.schedule, setup.steps, workdir / "figures/learning_rate.png")
+    floors = _floors(setup)
+    run.checkpoints.close()
+    write_json(
+        workdir / "result.json",
+        {
+            "reason": reason,
+            "steps": run.step,
+            "seed": setup.config.seed,
+            "seconds": round(position.seconds, 1),
+            "examples": {
+                "train": setup.train.count,
+                **{name: data.count for name, data in setup.evaluations.items()},
+            },
+            "parameters": int(sum(np.prod(x.shape) for x in jax.tree.leaves(state.params))),
+            "results": rows,
+            "floors": floors,
+            "report": report,
+        },
+    )
+
+
+def evaluate_splits(setup: Setup, state: TrainState, splits: list[str]) -> dict[str, float]:
+    """Return every scalar metric of the splits, as `split/metric`."""
+    values: dict[str, float] = {}
+    for split in splits:
+        scalars = setup.evaluate_split(state, split)
+        assert scalars is not None
+        values |= {f"{split}/{name}": value for name, value in scalars.items()}
+    return values
+
+
+def draw(setup: Setup, state: TrainState, splits: list[str], workdir: Path) -> dict[str, Any]:
+    """Let the experiment draw its figures; return its whole-set numbers for each split."""
+    report: dict[str, Any] = {}
+    for split in splits:
+        evaluation = setup.evaluate(state, split)
+        assert evaluation is not None
+        folder = workdir / "figures" / split
+        report[split] = setup.experiment.report(evaluation, setup.evaluations[split].source, folder)
+    return report
+
+
+def _floors(setup: Setup) -> dict[str, dict[str, float]]:
+    """Return each floor's accuracy on the splits that the run was not selected on.
+
+    A floor may use what the run used: the training split and the splits it was selected on.
+    """
+    config = setup.config
+    names = tuple(config.floors)
+    held_out = [s for s in setup.evaluations if s not in config.evaluate.splits]
+    if not names or not held_out:
+        return {}
+
+    def pixels(split: str) -> tuple[np.ndarray, np.ndarray]:
+        source = sources.load(config.data.source, split, data_dir=config.data.data_dir)
+        examples = [source[i] for i in range(len(source))]
+        images = np.stack([e["image"].reshape(-1) for e in examples]).astype(np.float64) / 255
+        return images, np.array([e["label"] for e in examples])
+
+    splits = config.data.eval.splits
+    used = [config.data.train.split, *(splits[s] for s in config.evaluate.splits)]
+    parts = [pixels(split) for split in used]
+    images, labels = (np.concatenate(part) for part in zip(*parts, strict=True))
+    result: dict[str, dict[str, float]] = {}
+    for name in names:
+        floor = pick(FLOORS, name, "floor")
+        result[name] = {}
+        for split in held_out:
+            test, truth = pixels(splits[split])
+            accuracy = float(np.mean(floor(images, labels, test) == truth))
+            result[name][f"{split}/accuracy"] = accuracy
+    return result
+
+
+def print_results(
+    title: str, rows: dict[str, dict[str, float]], floors: dict[str, dict[str, float]] | None = None
+) -> None:
+    """Print a table on stdout: a line a protocol, a column a metric."""
+    columns = sorted({name for values in rows.values() for name in values})
+    table = Table(title=title)
+    table.add_column("protocol")
+    for column in columns:
+        table.add_column(column, justify="right")
+    for name, values in rows.items():
+        table.add_row(name, *(format_value(c, values.get(c)) for c in columns))
+    table.add_section()
+    for name, values in (floors or {}).items():
+        table.add_row(f"floor: {name}", *(format_value(c, values.get(c)) for c in columns))
+    Console(highlight=False).print(table)
+
+
+def show(workdir: Path) -> None:
+    """Print the closing table of a finished run on stdout."""
+    result = json.loads((workdir / "result.json").read_text())
+    title = f"{workdir}: {result['reason']} after {result['steps']} steps"
+    print_results(title, result["results"], result["floors"])
+    counts = ", ".join(f"{count} {split}" for split, count in result["examples"].items())
+    print(
+        f"{result['parameters']:,} parameters; examples: {counts}; seed {result['seed']}; "
+        f"{result['seconds']:.0f} s"
+    )
+    drawn = sorted(str(p.relative_to(workdir)) for p in (workdir / "figures").rglob("*.png"))
+    print(f"figures in {workdir}: {', '.join(drawn)}")

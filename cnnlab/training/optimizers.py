@@ -1,0 +1,255 @@
+"""Optimizers by name, each a chain of optax's pieces with its paper's order of operations.
+
+What they share, in this order: clip the global norm of the gradient; weight decay; the rule;
+the learning rate of a schedule. Where the decay enters differs, and so do the results:
+
+- sgd, rmsprop, adam: "coupled" L2, added to the gradient before moments and momentum.
+- adamw, lamb: "decoupled" (Loshchilov & Hutter 2019), added to the rule's own update.
+- lars: in the gradient and in the denominator of the trust ratio.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from cnnlab.choices import defaults, pick, suggest
+from cnnlab.errors import UserError
+
+Number = int | float
+Mask = Callable[[Any], Any]
+
+
+def kernels(params: Any) -> Any:
+    """Return True for the parameters that are decayed: rank 2 or more, and no bias or scale.
+
+    Shrinking a bias or a norm's scale restrains no capacity, and a scale is undone by the layer
+    that follows. The name is looked at too because layers stacked for a scan give their biases a
+    second axis.
+    """
+
+    def decayed(path, leaf):
+        name = str(getattr(path[-1], "key", getattr(path[-1], "name", ""))) if path else ""
+        return jnp.ndim(leaf) >= 2 and not name.endswith(("bias", "scale"))
+
+    return jax.tree_util.tree_map_with_path(decayed, params)
+
+
+def everything(params: Any) -> Any:
+    """Return True for every parameter, as the early papers had it."""
+    return jax.tree.map(lambda _: True, params)
+
+
+DECAY_MASKS: dict[str, Mask] = {"kernels": kernels, "all": everything}
+
+
+def sgd(
+    schedule: optax.Schedule,
+    weight_decay: Number,
+    mask: Mask,
+    /,
+    *,
+    momentum: Number = 0.9,
+    nesterov: bool = False,
+) -> optax.GradientTransformation:
+    """Momentum v = m v + g, p -= lr v; with `nesterov` p -= lr (g + m v) (Sutskever et al. 2013).
+
+    The rate stands outside the momentum, so a drop acts at once (Goyal et al. 2017, remark 2).
+    """
+    _below_one(momentum=momentum)
+    return optax.chain(
+        _decay(weight_decay, mask),
+        optax.trace(momentum, nesterov) if momentum else optax.identity(),
+        optax.scale_by_learning_rate(schedule),
+    )
+
+
+def adam(
+    schedule: optax.Schedule,
+    weight_decay: Number,
+    mask: Mask,
+    /,
+    *,
+    b1: Number = 0.9,
+    b2: Number = 0.999,
+    eps: Number = 1e-8,
+) -> optax.GradientTransformation:
+    """Adam (Kingma & Ba 2015, algorithm 1); weight decay is L2 in the gradient."""
+    _below_one(b1=b1, b2=b2)
+    return optax.chain(
+        _decay(weight_decay, mask),
+        optax.scale_by_adam(b1, b2, eps),
+        optax.scale_by_learning_rate(schedule),
+    )
+
+
+def adamw(
+    schedule: optax.Schedule,
+    weight_decay: Number,
+    mask: Mask,
+    /,
+    *,
+    b1: Number = 0.9,
+    b2: Number = 0.999,
+    eps: Number = 1e-8,
+) -> optax.GradientTransformation:
+    """Adam with decoupled decay: p -= lr (adam + wd p) (Loshchilov & Hutter 2019, algorithm 2).
+
+    Deviation: the decay is scaled by the whole learning rate, as in PyTorch and optax, where the
+    paper scales it by the schedule's factor alone.
+    """
+    _below_one(b1=b1, b2=b2)
+    return optax.chain(
+        optax.scale_by_adam(b1, b2, eps),
+        _decay(weight_decay, mask),
+        optax.scale_by_learning_rate(schedule),
+    )
+
+
+def rmsprop(
+    schedule: optax.Schedule,
+    weight_decay: Number,
+    mask: Mask,
+    /,
+    *,
+    decay: Number = 0.9,
+    momentum: Number = 0.9,
+    eps: Number = 1.0,
+) -> optax.GradientTransformation:
+    """RMSProp as Inception v3 (Szegedy et al. 2016, section 8) and MobileNet trained with it.
+
+    s = d s + (1 - d) g^2, v = m v + lr g / sqrt(s + eps), p -= v, from s = 1: TensorFlow's rule,
+    with eps within the root, the rate within the momentum, and their large eps of 1.
+    """
+    _below_one(decay=decay, momentum=momentum)
+    return optax.chain(
+        _decay(weight_decay, mask),
+        optax.scale_by_rms(decay, eps, initial_scale=1.0, eps_in_sqrt=True),
+        optax.scale_by_learning_rate(schedule),
+        optax.trace(momentum) if momentum else optax.identity(),
+    )
+
+
+def lars(
+    schedule: optax.Schedule,
+    weight_decay: Number,
+    mask: Mask,
+    /,
+    *,
+    momentum: Number = 0.9,
+    trust_coefficient: Number = 0.001,
+    eps: Number = 0.0,
+) -> optax.GradientTransformation:
+    """LARS (You et al. 2017, algorithm 1): a rate for each layer.
+
+    r = trust |p| / (|g| + wd |p| + eps), v = m v + lr r (g + wd p), p -= v. Parameters outside the
+    decay mask keep r = 1 (momentum SGD), as in the released code and in SimCLR and BYOL; the paper
+    does not say. So does a parameter that is zero. optax's own `lars` divides by |g + wd p|.
+    """
+    _below_one(momentum=momentum)
+    ratio = _scale_by_layer(weight_decay, trust_coefficient, eps)
+    return optax.chain(
+        optax.masked(ratio, mask),
+        optax.scale_by_learning_rate(schedule),
+        optax.trace(momentum) if momentum else optax.identity(),
+    )
+
+
+def lamb(
+    schedule: optax.Schedule,
+    weight_decay: Number,
+    mask: Mask,
+    /,
+    *,
+    b1: Number = 0.9,
+    b2: Number = 0.999,
+    eps: Number = 1e-6,
+) -> optax.GradientTransformation:
+    """LAMB (You et al. 2020, algorithm 2): u = adam + wd p, p -= lr |p| / |u| u for each layer.
+
+    The norm is not clipped (phi is the identity). Parameters outside the decay mask keep the ratio
+    1, as in the released code.
+    """
+    _below_one(b1=b1, b2=b2)
+    return optax.chain(
+        optax.scale_by_adam(b1, b2, eps),
+        _decay(weight_decay, mask),
+        optax.masked(optax.scale_by_trust_ratio(), mask),
+        optax.scale_by_learning_rate(schedule),
+    )
+
+
+OPTIMIZERS: dict[str, Callable[..., optax.GradientTransformation]] = {
+    "sgd": sgd,
+    "adam": adam,
+    "adamw": adamw,
+    "rmsprop": rmsprop,
+    "lars": lars,
+    "lamb": lamb,
+}
+
+
+def make(
+    name: str,
+    schedule: optax.Schedule,
+    *,
+    weight_decay: Number = 0.0,
+    clip_norm: Number = 0.0,
+    decay_mask: str = "kernels",
+    **kwargs: Any,
+) -> optax.GradientTransformation:
+    """Return the optimizer called `name`; the rate of update t is `schedule(t)`.
+
+    Args:
+        name: one of `OPTIMIZERS`.
+        schedule: step -> learning rate, from `cnnlab.training.schedules`.
+        weight_decay: its coefficient; 0 is off.
+        clip_norm: largest global norm of the gradient, before all else; 0 is off.
+        decay_mask: "kernels" leaves out biases and norm scales, "all" decays everything.
+        kwargs: the optimizer's own hyper-parameters.
+
+    Raises:
+        UserError: an unknown name or keyword, or a number out of its range.
+    """
+    function = pick(OPTIMIZERS, name, "optimizer")
+    known = {**defaults(function), **defaults(make)}
+    for key in kwargs:
+        if key not in known:
+            raise UserError(f"optimizer '{name}' has no argument '{key}'{suggest(key, known)}")
+    _not_negative(weight_decay=weight_decay, clip_norm=clip_norm)
+    _not_negative(**{key: kwargs[key] for key in ("eps", "trust_coefficient") if key in kwargs})
+    mask = pick(DECAY_MASKS, decay_mask, "decay_mask")
+    rule = function(schedule, weight_decay, mask, **kwargs)
+    return optax.chain(optax.clip_by_global_norm(clip_norm), rule) if clip_norm else rule
+
+
+def _decay(weight_decay: Number, mask: Mask) -> optax.GradientTransformation:
+    return optax.add_decayed_weights(weight_decay, mask) if weight_decay else optax.identity()
+
+
+def _scale_by_layer(weight_decay, trust_coefficient, eps) -> optax.GradientTransformation:
+    """LARS's ratio and decay; a transformation without state."""
+
+    def scale(gradient, param):
+        norm = jnp.linalg.norm(param)
+        below = jnp.linalg.norm(gradient) + weight_decay * norm + eps
+        defined = (norm > 0) & (below > 0)
+        ratio = jnp.where(defined, trust_coefficient * norm / jnp.where(defined, below, 1), 1)
+        return ratio * (gradient + weight_decay * param)
+
+    return optax.stateless(lambda updates, params: jax.tree.map(scale, updates, params))
+
+
+def _below_one(**values: Number) -> None:
+    for name, value in values.items():
+        if not 0 <= value < 1:
+            raise UserError(f"{name}={value} must be at least 0 and below 1")
+
+
+def _not_negative(**values: Number) -> None:
+    for name, value in values.items():
+        if not (math.isfinite(value) and value >= 0):
+            raise UserError(f"{name}={value} must be a finite number, zero or more")

@@ -1,0 +1,128 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from cnnlab.data.augment import AUGMENT, augment, deterministic, to_float
+from cnnlab.errors import UserError
+
+BATCH, HEIGHT, WIDTH = 8, 12, 10
+MIXING = ("mixup", "cutmix")
+ALONE = [name for name in AUGMENT if name not in MIXING]
+ALL = {name: {} for name in AUGMENT}
+
+
+def batch_of(channels=3, seed=0, size=BATCH):
+    image = np.random.default_rng(seed).random((size, HEIGHT, WIDTH, channels), np.float32)
+    return {"image": jnp.asarray(image), "label": jnp.arange(size)}
+
+
+def keys_of(seed=0, size=BATCH):
+    return jax.random.split(jax.random.key(seed), size)
+
+
+def settings(name, channels=3):
+    if name == "normalize":
+        return {"mean": (0.5,) * channels, "std": (0.25,) * channels}
+    return {"probability": 0.5} if name == "random_erasing" else {}
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("name", ALONE)
+def test_what_an_example_undergoes_depends_on_its_key_alone(name, channels):
+    batch, keys = batch_of(channels), keys_of()
+    run = jax.jit(lambda batch, keys: augment(batch, keys, **{name: settings(name, channels)}))
+    whole = run(batch, keys)["image"]
+    for part in (slice(0, 4), slice(4, 8), slice(2, 3)):
+        alone = run({"image": batch["image"][part], "label": batch["label"][part]}, keys[part])
+        np.testing.assert_allclose(alone["image"], whole[part], atol=1e-6)
+    if name != "normalize":
+        assert not np.allclose(run(batch, keys_of(1))["image"], whole)
+
+
+def test_all_together_run_under_jit_and_repeat_by_their_keys():
+    run = jax.jit(lambda batch, keys: augment(batch, keys, **ALL))
+    batch, keys = batch_of(), keys_of()
+    first, second = run(batch, keys), run(batch, keys)
+    assert set(first) == {"image", "label", "label_mixed", "label_weight"}
+    for key, value in first.items():
+        np.testing.assert_array_equal(value, second[key])
+    assert first["image"].dtype == jnp.float32
+    assert np.isfinite(first["image"]).all()
+
+
+def test_the_input_dict_stays_as_it_was():
+    batch = batch_of()
+    before = dict(batch)
+    for name in AUGMENT:
+        augment(batch, keys_of(), **{name: {}})
+        assert batch.keys() == before.keys()
+        assert all(batch[key] is before[key] for key in batch)
+
+
+def test_the_order_is_that_of_the_table_whatever_the_order_given():
+    batch, keys = batch_of(), keys_of()
+    one = augment(batch, keys, random_erasing={"probability": 1}, normalize={}, flip={})
+    other = augment(batch, keys, flip={}, normalize={}, random_erasing={"probability": 1})
+    np.testing.assert_array_equal(one["image"], other["image"])
+    # Erased to 0 after normalizing, not to -mean / std.
+    assert ((one["image"] == 0).all(-1)).any((1, 2)).all()
+
+
+def test_choosing_one_more_does_not_change_what_the_others_draw():
+    batch, keys = batch_of(), keys_of()
+    flipped = augment(batch, keys, flip={})
+    also_moved = augment(batch, keys, pad_crop={"padding": 0}, flip={}, mixup={"alpha": 0})
+    np.testing.assert_array_equal(flipped["image"], also_moved["image"])
+
+
+def test_transforms_draw_independently_of_each_other():
+    keys, batch = keys_of(size=2000), {"image": jnp.zeros((2000, 2, 2, 1)).at[:, :, 0].set(1)}
+    flipped = augment(batch, keys, flip={})["image"][:, 0, 0, 0] == 0
+    erased = augment(
+        {"image": jnp.ones((2000, 6, 6, 1))}, keys, random_erasing={"probability": 0.5}
+    )["image"]
+    erased = (erased == 0).any((1, 2, 3))
+    # 4 standard deviations of the correlation of 2,000 independent pairs.
+    assert abs(np.corrcoef(flipped, erased)[0, 1]) < 4 / 2000**0.5
+
+
+def test_both_mixings_take_turns_over_batches():
+    batch = batch_of()
+    run = jax.jit(lambda keys: augment(batch, keys, mixup={"alpha": 1.0}, cutmix={}))
+    partner = jnp.roll(batch["image"], -1, axis=0)
+    pasted = 0
+    for seed in range(60):
+        mixed = run(keys_of(seed))["image"]
+        pasted += bool(((mixed == batch["image"]) | (mixed == partner)).all())
+    assert 15 <= pasted <= 45  # binomial(60, 1/2) within 4 standard deviations
+
+
+def test_only_normalize_is_shared_with_evaluation_and_needs_no_keys():
+    chosen = {"flip": {}, "normalize": {"mean": (0.5,), "std": (0.5,)}, "mixup": {}}
+    batch = batch_of()
+    result = augment(batch, None, **deterministic(chosen))
+    np.testing.assert_allclose(result["image"], 2 * batch["image"] - 1, atol=1e-6)
+    with pytest.raises(UserError, match="flip, normalize, mixup need one random key"):
+        augment(batch, None, **chosen)
+
+
+def test_bytes_become_floats_and_must_before_augmenting():
+    image = np.arange(256, dtype=np.uint8).reshape(1, 16, 16, 1)
+    floats = to_float({"image": image})["image"]
+    assert floats.dtype == jnp.float32
+    np.testing.assert_allclose(floats, image / np.float32(255), atol=1e-7)
+    assert to_float({"image": floats})["image"] is floats
+    with pytest.raises(UserError, match="uint16"):
+        to_float({"image": np.zeros((1, 2, 2, 1), np.uint16)})
+    with pytest.raises(UserError, match="to_float"):
+        augment({"image": jnp.asarray(image)}, keys_of(size=1), flip={})
+
+
+@pytest.mark.parametrize(
+    "name", [n for n in AUGMENT if n not in ("flip", "normalize", "color_jitter", "random_erasing")]
+)
+@pytest.mark.parametrize("target", ["boxes", "masks", "keypoints", "flow"])
+def test_no_target_with_a_place_is_left_behind(name, target):
+    with pytest.raises(UserError, match=f"{name} .*'{target}'"):
+        augment({**batch_of(), target: jnp.zeros((BATCH, 1, 4))}, keys_of(), **{name: {}})

@@ -1,0 +1,44 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from cnnlab.data.augment.flipping import flip
+
+KEYS = jax.random.split(jax.random.key(3), 400)
+
+
+def test_half_are_mirrored_and_half_are_not():
+    image = jnp.asarray(np.random.default_rng(0).random((400, 3, 5, 2), np.float32))
+    result = np.asarray(flip({"image": image}, KEYS)["image"])
+    same = (result == image).all((1, 2, 3))
+    mirrored = (result == image[:, :, ::-1]).all((1, 2, 3))
+    assert (same ^ mirrored).all()
+    assert 160 <= mirrored.sum() <= 240  # binomial(400, 1/2) within 4 standard deviations
+
+
+def test_probability_0_mirrors_none_and_1_all():
+    image = jnp.arange(400 * 6.0).reshape(400, 2, 3, 1)
+    never, always = (flip({"image": image}, KEYS, probability=p)["image"] for p in (0, 1))
+    np.testing.assert_array_equal(never, image)
+    np.testing.assert_array_equal(always, image[:, :, ::-1])
+
+
+def test_boxes_and_masks_stay_on_their_object():
+    # One rectangle an image: pixels, mask and box say the same before and after.
+    rng = np.random.default_rng(0)
+    image, boxes = np.zeros((20, 9, 12, 1), np.float32), np.zeros((20, 2, 4), np.float32)
+    for number in range(20):
+        y0, x0 = rng.integers(0, 5, 2)
+        y1, x1 = y0 + rng.integers(1, 5), x0 + rng.integers(1, 8)
+        image[number, y0:y1, x0:x1], boxes[number, 0] = 1, (y0, x0, y1, x1)
+    masks = np.stack([image[..., 0] > 0, np.zeros((20, 9, 12), bool)], axis=1)
+    batch = {"image": jnp.asarray(image), "boxes": jnp.asarray(boxes), "masks": jnp.asarray(masks)}
+    result = {key: np.asarray(value) for key, value in flip(batch, KEYS[:20]).items()}
+    assert 0 < sum((result["image"] != image).any((1, 2, 3))) < 20
+    for number in range(20):
+        rows, columns = np.nonzero(result["image"][number, ..., 0])
+        expected = rows.min(), columns.min(), rows.max() + 1, columns.max() + 1
+        np.testing.assert_array_equal(result["boxes"][number, 0], expected)
+        np.testing.assert_array_equal(result["masks"][number, 0], result["image"][number, ..., 0])
+        y0, x0, y1, x1 = result["boxes"][number, 1]
+        assert (y1 - y0) * (x1 - x0) == 0
