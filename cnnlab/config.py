@@ -41,9 +41,10 @@ def base() -> ConfigDict:
         "clip_norm": 0.0,
         **{name: keywords(function) for name, function in OPTIMIZERS.items()},
     }
+    # warmup: steps, or a fraction of the run if below 1.
     config.schedule = {
         "name": "cosine",
-        "warmup": 0,
+        "warmup": 0.0,
         **{name: keywords(function, "warmup") for name, function in SCHEDULES.items()},
     }
     # Decay of the moving average of parameters and BatchNorm statistics; 0: none.

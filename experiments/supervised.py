@@ -150,5 +150,6 @@ class Supervised(Experiment):
                 folder / "misclassified.png",
                 title=f"{len(wrong)} of {len(true)} wrong: true → predicted, most confident first",
             )
-        per_class = np.asarray(confusion.per_class_accuracy())
-        return {"per_class_accuracy": dict(zip(names, per_class.tolist(), strict=True))}
+        # A class without examples has no accuracy, and JSON no NaN.
+        per_class = [None if np.isnan(a) else float(a) for a in confusion.per_class_accuracy()]
+        return {"per_class_accuracy": dict(zip(names, per_class, strict=True))}

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import cv2
 import numpy as np
-from jaxtyping import Shaped, UInt8
+from jaxtyping import UInt8
 
 from cnnlab.choices import pick
 from cnnlab.data.augment.guards import refuse_targets
@@ -30,6 +30,7 @@ from cnnlab.errors import UserError
 
 Interpolation = Literal["auto", "area", "linear", "cubic"]
 Image = UInt8[np.ndarray, "h w c"]
+Resized = UInt8[np.ndarray, "h2 w2 c"]
 FLAGS = {"area": cv2.INTER_AREA, "linear": cv2.INTER_LINEAR, "cubic": cv2.INTER_CUBIC}
 
 
@@ -153,7 +154,7 @@ def preprocess(
     return result
 
 
-def resample(image: Image, size: tuple[int, int], interpolation: Interpolation = "auto") -> Image:
+def resample(image: Image, size: tuple[int, int], interpolation: Interpolation = "auto") -> Resized:
     """Resize `image` to `size` (height, width)."""
     if interpolation != "auto":
         return _cv2_resize(image, size, interpolation)
@@ -161,7 +162,7 @@ def resample(image: Image, size: tuple[int, int], interpolation: Interpolation =
     return _cv2_resize(_cv2_resize(image, smaller, "area"), size, "cubic")
 
 
-def _cv2_resize(image: Image, size: tuple[int, int], interpolation: str) -> Image:
+def _cv2_resize(image: Image, size: tuple[int, int], interpolation: str) -> Resized:
     if image.shape[:2] == size:
         return image
     # cv2 averages areas of at most 4 channels, and drops the axis of a single one.
@@ -191,7 +192,7 @@ def _random_part(
     return central_rectangle((height, width), ratio)
 
 
-def _image(example: Mapping[str, Any], name: str) -> Shaped[np.ndarray, "h w c"]:
+def _image(example: Mapping[str, Any], name: str) -> Image:
     image = np.asarray(example["image"])
     if image.dtype != np.uint8 or image.ndim != 3 or 0 in image.shape:
         raise UserError(

@@ -111,17 +111,17 @@ def _floors(setup: Setup) -> dict[str, dict[str, float]]:
 def print_results(
     title: str, rows: dict[str, dict[str, float]], floors: dict[str, dict[str, float]] | None = None
 ) -> None:
-    """Print a table on stdout: a line a protocol, a column a metric."""
-    columns = sorted({name for values in rows.values() for name in values})
-    table = Table(title=title)
-    table.add_column("protocol")
-    for column in columns:
-        table.add_column(column, justify="right")
-    for name, values in rows.items():
-        table.add_row(name, *(format_value(c, values.get(c)) for c in columns))
-    table.add_section()
-    for name, values in (floors or {}).items():
-        table.add_row(f"floor: {name}", *(format_value(c, values.get(c)) for c in columns))
+    """Print a table on stdout: a line a protocol and split, a column a metric."""
+    everything = {**rows, **{f"floor: {name}": values for name, values in (floors or {}).items()}}
+    names = sorted({name.partition("/")[2] for values in rows.values() for name in values})
+    table = Table("protocol", "split", title=title)
+    for name in names:
+        table.add_column(name, justify="right")
+    for protocol, values in everything.items():
+        for split in sorted({name.partition("/")[0] for name in values}):
+            cells = (format_value(name, values.get(f"{split}/{name}")) for name in names)
+            table.add_row(protocol, split, *cells)
+        table.add_section()
     Console(highlight=False).print(table)
 
 

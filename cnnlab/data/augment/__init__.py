@@ -82,7 +82,7 @@ def augment(
     for name, function in AUGMENT.items():
         if name in chosen and not (both and name in ("mixup", "cutmix")):
             batch = function(batch, keys_for(name), **chosen[name])
-    if both:
+    if both and keys is not None:
         choice = keys_for("mixup or cutmix")[0]
         batch = mixup_or_cutmix(batch, keys, choice, chosen["mixup"], chosen["cutmix"])
     return dict(batch)

@@ -5,9 +5,9 @@ from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Key
 
-from cnnlab.data.augment.guards import image_of
+from cnnlab.data.augment.guards import Image, image_of
 from cnnlab.data.augment.limits import FractionInterval, Interval, Probability
 from cnnlab.data.augment.rectangles import random_rectangle
 
@@ -33,7 +33,7 @@ def random_erasing(
     height, width = image.shape[1:3]
     y, x = jnp.arange(height)[:, None, None], jnp.arange(width)[:, None]
 
-    def one(image: Float[Array, "h w c"], key: Key[Array, ""]) -> Float[Array, "h w c"]:
+    def one(image: Image, key: Key[Array, ""]) -> Image:
         chance, place, noise = jax.random.split(key, 3)
         fits, (top, left, rows, columns) = random_rectangle(
             place, (height, width), scale=scale, ratio=ratio, largest=(height - 1, width - 1)

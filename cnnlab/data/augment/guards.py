@@ -4,9 +4,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Real
 
 from cnnlab.errors import UserError
+
+Image = Float[Array, "h w c"]
+Scalar = Real[Array, ""] | float | int
 
 # Targets that lie at places in the image; a transform that moves pixels must move them along.
 PLACED_TARGETS = ("boxes", "masks", "keypoints", "flow")
@@ -16,7 +19,7 @@ def image_of(batch: Mapping[str, Any], name: str) -> Float[Array, "b h w c"]:
     """Return `batch["image"]`; a `UserError` in the name of `name` unless it is an NHWC float."""
     if "image" not in batch:
         raise UserError(f"{name} needs batch['image']; the batch has: {', '.join(sorted(batch))}")
-    image = batch["image"]
+    image = jnp.asarray(batch["image"])
     if image.ndim != 4 or not jnp.issubdtype(image.dtype, jnp.floating):
         raise UserError(
             f"{name} needs float images of shape (batch, height, width, channels), not "

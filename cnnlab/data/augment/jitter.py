@@ -5,9 +5,9 @@ from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Key
 
-from cnnlab.data.augment.guards import check_color, image_of
+from cnnlab.data.augment.guards import Image, check_color, image_of
 from cnnlab.data.augment.limits import Limit, NonNegative, Number
 from cnnlab.data.augment.pixels import blend, gray, shift_hue
 
@@ -46,7 +46,7 @@ def color_jitter(
         if strength and (colored or number < 2)
     ]
 
-    def one(image: Float[Array, "h w c"], key: Key[Array, ""]) -> Float[Array, "h w c"]:
+    def one(image: Image, key: Key[Array, ""]) -> Image:
         draw, shuffle = jax.random.split(key)
         uniform = jax.random.uniform(draw, (4,))
         low = jnp.maximum(1 - strengths, 0)

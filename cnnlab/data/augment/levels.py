@@ -8,8 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-Image = Float[Array, "h w c"]
-Scalar = Float[Array, ""] | float | int
+from cnnlab.data.augment.guards import Image, Scalar
 
 
 def to_levels(image: Float[Array, "..."]) -> Int[Array, "..."]:
@@ -27,15 +26,17 @@ def autocontrast(image: Image) -> Image:
 def equalize(image: Image) -> Image:
     """Map the levels of each channel so that they are used about equally often, exactly as PIL."""
 
-    def one(levels: Int[Array, "h w"]) -> Int[Array, "h w"]:
+    def one(levels: Int[Array, "h w"]) -> Float[Array, "h w"]:
         counts = jnp.bincount(levels.ravel(), length=256)
+        highest = 255 - jnp.argmax(counts[::-1] > 0)
         # PIL's step: the pixels below the highest level in use, spread over 255 steps.
-        step = (levels.size - counts[levels.max()]) // 255
+        step = (levels.size - counts[highest]) // 255
         below = jnp.cumsum(counts) - counts
         table = jnp.minimum((step // 2 + below) // jnp.maximum(step, 1), 255)
-        return jnp.where(step > 0, table[levels], levels)
+        table = jnp.where(step > 0, table, jnp.arange(256))
+        return (table.astype(image.dtype) / 255)[levels]
 
-    return jax.vmap(one, -1, -1)(to_levels(image)).astype(image.dtype) / 255
+    return jax.vmap(one, -1, -1)(to_levels(image))
 
 
 def solarize(image: Image, threshold: Scalar) -> Image:

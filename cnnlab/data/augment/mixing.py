@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Key
 
 from cnnlab.data.augment.guards import image_of, refuse_targets
-from cnnlab.data.augment.limits import NonNegative
+from cnnlab.data.augment.limits import NonNegative, Number
 from cnnlab.errors import UserError
 
 
@@ -29,7 +29,7 @@ def _check(batch: Mapping[str, Any], name: str) -> Float[Array, "b h w c"]:
     return image_of(batch, name)
 
 
-def _weights(keys: Key[Array, " b"], alpha: float, per_example: bool) -> Float[Array, " b"]:
+def _weights(keys: Key[Array, " b"], alpha: Number, per_example: bool) -> Float[Array, " b"]:
     """Draw from Beta(alpha, alpha), one for all or one an example; 1, no mixing, if alpha is 0."""
     if alpha == 0:
         return jnp.ones(len(keys), jnp.float32)
@@ -90,7 +90,7 @@ def cutmix(
 
 
 def _pasted(
-    keys: Key[Array, " b"], size: tuple[int, int], alpha: float, per_example: bool
+    keys: Key[Array, " b"], size: tuple[int, int], alpha: Number, per_example: bool
 ) -> Bool[Array, "b h w"]:
     """Return where each image is its partner's."""
     side = jnp.sqrt(1 - _weights(keys, alpha, per_example))[:, None]

@@ -9,8 +9,7 @@ rounds nothing.
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-Image = Float[Array, "h w c"]
-Scalar = Float[Array, ""] | float | int
+from cnnlab.data.augment.guards import Image, Scalar
 
 # ITU-R BT.601, the luma of PIL's mode "L" and of torchvision.
 LUMA = (0.299, 0.587, 0.114)

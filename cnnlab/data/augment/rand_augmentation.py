@@ -27,11 +27,16 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
 from cnnlab.data.augment import levels, pixels
-from cnnlab.data.augment.guards import check_color, image_of, refuse_targets
+from cnnlab.data.augment.guards import (
+    Image,
+    Scalar,
+    check_color,
+    image_of,
+    refuse_targets,
+)
 from cnnlab.data.augment.limits import Limit, NonNegative, Number, Probability, WholeNumber
 from cnnlab.data.augment.warping import backward_matrix, warp
 
-Scalar = Float[Array, ""] | float | int
 MAX_MAGNITUDE = 30  # just above the 28 that the paper has for EfficientNet-B7
 Magnitude = Annotated[
     Number,
@@ -82,13 +87,13 @@ OPERATIONS = (*PIXEL_OPERATIONS, *PLACE_OPERATIONS)
 
 
 def operate(
-    image: Float[Array, "h w c"],
+    image: Image,
     index: Int[Array, ""] | int,
     strength: Scalar,
     sign: Scalar,
     *,
     fill: Scalar = 0.5,
-) -> Float[Array, "h w c"]:
+) -> Image:
     """Apply the `index`-th of `OPERATIONS` at t = `strength` with `sign` (1 or -1).
 
     Under `vmap` every image undergoes them all and keeps one; so the five that move pixels are a
@@ -123,7 +128,7 @@ def rand_augment(
     refuse_targets(batch, "rand_augment")
     check_color(image, "rand_augment")
 
-    def one(image: Float[Array, "h w c"], key: Key[Array, ""]) -> Float[Array, "h w c"]:
+    def one(image: Image, key: Key[Array, ""]) -> Image:
         draw, vary = jax.random.split(key)
         uniform = jax.random.uniform(draw, (layers, 2))
         indices = jnp.floor(uniform[:, 0] * len(OPERATIONS)).astype(jnp.int32)

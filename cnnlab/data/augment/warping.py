@@ -8,10 +8,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from cnnlab.data.augment.guards import image_of, refuse_targets
+from cnnlab.data.augment.guards import Image, Scalar, image_of, refuse_targets
 from cnnlab.data.augment.limits import Interval, NonNegative, Number, Probability
-
-Scalar = Float[Array, ""] | float | int
 
 
 def affine(
@@ -37,7 +35,7 @@ def affine(
     refuse_targets(batch, "affine")
     size = jnp.array(image.shape[1:3])
 
-    def one(image: Float[Array, "h w c"], key: Key[Array, ""]) -> Float[Array, "h w c"]:
+    def one(image: Image, key: Key[Array, ""]) -> Image:
         angle, factor, slant, down, right = jax.random.uniform(key, (5,))
         shift = (2 * jnp.stack([down, right]) - 1) * translate * size
         matrix = backward_matrix(
@@ -74,9 +72,7 @@ def backward_matrix(
     return jnp.concatenate([linear, shift], axis=1)
 
 
-def warp(
-    image: Float[Array, "h w c"], matrix: Float[Array, "2 3"], *, fill: Scalar = 0.0
-) -> Float[Array, "h w c"]:
+def warp(image: Image, matrix: Float[Array, "2 3"], *, fill: Scalar = 0.0) -> Image:
     """Sample `image` bilinearly where `matrix` (see `backward_matrix`) sends each output pixel.
 
     Beyond the border lies `fill`, blended in over the last pixel.

@@ -3,7 +3,8 @@
 They are the test part of "Optical Recognition of Handwritten Digits" (Alpaydin and Kaynak, UCI,
 1998). The writers change along the file, so it is split in file order: a random split would put
 one person's digits on both sides and flatter every method. 0-1,199 train, 1,200-1,436 validation,
-1,437-1,796 test.
+1,437-1,796 test. Floors on test: 1-nearest neighbor on pixels 94.7 % and an RBF SVM (gamma 0.001)
+94.7 % if fitted to train, 95.6 % and 95.8 % if fitted to train+validation.
 
     image  uint8 (8, 8, 1)   level v of the file's 0...16 is stored as 255 v / 16, rounded
     label  int32

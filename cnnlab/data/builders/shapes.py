@@ -1,11 +1,11 @@
 """`shapes`: one to five colored shapes on textured ground, with class, boxes and masks.
 
-Drawn from a seed, example by example, so they are the same on every machine. Neither color nor
-place says anything about the class; shapes are turned, scaled, textured, cut by the border and
-covered by one another, and noise lies over all.
+Drawn from a seed, each example by itself. Neither color nor place says anything about the class:
+shapes are turned, scaled, textured, cut by the border and covered by one another on blotched
+ground, and noise lies over all. One of the objects is large; its class is the label.
 
     image     uint8 (64, 64, 3)
-    label     int32, class of the object with the largest visible area (by a fifth at least)
+    label     int32, class of the object with the largest visible area (by 30 % at least)
     presence  float32 (6,), 1 for each class that is there
     boxes     float32 (n, 4), [y0, x0, y1, x1] in pixels around what is visible; x1 - x0 is the
               width, so that a single pixel in the corner has the box [0, 0, 1, 1]
@@ -13,7 +13,10 @@ covered by one another, and noise lies over all.
     masks     uint8 (n, 64, 64), 1 where the object is visible; no two overlap
 
 Objects are listed from back to front. 4,000 train, 500 validation, 1,000 test.
-FLOORS
+
+Test accuracy where one in six is chance and 17.1 % always say "disc": 1-nearest neighbor on pixels
+18 %, on 16×16 thumbnails 21 %, there also logistic regression 15 % and an RBF SVM 19 %. A
+convolutional network of four layers and 95,000 parameters reaches 80 % in 20 epochs.
 """
 
 import cv2
@@ -27,12 +30,12 @@ SIZE = 64
 SEED = 2012
 MAX_OBJECTS = 5
 MIN_AREA = 64  # pixels that are visible
-MIN_VISIBLE = 0.4  # of what lies within the picture
-LEAD = 1.2  # of the largest visible area over the next
-# Radius of the disc of the same area, angle, center.
-LIMITS = ((7, 0, 6, 6), (17, 2 * np.pi, SIZE - 6, SIZE - 6))
+MIN_VISIBLE = 0.5  # of what lies within the picture
+LEAD = 1.3  # of the largest visible area over the next
+# Radii, as of a disc of the same area, of the one large object and of the others.
+LARGE, SMALL = (12.0, 18.0), (6.0, 11.0)
 CONTRAST = 80.0  # between the mean colors of a shape and the ground, Euclidean
-NOISE = 10.0  # standard deviation
+NOISE = 8.0  # standard deviation
 GRID = np.mgrid[:SIZE, :SIZE].astype(np.float32) + np.float32(0.5)
 
 
@@ -60,9 +63,11 @@ def _inside(name: str, u: np.ndarray, v: np.ndarray) -> np.ndarray:
             return (np.minimum(abs(u), abs(v)) <= 0.42) & (np.maximum(abs(u), abs(v)) <= 1.145)
 
 
-def _outline(rng: np.random.Generator, name: str) -> np.ndarray:
-    radius, angle, y0, x0 = rng.uniform(*LIMITS).astype(np.float32)
-    y, x = (GRID - np.stack([y0, x0])[:, None, None]) / radius
+def _outline(rng: np.random.Generator, name: str, radii: tuple[float, float]) -> np.ndarray:
+    radius, angle = np.float32(rng.uniform(*radii)), np.float32(rng.uniform(0, 2 * np.pi))
+    # A large one keeps away from the border, so that its shape can be told.
+    center = rng.uniform(radii[0], SIZE - radii[0], (2, 1, 1)).astype(np.float32)
+    y, x = (GRID - center) / radius
     sine, cosine = np.sin(angle), np.cos(angle)
     return _inside(name, cosine * x + sine * y, cosine * y - sine * x)
 
@@ -70,7 +75,9 @@ def _outline(rng: np.random.Generator, name: str) -> np.ndarray:
 def _visible_masks(rng: np.random.Generator, names: list[str]) -> np.ndarray:
     """Throw shapes until each is seen well enough and one is clearly the largest."""
     while True:
-        masks = np.stack([_outline(rng, name) for name in names])
+        large = rng.integers(len(names))
+        radii = [LARGE if i == large else SMALL for i in range(len(names))]
+        masks = np.stack([_outline(rng, *pair) for pair in zip(names, radii, strict=True)])
         whole = masks.sum((1, 2))
         masks[:-1] &= ~np.logical_or.accumulate(masks[:0:-1])[::-1]
         seen = masks.sum((1, 2))
@@ -93,12 +100,12 @@ def draw(rng: np.random.Generator) -> dict[str, np.ndarray]:
     classes = rng.integers(0, len(CLASSES), count)
     masks = _visible_masks(rng, [CLASSES[c] for c in classes])
     ground = rng.uniform(40, 215, 3)
-    image = _texture(rng, ground, 35)
+    image = _texture(rng, ground, 30.0)
     for mask in masks:
         color = ground
         while np.linalg.norm(color - ground) < CONTRAST:
             color = rng.uniform(20, 235, 3)
-        image[mask] = _texture(rng, color, 15)[mask]
+        image[mask] = _texture(rng, color, 15.0)[mask]
     image += NOISE * rng.standard_normal(image.shape, np.float32)
     presence = np.zeros(len(CLASSES), np.float32)
     presence[classes] = 1

@@ -14,9 +14,8 @@ def draw(size, scale, ratio, largest=None):
 
 
 def test_area_is_uniform_aspect_log_uniform_and_all_lies_within():
-    fits, (top, left, height, width) = (lambda drawn: (drawn[0], drawn[1].T))(
-        draw((200, 300), (0.1, 0.4), (1 / 2, 2))
-    )
+    fits, places = draw((200, 300), (0.1, 0.4), (1 / 2, 2))
+    top, left, height, width = places.T
     assert fits.all()
     assert (top >= 0).all()
     assert (left >= 0).all()

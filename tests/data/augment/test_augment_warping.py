@@ -43,9 +43,9 @@ def test_whole_shifts_move_pixels_and_fill_what_comes_in(down, right):
     np.testing.assert_allclose(result, expected, atol=1e-6)
 
 
-def slow_warp(image, degrees, scale, shear, down, right, fill):
+def slow_warp(image, *, degrees, scale, shear, down, right, fill):
     """Each output pixel by the definition: matrices in (x, y), inverted by numpy; four corners."""
-    height, width, channels = image.shape
+    height, width = image.shape[:2]
     a, k = math.radians(degrees), math.tan(math.radians(shear))
     rotate = np.array([[math.cos(a), math.sin(a)], [-math.sin(a), math.cos(a)]])  # y points down
     inverse = np.linalg.inv(rotate @ (scale * np.array([[1, k], [0, 1]])))

@@ -1,0 +1,61 @@
+import colorsys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from PIL import Image, ImageEnhance
+
+from cnnlab.data.augment import pixels
+
+# PIL truncates each blend to 8 bits and rounds the version that it blends with: up to 1 level, and
+# half a level times |1 - factor|.
+ENHANCE = {
+    pixels.brightness: ImageEnhance.Brightness,
+    pixels.contrast: ImageEnhance.Contrast,
+    pixels.saturation: ImageEnhance.Color,
+    pixels.sharpness: ImageEnhance.Sharpness,
+}
+
+
+def picture(channels, seed=0, shape=(23, 31)):
+    return np.random.default_rng(seed).integers(0, 256, (*shape, channels), np.uint8)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("factor", [0.0, 0.1, 0.55, 1.0, 1.45, 1.9])
+@pytest.mark.parametrize("change", ENHANCE, ids=lambda change: change.__name__)
+def test_enhancements_are_pil_s_but_for_its_rounding(change, factor, channels):
+    image = picture(channels)
+    pil = Image.fromarray(image if channels == 3 else image[..., 0])
+    expected = np.asarray(ENHANCE[change](pil).enhance(factor), np.float32).reshape(image.shape)
+    result = np.asarray(change(jnp.asarray(image / np.float32(255)), factor)) * 255
+    assert abs(result - expected).max() <= 1.001 + 0.5 * abs(1 - factor)
+
+
+@pytest.mark.parametrize("change", ENHANCE, ids=lambda change: change.__name__)
+def test_factor_1_changes_nothing(change):
+    image = jnp.asarray(np.random.default_rng(1).random((5, 6, 3), np.float32))
+    np.testing.assert_allclose(change(image, 1.0), image, atol=1e-6)
+
+
+def test_images_too_small_to_smooth_stay():
+    image = jnp.asarray(np.random.default_rng(1).random((2, 6, 3), np.float32))
+    np.testing.assert_array_equal(pixels.sharpness(image, 0.0), image)
+
+
+@pytest.mark.parametrize("turn", [-0.5, -0.2, 0.0, 0.1, 1 / 3, 0.5])
+def test_hue_turns_as_in_the_standard_library_s_color_system(turn):
+    image = picture(3) / np.float32(255)
+    image[0, :5] = [[0, 0, 0], [1, 1, 1], [0.5, 0.5, 0.5], [1, 0, 0], [0.2, 0.9, 0.9]]
+    expected = np.zeros_like(image)
+    for place in np.ndindex(*image.shape[:2]):
+        hue, saturation, value = colorsys.rgb_to_hsv(*image[place].tolist())
+        expected[place] = colorsys.hsv_to_rgb((hue + turn) % 1, saturation, value)
+    result = jax.jit(pixels.shift_hue)(jnp.asarray(image), turn)
+    np.testing.assert_allclose(result, expected, atol=1e-5)
+
+
+def test_a_third_of_a_turn_moves_red_to_green():
+    red = jnp.array([[[1.0, 0.0, 0.0]]])
+    np.testing.assert_allclose(pixels.shift_hue(red, 1 / 3), [[[0, 1, 0]]], atol=1e-6)
