@@ -39,6 +39,7 @@ def base() -> ConfigDict:
         "learning_rate": 0.1,
         "weight_decay": 0.0,
         "clip_norm": 0.0,
+        "decay_mask": "kernels",
         **{name: keywords(function) for name, function in OPTIMIZERS.items()},
     }
     # warmup: steps, or a fraction of the run if below 1.

@@ -1,5 +1,6 @@
 """What is optimised: one file per objective, chosen by name in one plain table."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from cnnlab import models
@@ -10,7 +11,7 @@ from experiments.supervised import Supervised
 EXPERIMENTS: dict[str, type[Experiment]] = {"supervised": Supervised}
 
 
-def create(experiment: dict[str, Any], model: dict[str, Any], *, sync_bn: bool = False):
+def create(experiment: Mapping[str, Any], model: Mapping[str, Any], *, sync_bn: bool = False):
     """Build the experiment that a config describes.
 
     Args:

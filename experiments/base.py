@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
-import numpy as np
 from jaxtyping import Array, Float, PyTree
 
 Batch = dict[str, Any]
@@ -46,7 +45,7 @@ class Experiment:
     def init(self, rng: Any, batch: Batch) -> dict[str, PyTree]:
         """Return the model's variables; `batch` is a prepared batch, of which one row is used."""
         row = jax.tree.map(lambda x: x[:1], self.inputs(batch))
-        return self.model.init(rng, row, train=False)
+        return dict(self.model.init(rng, row, train=False))
 
     def apply(
         self,
@@ -64,16 +63,18 @@ class Experiment:
         if self.sync_bn and axis_name is not None and hasattr(model, "norm_axis_name"):
             model = model.clone(norm_axis_name=axis_name)
         if not train:
-            output, endpoints = model.apply(variables, self.inputs(batch), train=False)
+            result: Any = model.apply(variables, self.inputs(batch), train=False)
+            output, endpoints = result
             return output, endpoints, model_state
-        (output, endpoints), new_state = model.apply(
+        result, new_state = model.apply(
             variables,
             self.inputs(batch),
             train=True,
             rngs={"dropout": rng},
             mutable=list(model_state),
         )
-        return output, endpoints, new_state
+        output, endpoints = result
+        return output, endpoints, dict(new_state)
 
     def loss(
         self,
@@ -91,12 +92,10 @@ class Experiment:
         """
         raise NotImplementedError
 
+    def check(self, info: Any) -> None:
+        """Raise a `UserError` for a source (its `Info`) that this objective cannot learn from."""
+
     def report(self, evaluation: Any, source: Any, folder: Path) -> dict[str, Any]:
         """Draw figures of an evaluated split into `folder`; return whole-set numbers by name."""
         del evaluation, source, folder
         return {}
-
-
-def examples(source: Any, indices: np.ndarray) -> list[dict[str, np.ndarray]]:
-    """Return the examples of a source at `indices`."""
-    return [source[int(i)] for i in indices]

@@ -19,31 +19,30 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from cnnlab.analysis import figures
 from cnnlab.choices import pick
 from cnnlab.errors import UserError
-from cnnlab.losses.classification import sigmoid_cross_entropy, softmax_cross_entropy
+from cnnlab.losses.objectives import OBJECTIVES
 from cnnlab.losses.reduce import masked_mean
-from cnnlab.losses.regression import squared_error
 from cnnlab.metrics.classification import Confusion, top_k
 from cnnlab.metrics.mean import Mean
 from experiments.base import Aux, Batch, Experiment
 
-LOSSES = {
-    "linear": squared_error,
-    "sigmoid": sigmoid_cross_entropy,
-    "softmax": softmax_cross_entropy,
-}
+# Images on the sheet of misclassified examples.
+MISTAKES = 40
 
 
 def dense_target(batch: Batch, name: str, outputs: int) -> Float[Array, "b c"]:
     """Return `batch[name]` as one row of `outputs` numbers an example.
 
-    Integer labels become one-hot rows; labels mixed by mixup or cutmix their weighted sum.
+    Integer labels become one-hot rows (NaN for a label that is no class, which must not train in
+    silence); labels mixed by mixup or cutmix become their weighted sum.
     """
 
     def dense(target):
         if jnp.issubdtype(target.dtype, jnp.integer):
-            return jax.nn.one_hot(target, outputs)
+            known = (target >= 0) & (target < outputs)
+            return jnp.where(known[:, None], jax.nn.one_hot(target, outputs), jnp.nan)
         return target.astype(jnp.float32).reshape(target.shape[0], -1)
 
     target = dense(batch[name])
@@ -71,7 +70,7 @@ class Supervised(Experiment):
 
     def __post_init__(self):
         """Check the hyper-parameters."""
-        pick(LOSSES, self.objective, "experiment.objective")
+        pick(OBJECTIVES, self.objective, "experiment.objective")
         if not 0 <= self.label_smoothing < 1:
             raise UserError(f"experiment.label_smoothing={self.label_smoothing}: needs [0, 1)")
         if self.label_smoothing and self.objective != "softmax":
@@ -95,8 +94,8 @@ class Supervised(Experiment):
             )
         smoothing = {"label_smoothing": self.label_smoothing} if train else {}
         keywords = smoothing if self.objective == "softmax" else {}
-        values = LOSSES[self.objective](logits, target, **keywords)
-        metrics = {"loss": Mean.of(values, mask), **self._metrics(logits, batch, target, mask)}
+        values = OBJECTIVES[self.objective].loss(logits, target, **keywords)
+        metrics: dict[str, Any] = {"loss": Mean.of(values, mask), **self._metrics(logits, batch, target, mask)}
         outputs: dict[str, Array] = {}
         if not train:
             if self._classifies(batch):
@@ -122,34 +121,44 @@ class Supervised(Experiment):
             }
         return {"absolute_error": Mean.of(jnp.mean(jnp.abs(logits - target), axis=-1), mask)}
 
+    def check(self, info: Any) -> None:
+        """Refuse a data set whose labels do not fit the model's outputs."""
+        classes, outputs = len(info.class_names), self.model.num_classes
+        _, dtype = info.spec.get(self.target, ((), ""))
+        if np.issubdtype(np.dtype(dtype or "O"), np.integer) and classes > outputs:
+            raise UserError(
+                f"'{info.name}' has {classes} classes, the model {outputs} outputs: "
+                f"set --config.model.num_classes={classes}"
+            )
+
     def report(self, evaluation: Any, source: Any, folder: Path) -> dict[str, Any]:
         """Draw the confusion matrix and the worst mistakes; return the per-class accuracy."""
-        from cnnlab.analysis import figures
-
         if "confusion" not in evaluation.metrics:
             return {}
         confusion = evaluation.metrics["confusion"]
-        counts = np.asarray(confusion.counts)
+        counts = confusion.compute()
         names = source.info.class_names or tuple(str(i) for i in range(len(counts)))
         figures.confusion_matrix(counts, names, folder / "confusion_matrix.png")
-
-        logits = evaluation.outputs["logits"]
-        probabilities = np.asarray(jax.nn.softmax(logits, axis=-1))
-        predicted = logits.argmax(axis=-1)
-        true = evaluation.outputs[self.target]
-        wrong = np.flatnonzero(predicted != true)
-        confidence = probabilities[wrong, predicted[wrong]]
-        worst = wrong[np.argsort(-confidence, kind="stable")][:40]
-        if len(worst):
-            figures.image_sheet(
-                [source[int(i)]["image"] for i in evaluation.outputs["index"][worst]],
-                [
-                    f"{names[true[i]]} → {names[predicted[i]]} {probabilities[i, predicted[i]]:.0%}"
-                    for i in worst
-                ],
-                folder / "misclassified.png",
-                title=f"{len(wrong)} of {len(true)} wrong: true → predicted, most confident first",
-            )
+        self._draw_mistakes(evaluation.outputs, source, names, folder / "misclassified.png")
         # A class without examples has no accuracy, and JSON no NaN.
         per_class = [None if np.isnan(a) else float(a) for a in confusion.per_class_accuracy()]
         return {"per_class_accuracy": dict(zip(names, per_class, strict=True))}
+
+    def _draw_mistakes(self, outputs: dict, source: Any, names: Any, path: Path) -> None:
+        scores = np.asarray(OBJECTIVES[self.objective].activation(outputs["logits"]))
+        predicted, true = scores.argmax(axis=-1), outputs[self.target]
+        wrong = np.flatnonzero(predicted != true)
+        path.unlink(missing_ok=True)
+        if not len(wrong):
+            return
+        confidence = scores[wrong, predicted[wrong]]
+        worst = wrong[np.argsort(-confidence, kind="stable")][:MISTAKES]
+        figures.image_sheet(
+            [source[int(i)]["image"] for i in outputs["index"][worst]],
+            [
+                f"{names[true[i]]} → {names[predicted[i]]} {scores[i, predicted[i]]:.0%}"
+                for i in worst
+            ],
+            path,
+            title=f"{len(wrong)} of {len(true)} wrong: true → predicted, most confident first",
+        )

@@ -55,7 +55,7 @@ def _parse(command: str, arguments: list[str]) -> tuple[flags.FlagValues, list[s
     values = flags.FlagValues()
     module.define(values)
     if any(a in ("--help", "-h", "-help", "--helpfull") for a in arguments):
-        print(_help(command, module.__doc__, values))
+        print(_help(command, module.__doc__ or "", values))
         return None
     # config_flags looks for overrides in sys.argv, whatever list is parsed.
     sys.argv = ["launch.py", *arguments]

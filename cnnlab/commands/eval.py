@@ -56,7 +56,7 @@ def run(values: flags.FlagValues, arguments: list[str]) -> int:
     )
     step = pick_step(checkpoints, values.checkpoint)
     experiment = experiments.create(
-        config.experiment, config.model, sync_bn=config.parallel.sync_bn
+        config.experiment.to_dict(), config.model.to_dict(), sync_bn=config.parallel.sync_bn
     )
     parts = setup.make(config, experiment)
     state, _ = checkpoints.restore(step, parts.state)

@@ -81,7 +81,7 @@ def run(values: flags.FlagValues, arguments: list[str]) -> int:
     workdir = Path(values.workdir)
     setup.check(config)
     experiment = experiments.create(
-        config.experiment, config.model, sync_bn=config.parallel.sync_bn
+        config.experiment.to_dict(), config.model.to_dict(), sync_bn=config.parallel.sync_bn
     )
     changed = run_folder.open_run(workdir, config.to_dict(), on_change=values.on_change)
     for line in changed:

@@ -53,7 +53,9 @@ class FolderSource:
         name = f"folder:{path}"
         ranges = resolve(split, {key: [len(files)] for key, files in found.items()}, name=name)
         self._files = [
-            (folders[key], *entry) for key, start, stop in ranges for entry in found[key][start:stop]
+            (folders[key], *entry)
+            for key, start, stop in ranges
+            for entry in found[key][start:stop]
         ]
         self.info = Info(
             name,

@@ -77,7 +77,9 @@ def _by_split(name: str, arrays: dict[str, np.ndarray]) -> dict[str, dict[str, n
         return {"train": arrays}
     splits: dict[str, dict[str, np.ndarray]] = {}
     for split in SPLITS:
-        own = {k.removeprefix(f"{split}_"): v for k, v in arrays.items() if k.startswith(f"{split}_")}
+        own = {
+            k.removeprefix(f"{split}_"): v for k, v in arrays.items() if k.startswith(f"{split}_")
+        }
         if own:
             splits[split] = own
     if not splits:
@@ -121,9 +123,7 @@ def _to_uint8(name: str, image: np.ndarray) -> np.ndarray:
     if image.dtype.kind == "f" and image.size and image.min() >= 0 and image.max() <= 1:
         return np.round(image * 255).astype(np.uint8)
     reach = f" from {image.min()} to {image.max()}" if image.size else ""
-    raise UserError(
-        f"{name}: images are {image.dtype}{reach}; wanted uint8, or floats from 0 to 1"
-    )
+    raise UserError(f"{name}: images are {image.dtype}{reach}; wanted uint8, or floats from 0 to 1")
 
 
 def _check_alike(name: str, one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> None:

@@ -154,7 +154,8 @@ def train_data(
         UserError: for whatever in the entry or in the files cannot work, with what to do.
     """
     check_augment({**data["train"]["augment"], "normalize": data["normalize"]})
-    skip = pick(ON_CORRUPT, data["on_corrupt"], "data.on_corrupt") and data["on_corrupt"] == "skip"
+    pick(ON_CORRUPT, data["on_corrupt"], "data.on_corrupt")
+    skip = data["on_corrupt"] == "skip"
     prepared = _open(data, data["train"]["split"], data["train"])
     placement = _placement(data, prepared)
     held: dict[str, np.ndarray] = {}

@@ -9,6 +9,7 @@ next removes.
 """
 
 import contextlib
+import errno
 import fcntl
 import importlib.util
 import io
@@ -59,7 +60,10 @@ def _embedded(name: str, folder: Path) -> Path:
         partial = folder / f".{name}.partial"
         shutil.rmtree(partial, ignore_errors=True)
         try:
-            with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+            with (
+                contextlib.redirect_stdout(io.StringIO()),
+                contextlib.redirect_stderr(io.StringIO()),
+            ):
                 builder = builder_class(name)(data_dir=partial, file_format="array_record")
                 _download_and_prepare(builder, partial)
             place.parent.mkdir(exist_ok=True)
@@ -88,15 +92,18 @@ def _standard(name: str, folder: Path) -> Path:
             f"preparing '{name}' needs TensorFlow (reading it will not): "
             "pip install -r requirements-data.txt"
         )
-    with _writable(name, folder), _lock(folder / f".{name.replace('/', '-')}.lock"):
-        builder = tfds.builder(name, data_dir=folder, file_format="array_record")
-        place = Path(builder.data_dir)
+    builder = tfds.builder(name, data_dir=folder, file_format="array_record")
+    if builder.MANUAL_DOWNLOAD_INSTRUCTIONS:
         _look_for_files(name, builder, folder)
+    else:
         _look_for_network(name, builder)
+    with _writable(name, folder), _lock(folder / f".{name.replace('/', '-')}.lock"):
         try:
             _download_and_prepare(builder, folder / "downloads")
         except AssertionError as error:  # the library's word for missing manual downloads
             raise _fetch_by_hand(name, builder, folder) from error
+    place = Path(builder.data_dir)
+    TFDSSource(place, "all", name=name)
     return place
 
 
@@ -112,7 +119,7 @@ def _download_and_prepare(builder: Any, downloads: Path) -> None:
 
 def _look_for_files(name: str, builder: Any, folder: Path) -> None:
     manual = folder / "downloads" / "manual"
-    if builder.MANUAL_DOWNLOAD_INSTRUCTIONS and not (manual.is_dir() and any(manual.iterdir())):
+    if not (manual.is_dir() and any(manual.iterdir())):
         raise _fetch_by_hand(name, builder, folder)
 
 
@@ -163,8 +170,14 @@ def _writable(name: str, folder: Path) -> Iterator[None]:
         yield
     except ConnectionError as error:
         raise UserError(f"the download of '{name}' broke off: {error}") from error
-    except OSError as error:
-        why = os.strerror(error.errno) if error.errno else str(error)
+    except (OSError, RuntimeError) as error:
+        full = os.strerror(errno.ENOSPC)
+        if isinstance(error, OSError):
+            why = os.strerror(error.errno) if error.errno else str(error)
+        elif full in str(error):  # array_record's writer has no errno to give
+            why = full
+        else:
+            raise
         raise UserError(
             f"cannot prepare '{name}' in {folder}: {why}; name a folder with room for it that you "
             "may write to: CNNLAB_DATA=/path or --config.data.data_dir=/path"

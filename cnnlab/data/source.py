@@ -125,6 +125,8 @@ class SkipCorrupt:
         return len(self.source)
 
     def __getitem__(self, index: int) -> dict[str, np.ndarray]:
+        if not 0 <= index < len(self):
+            raise IndexError(index)
         if self.replace == "blank":
             example = self._read(index)
             readable = np.asarray(example is not None)

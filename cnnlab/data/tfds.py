@@ -21,16 +21,29 @@ from cnnlab.errors import UserError
 
 # For suggestions only; any set of the library will do.
 COMMON = (
-    "mnist fashion_mnist kmnist emnist cifar10 cifar100 svhn_cropped stl10 imagenette imagewoof "
-    "imagenet2012 imagenet_resized food101 oxford_flowers102 oxford_iiit_pet stanford_dogs "
-    "caltech101 cars196 eurosat tf_flowers cats_vs_dogs beans omniglot voc coco cityscapes"
-).split()
+    *("mnist", "fashion_mnist", "kmnist", "emnist", "omniglot", "svhn_cropped", "eurosat"),
+    *(
+        "cifar10",
+        "cifar100",
+        "stl10",
+        "imagenet2012",
+        "imagenet_resized",
+        "imagenette",
+        "imagewoof",
+    ),
+    *("food101", "oxford_flowers102", "oxford_iiit_pet", "stanford_dogs", "caltech101", "cars196"),
+    *("tf_flowers", "cats_vs_dogs", "beans", "voc", "coco", "cityscapes"),
+)
+
+
+def _base(name: str) -> str:
+    return name.replace(":", "/").partition("/")[0]  # without config and version
 
 
 def is_known(name: str) -> bool:
     """Return whether the library has a builder of this name (configs and versions ignored)."""
     try:
-        tfds.builder_cls(name.split("/")[0].split(":")[0])
+        tfds.builder_cls(_base(name))
     except ImportError:
         return True  # there is one, whose own requirements are missing
     except (tfds.core.DatasetNotFoundError, ValueError):
@@ -40,7 +53,7 @@ def is_known(name: str) -> bool:
 
 def unknown(name: str) -> UserError:
     """Return the error for a name that is neither a set nor a path."""
-    if Path(name).expanduser().exists():
+    if name and Path(name).expanduser().exists():
         kind = "npz" if name.endswith(".npz") else "folder"
         return UserError(f"unknown data set '{name}'; for files of your own write '{kind}:{name}'")
     nearest = suggest(name, [*EMBEDDED, *COMMON]).partition("; there are")[0]
@@ -58,10 +71,14 @@ def find(name: str, folder: str) -> Path:
     """
     from tensorflow_datasets.core import read_only_builder
 
+    if not _base(name).isidentifier():
+        raise unknown(name)
     try:
         return Path(read_only_builder.builder_from_files(name, data_dir=folder).data_dir)
-    except (tfds.core.DatasetNotFoundError, ValueError, OSError):
-        pass  # not there, or only in part; what to do about it follows
+    except (tfds.core.DatasetNotFoundError, ValueError):
+        pass  # not there, or no name at all; what to do about it follows
+    except Exception as error:  # a damaged JSON raises whatever its parser does
+        raise _unreadable(name, folder, error) from error
     there = _prepared(name, folder)
     if not there and not is_known(name):
         raise unknown(name)
@@ -75,7 +92,7 @@ def find(name: str, folder: str) -> Path:
 
 def _prepared(name: str, folder: str) -> list[str]:
     """List what there is of a set, in the library's notation: name/config:version."""
-    root = Path(folder) / name.split("/")[0].split(":")[0]
+    root = Path(folder) / _base(name)
     places = {file.parent for depth in ("*", "*/*") for file in root.glob(f"{depth}/features.json")}
     complete = (place for place in places if not place.name.startswith("incomplete"))
     return sorted(f"{place.parent.relative_to(folder)}:{place.name}" for place in complete)
@@ -113,25 +130,36 @@ class TFDSSource:
         return len(self._source)
 
     def __getitem__(self, index: int) -> dict[str, np.ndarray]:
+        if not 0 <= index < len(self):
+            raise IndexError(index)
         example = _flatten(self._source[int(index)])
-        return {key: self._array(key, value, int(index)) for key, value in example.items()}
+        file = f"of '{self.info.name}' split '{self.info.split}'"
+        if "file_name" in example:  # ImageNet has it
+            file = f"{example['file_name'].decode(errors='replace')} {file}"
+        for key, channels in self._images.items():
+            example[key] = decode(example[key], channels=channels, file=file, index=int(index))
+        return {key: self._array(key, value) for key, value in example.items()}
 
-    def _array(self, key: str, value: Any, index: int) -> np.ndarray:
-        if key in self._images:
-            file = f"'{key}' of '{self.info.name}' split '{self.info.split}'"
-            return decode(value, channels=self._images[key], file=file, index=index)
+    def _array(self, key: str, value: Any) -> np.ndarray:
         shape, dtype = self.info.spec[key]
         array = np.asarray(value, None if dtype == "bytes" else dtype)
         # A list without entries has lost the shape of its entries.
         return array if array.size else array.reshape([n or 0 for n in shape])
 
 
+def _unreadable(name: str, folder: Path | str, error: Exception) -> UserError:
+    return UserError(
+        f"'{name}' in {folder} is damaged, {error}: delete it and run "
+        f"`python launch.py data prepare {name}`"
+    )
+
+
 def _open(folder: Path, name: str) -> Any:
     try:
         builder = tfds.builder_from_directory(folder)
         file_format = builder.info.file_format.value
-    except Exception as error:  # a damaged JSON raises whatever its parser does
-        raise UserError(f"cannot read '{name}' in {folder}: {error}") from error
+    except Exception as error:
+        raise _unreadable(name, folder, error) from error
     if file_format != "array_record":
         raise UserError(
             f"'{name}' in {folder} is in {file_format} format, which has no random access: move "
@@ -148,9 +176,8 @@ def _image_channels(features: Any, prefix: str = "") -> dict[str, int]:
             channels |= _image_channels(feature, f"{prefix}{key}/")
         # Not a subclass: in a LabeledImage the numbers are classes, not brightness.
         elif type(feature) is tfds.features.Image and feature.np_dtype == np.uint8:
-            if feature.shape[-1] in (1, 3, None):
-                channels[prefix + key] = feature.shape[-1] or 3
-    return channels
+            channels[prefix + key] = feature.shape[-1] or 3
+    return {key: count for key, count in channels.items() if count in (1, 3)}
 
 
 def _skip_decoding(keys: Mapping[str, int]) -> dict[str, Any]:

@@ -109,6 +109,7 @@ def learning(config: Any, steps: int) -> tuple[optax.Schedule, optax.GradientTra
         schedule,
         weight_decay=config.optimizer.weight_decay,
         clip_norm=config.optimizer.clip_norm,
+        decay_mask=config.optimizer.decay_mask,
         **config.optimizer[config.optimizer.name],
     )
     return schedule, optimizer
@@ -147,23 +148,25 @@ def make(config: Any, experiment: Any) -> Setup:
         )
     # The options of the optimizer are checked before the data is opened, which may take long.
     learning(config, config.steps or 1)
+    data = config.data.to_dict()
     host, hosts = jax.process_index(), jax.process_count()
     train = pipeline.train_data(
-        config.data, seed=config.seed, batch_size=config.batch_size, host=host, hosts=hosts
+        data, seed=config.seed, batch_size=config.batch_size, host=host, hosts=hosts
     )
     if train.corrupt:
         LOG.warning("%d corrupt examples left out of the training set", train.corrupt)
+    experiment.check(train.source.info)
     parallel.local_batch(config.evaluate.batch_size, "evaluate.batch_size")
     evaluations = {
         name: pipeline.eval_data(
-            config.data, split, batch_size=config.evaluate.batch_size, host=host, hosts=hosts
+            data, split, batch_size=config.evaluate.batch_size, host=host, hosts=hosts
         )
         for name, split in config.data.eval.splits.items()
     }
     steps = config.steps or math.ceil(config.epochs * train.count / config.batch_size)
     schedule, optimizer = learning(config, steps)
 
-    prepare = pipeline.make_prepare(config.data)
+    prepare = pipeline.make_prepare(data)
     example = _example(train, local)
     key = jax.random.key(config.seed)
 

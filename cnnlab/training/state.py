@@ -6,7 +6,7 @@ import flax
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Int, PyTree, UInt32
+from jaxtyping import PyTree
 
 
 @flax.struct.dataclass
@@ -14,20 +14,21 @@ class TrainState:
     """What a step maps to the next step; a checkpoint holds all of it.
 
     Attributes:
-        step: number of optimizer updates done.
+        step: int32 [], number of optimizer updates done.
         params: trainable parameters, float32.
         model_state: every other collection of the model (BatchNorm statistics, a teacher, a queue).
         opt_state: the optimizer's state.
         ema: exponential moving average of `(params, model_state)`; `()` when switched off.
-        rng: data of the run's base key; keys of a step are folded from it, so it never changes.
+        rng: uint32 [2], data of the run's base key; keys of a step are folded from it, so it never changes.
     """
 
-    step: Int[Array, ""]
-    params: PyTree
-    model_state: PyTree
-    opt_state: PyTree
-    ema: PyTree
-    rng: UInt32[Array, "2"]
+    # Not annotated with shapes: the same structure holds arrays, shapes and shardings in turn.
+    step: Any
+    params: Any
+    model_state: Any
+    opt_state: Any
+    ema: Any
+    rng: Any
 
 
 def create(variables: Any, optimizer: optax.GradientTransformation, seed: int, ema: bool):

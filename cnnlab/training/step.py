@@ -11,7 +11,7 @@ import flax
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Int, PyTree
+from jaxtyping import Array, PyTree
 
 from cnnlab.metrics.mean import Mean
 from cnnlab.training.state import TrainState, leaf_names
@@ -25,11 +25,11 @@ class Report:
 
     Attributes:
         metrics: mergeable metrics by name.
-        bad: index into `checked_names` of the first leaf that is not finite, or -1.
+        bad: int32 [], index into `checked_names` of the first leaf that is not finite, or -1.
     """
 
     metrics: dict[str, Any]
-    bad: Int[Array, "*scan"]
+    bad: Any
 
 
 def fetch(batch: dict[str, Array], data: dict[str, Array]) -> dict[str, Array]:

@@ -10,7 +10,9 @@ from cnnlab.data.decode import CorruptImage, decode
 from cnnlab.errors import UserError
 
 RNG = np.random.default_rng(0)
-PHOTO = cv2.resize(RNG.integers(0, 256, (6, 8, 3), np.uint8), (40, 30), interpolation=cv2.INTER_AREA)
+PHOTO = cv2.resize(
+    RNG.integers(0, 256, (6, 8, 3), np.uint8), (40, 30), interpolation=cv2.INTER_AREA
+)
 
 
 def encoded(image, kind, **options):
@@ -100,7 +102,7 @@ TURNS = [
     lambda x: x.transpose(1, 0, 2),
     lambda x: np.rot90(x, -1),
     lambda x: x[::-1, ::-1].transpose(1, 0, 2),
-    lambda x: np.rot90(x),
+    np.rot90,
 ]
 
 
@@ -155,7 +157,9 @@ def test_a_corrupt_file_is_named_with_its_index_and_a_way_out(tmp_path):
         assert part in str(caught.value)
 
 
-@pytest.mark.parametrize("data", [b"\x00", b"hello world", b"\xff\xd8\xff\xd9", b"\x89PNG\r\n\x1a\n"])
+@pytest.mark.parametrize(
+    "data", [b"\x00", b"hello world", b"\xff\xd8\xff\xd9", b"\x89PNG\r\n\x1a\n"]
+)
 def test_garbage_is_corrupt(data):
     with pytest.raises(CorruptImage, match=r"x\.png \(index 3\)"):
         decode(data, file="x.png", index=3)

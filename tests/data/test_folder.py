@@ -20,7 +20,9 @@ def make(root, classes=("cat", "dog"), count=3, value=0):
 
 
 def values(source):
-    return sorted((int(source[i]["image"][0, 0, 0]), int(source[i]["label"])) for i in range(len(source)))
+    return sorted(
+        (int(source[i]["image"][0, 0, 0]), int(source[i]["label"])) for i in range(len(source))
+    )
 
 
 def test_one_folder_per_class_is_a_split_called_train(tmp_path):
@@ -38,7 +40,12 @@ def test_folders_named_as_splits_are_splits(tmp_path, name):
         make(tmp_path / folder, value=100 * number // 2, count=1)
     assert values(FolderSource(str(tmp_path), "train")) == [(0, 0), (10, 1)]
     assert values(FolderSource(str(tmp_path), "validation")) == [(50, 0), (60, 1)]
-    assert values(FolderSource(str(tmp_path), "test+train")) == [(0, 0), (10, 1), (100, 0), (110, 1)]
+    assert values(FolderSource(str(tmp_path), "test+train")) == [
+        (0, 0),
+        (10, 1),
+        (100, 0),
+        (110, 1),
+    ]
 
 
 def test_a_slice_has_all_classes_and_parts_make_up_the_whole(tmp_path):
@@ -116,7 +123,9 @@ def test_a_missing_folder_is_named(tmp_path):
         FolderSource(str(tmp_path / "gone"), "train")
 
 
-@pytest.mark.parametrize("files", [[], ["a.png"], ["train/a.png"], ["val/cat/a.png", "test/cat/b.png"]])
+@pytest.mark.parametrize(
+    "files", [[], ["a.png"], ["train/a.png"], ["val/cat/a.png", "test/cat/b.png"]]
+)
 def test_without_class_folders_the_layout_is_shown(tmp_path, files):
     for file in files:
         save(tmp_path / file)

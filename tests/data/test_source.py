@@ -66,8 +66,13 @@ def test_for_evaluation_a_masked_blank_stands_in():
     assert source.skipped == 1
     shapes = {key: value.shape for key, value in examples[4].items()}
     assert shapes == {
-        "image": (1, 1, 3), "label": (), "boxes": (0, 4), "masks": (0, 8, 8), "presence": (6,), "mask": ()
-    }  # fmt: skip
+        "image": (1, 1, 3),
+        "label": (),
+        "boxes": (0, 4),
+        "masks": (0, 8, 8),
+        "presence": (6,),
+        "mask": (),
+    }
     for key, (_, dtype) in source.info.spec.items():
         assert examples[4][key].dtype == dtype
         assert not examples[4][key].any()
@@ -81,9 +86,18 @@ def test_a_set_in_which_nothing_is_readable_stops():
         SkipCorrupt(Damaged(range(900), count=1000))[0]
 
 
+def test_going_through_a_source_ends_after_its_last_example():
+    for replace in ("next", "blank"):
+        assert len(list(SkipCorrupt(Damaged([9]), replace=replace))) == 10
+
+
 def test_other_errors_are_not_passed_over():
+    class Broken(Damaged):
+        def __getitem__(self, index):
+            raise TypeError(index)
+
     with pytest.raises(TypeError):
-        SkipCorrupt([None])[object()]
+        SkipCorrupt(Broken([]))[0]
 
 
 def test_the_wrapper_is_a_source_and_travels_to_other_processes():

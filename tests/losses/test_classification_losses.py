@@ -7,7 +7,12 @@ import pytest
 from scipy import special, stats
 
 from cnnlab.errors import UserError
-from cnnlab.losses.classification import sigmoid_cross_entropy, softmax_cross_entropy
+from cnnlab.losses import classification
+
+softmax_cross_entropy = jax.jit(
+    classification.softmax_cross_entropy, static_argnames="label_smoothing"
+)
+sigmoid_cross_entropy = jax.jit(classification.sigmoid_cross_entropy)
 
 RNG = np.random.default_rng(0)
 LOGITS = jnp.asarray(RNG.normal(size=(6, 4)) * 3, jnp.float32)

@@ -85,7 +85,8 @@ def pad_crop(
     sides = ((0, 0), (padding, padding), (padding, padding), (0, 0))
 
     def one(padded: Float[Array, "hp wp c"], key: Key[Array, ""]) -> Float[Array, "h w c"]:
-        top, left = jax.random.randint(key, (2,), 0, 2 * padding + 1)
+        uniform = jax.random.uniform(key, (2,))
+        top, left = jnp.floor(uniform * (2 * padding + 1)).astype(jnp.int32)
         return jax.lax.dynamic_slice(padded, (top, left, 0), image.shape[1:])
 
     return {**batch, "image": jax.vmap(one)(jnp.pad(image, sides, mode=mode), keys)}

@@ -47,14 +47,13 @@ def color_jitter(
     ]
 
     def one(image: Image, key: Key[Array, ""]) -> Image:
-        draw, shuffle = jax.random.split(key)
-        uniform = jax.random.uniform(draw, (4,))
+        uniform = jax.random.uniform(key, (8,))
         low = jnp.maximum(1 - strengths, 0)
-        factors = low + uniform * (1 + strengths - low)
+        factors = low + uniform[:4] * (1 + strengths - low)
         turn = (2 * uniform[3] - 1) * hue
         # Three of the four blend the image with something: each place in the order chooses that
         # something, and blends once.
-        order = jax.random.permutation(shuffle, jnp.array(active))
+        order = jnp.array(active)[jnp.argsort(uniform[4 : 4 + len(active)])]
         for number in order:
             luma = gray(image)
             without = jnp.where(number == 0, 0, jnp.where(number == 1, luma.mean(), luma))

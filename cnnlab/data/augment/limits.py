@@ -74,10 +74,11 @@ def check_arguments(function: Callable, arguments: Any, what: str) -> None:
         raise UserError(
             f"{what} = {arguments!r} is not a dict of its arguments; write {{}} for the defaults"
         )
+    arguments = dict(arguments)
     check_keywords(function, arguments, what)
     parameters = signature(function).parameters
-    for name in arguments:
-        value, annotation = arguments[name], parameters[name].annotation
+    for name, value in arguments.items():
+        annotation = parameters[name].annotation
         words = get_args(annotation) if get_origin(annotation) is Literal else ()
         if words and value not in words:
             raise UserError(f"unknown {what}.{name} {value!r}{suggest(str(value), words)}")

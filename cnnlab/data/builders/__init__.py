@@ -1,6 +1,7 @@
 """Embedded data sets: generated here by TFDS builders of our own, without a download."""
 
 import importlib
+from typing import Any
 
 # Name -> module and class; imported only when one is built, as the library takes a while.
 EMBEDDED = {
@@ -9,7 +10,7 @@ EMBEDDED = {
 }
 
 
-def builder_class(name: str) -> type:
+def builder_class(name: str) -> type[Any]:
     """Return the TFDS builder of an embedded set."""
     module, attribute = EMBEDDED[name]
     return getattr(importlib.import_module(module), attribute)

@@ -20,7 +20,7 @@ SPLITS = {"train": (0, 1200), "validation": (1200, 1437), "test": (1437, 1797)}
 LEVELS = 16
 
 
-class Digits(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+class Digits(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: ignore[call-arg]
     """Builder of `digits`."""
 
     VERSION = tfds.core.Version("1.0.0")

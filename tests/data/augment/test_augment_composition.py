@@ -9,7 +9,7 @@ from cnnlab.errors import UserError
 BATCH, HEIGHT, WIDTH = 8, 12, 10
 MIXING = ("mixup", "cutmix")
 ALONE = [name for name in AUGMENT if name not in MIXING]
-ALL = {name: {} for name in AUGMENT}
+ALL = {name: {} for name in AUGMENT} | {"rand_augment": {"layers": 1}}
 
 
 def batch_of(channels=3, seed=0, size=BATCH):
@@ -52,12 +52,15 @@ def test_all_together_run_under_jit_and_repeat_by_their_keys():
 
 
 def test_the_input_dict_stays_as_it_was():
-    batch = batch_of()
-    before = dict(batch)
-    for name in AUGMENT:
-        augment(batch, keys_of(), **{name: {}})
+    def run(batch, keys, name):
+        before = dict(batch)
+        result = augment(batch, keys, **{name: {}})
+        assert result is not batch
         assert batch.keys() == before.keys()
         assert all(batch[key] is before[key] for key in batch)
+
+    for name in AUGMENT:
+        jax.eval_shape(lambda batch, keys, name=name: run(batch, keys, name), batch_of(), keys_of())
 
 
 def test_the_order_is_that_of_the_table_whatever_the_order_given():

@@ -95,15 +95,20 @@ def batch_of(size, channels=3):
     return {"image": jnp.asarray(np.round(image * 255) / 255)}
 
 
+def augmented(batch, seed=0, **chosen):
+    keys = jax.random.split(jax.random.key(seed), len(batch["image"]))
+    return jax.jit(lambda batch, keys: rand_augment(batch, keys, **chosen)["image"])(batch, keys)
+
+
 def test_one_layer_draws_each_operation_and_sign_equally_often():
     size = 1400
-    batch, keys = batch_of(size), jax.random.split(jax.random.key(0), size)
-    drawn = jax.jit(lambda b, k: rand_augment(b, k, layers=1, magnitude=6))(batch, keys)["image"]
+    batch = batch_of(size)
+    drawn = augmented(batch, layers=1, magnitude=6)
+    every = jax.jit(jax.vmap(lambda image, n, s: operate(image, n, 0.6, s), (0, None, None)))
     counts = {}
     for sign in (1, -1):
         for index, name in enumerate(OPERATIONS):
-            every = jax.jit(jax.vmap(lambda i, n=index, s=sign: operate(i, n, 0.6, s)))
-            same = (abs(every(batch["image"]) - drawn) < 1e-5).all((1, 2, 3))
+            same = (abs(every(batch["image"], index, sign) - drawn) < 1e-5).all((1, 2, 3))
             counts[name, sign] = int(same.sum())
     for name in OPERATIONS:
         plus, minus = counts[name, 1], counts[name, -1]
@@ -115,19 +120,20 @@ def test_one_layer_draws_each_operation_and_sign_equally_often():
 
 
 def test_layers_follow_one_another_and_none_changes_nothing():
-    batch, keys = batch_of(4), jax.random.split(jax.random.key(0), 4)
-    np.testing.assert_array_equal(rand_augment(batch, keys, layers=0)["image"], batch["image"])
-    once, thrice = (rand_augment(batch, keys, layers=n)["image"] for n in (1, 3))
-    assert (abs(once - thrice).max((1, 2, 3)) > 0.01).sum() >= 3
+    batch = batch_of(20)
+    np.testing.assert_array_equal(augmented(batch, layers=0), batch["image"])
+    once, twice = (augmented(batch, layers=n) for n in (1, 2))
+    # At most 1 in 14 draws identity, and few others meet what they cannot change.
+    assert (abs(once - batch["image"]).max((1, 2, 3)) > 0.01).sum() >= 14
+    assert (abs(once - twice).max((1, 2, 3)) > 0.01).sum() >= 14
 
 
 def test_magnitudes_vary_only_if_asked():
     image = jnp.broadcast_to(jnp.linspace(0, 1, 16)[:, None, None], (1, 16, 16, 1))
     batch = {"image": jnp.broadcast_to(image, (300, 16, 16, 1))}
-    keys = jax.random.split(jax.random.key(0), 300)
 
     def distinct(std):
-        result = rand_augment(batch, keys, layers=1, magnitude=5, magnitude_std=std)["image"]
+        result = augmented(batch, layers=1, magnitude=5, magnitude_std=std)
         return len(np.unique(np.asarray(result).reshape(300, -1).round(5), axis=0))
 
     assert distinct(0.0) <= 2 * len(OPERATIONS)
@@ -135,9 +141,8 @@ def test_magnitudes_vary_only_if_asked():
 
 
 def test_gray_images_pass_and_four_channels_are_an_error():
-    keys = jax.random.split(jax.random.key(0), 30)
-    result = rand_augment(batch_of(30, channels=1), keys)["image"]
+    result = augmented(batch_of(30, channels=1), layers=1)
     assert result.shape == (30, 16, 16, 1)
     assert np.isfinite(result).all()
     with pytest.raises(UserError, match=r"rand_augment knows gray and RGB .* these have 4"):
-        rand_augment(batch_of(30, channels=4), keys)
+        augmented(batch_of(30, channels=4))

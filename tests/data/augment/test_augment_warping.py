@@ -19,7 +19,8 @@ def test_parameters_of_no_change_give_the_identical_image(shape):
     image = random_image(*shape)
     np.testing.assert_array_equal(warp(image, backward_matrix(), fill=0.5), image)
     keys = jax.random.split(jax.random.key(0), 1)
-    result = affine({"image": image[None]}, keys, fill=0.3, **STILL)["image"][0]
+    still = jax.jit(lambda batch, keys: affine(batch, keys, fill=0.3, **STILL))
+    result = still({"image": image[None]}, keys)["image"][0]
     np.testing.assert_array_equal(result, image)
 
 
@@ -89,7 +90,8 @@ def centroids(images):
 def test_random_shifts_span_the_fraction_of_each_side():
     image = jnp.zeros((500, 41, 61, 1)).at[:, 20, 30].set(1)
     keys = jax.random.split(jax.random.key(0), 500)
-    moved = affine({"image": image}, keys, **{**STILL, "translate": 0.2})["image"]
+    shift = jax.jit(lambda batch, keys: affine(batch, keys, **{**STILL, "translate": 0.2}))
+    moved = shift({"image": image}, keys)["image"]
     for place, side in zip(centroids(np.asarray(moved)), (41, 61), strict=True):
         quantiles = np.quantile(place / side, [0, 0.25, 0.5, 0.75, 1])
         np.testing.assert_allclose(quantiles, [-0.2, -0.1, 0, 0.1, 0.2], atol=0.025)
@@ -100,7 +102,8 @@ def test_random_angles_and_scales_span_their_ranges():
     image = jnp.zeros((500, 41, 41, 1)).at[:, 20, 32].set(1)
     keys = jax.random.split(jax.random.key(0), 500)
     chosen = {**STILL, "degrees": 30, "scale": (0.8, 1.2)}
-    y, x = centroids(np.asarray(affine({"image": image}, keys, **chosen)["image"]))
+    turn = jax.jit(lambda batch, keys: affine(batch, keys, **chosen))
+    y, x = centroids(np.asarray(turn({"image": image}, keys)["image"]))
     angle, factor = np.rad2deg(np.arctan2(-y, x)), np.hypot(y, x) / 12
     np.testing.assert_allclose(np.quantile(angle, [0, 0.5, 1]), [-30, 0, 30], atol=3)
     np.testing.assert_allclose(np.quantile(factor, [0, 0.5, 1]), [0.8, 1, 1.2], atol=0.035)

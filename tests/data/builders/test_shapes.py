@@ -87,5 +87,5 @@ def test_the_first_image_is_pinned():
     assert example["boxes"].astype(int).tolist() == BOXES
 
 
-FIRST = ["?"]
-BOXES = [[0]]
+FIRST = ["square", "triangle", "disc", "disc", "triangle"]
+BOXES = [[24, 12, 45, 34], [0, 21, 35, 57], [27, 49, 45, 64], [2, 9, 15, 23], [10, 0, 29, 19]]

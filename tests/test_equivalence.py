@@ -1,0 +1,126 @@
+"""Every objective gives the same losses and gradients however it is spread over devices.
+
+A new experiment joins by one row in `OBJECTIVES`.
+"""
+
+import jax
+import numpy as np
+import pytest
+import small
+
+from cnnlab import config as cfg
+
+# Name -> the entries of a config that make this objective run on small data. BatchNorm is part
+# of each, so that synchronised statistics are compared too.
+OBJECTIVES = {
+    "supervised": dict(
+        experiment=cfg.experiment("supervised", label_smoothing=0.1),
+        model=cfg.model("mlp", hidden=(12, 12), norm="batch"),
+    ),
+    "supervised_sigmoid": dict(
+        experiment=cfg.experiment("supervised", objective="sigmoid"),
+        model=cfg.model("mlp", hidden=(12,), norm="batch"),
+    ),
+}
+SPREADS = {
+    "pmap on 8": dict(parallel__strategy="pmap", parallel__devices=8),
+    "jit on 8": dict(parallel__strategy="jit", parallel__devices=8),
+    "fsdp on 8": dict(parallel__strategy="fsdp", parallel__devices=8),
+    "pmap on 2": dict(parallel__strategy="pmap", parallel__devices=2),
+}
+# Plain gradient descent at rate 1: the change of the parameters is the gradient itself.
+GRADIENT = dict(
+    optimizer__learning_rate=1.0,
+    optimizer__sgd__momentum=0.0,
+    schedule__name="constant",
+    parallel__sync_bn=True,
+    batch_size=32,
+)
+
+
+def steps(count, **changes):
+    """Return the losses of some steps, the state after them and that before."""
+    parts = small.build(small.config(**GRADIENT, **changes))
+    before = jax.device_get(parts.state)
+    state, losses = parts.state, []
+    batches = parts.train.batches(0)
+    for _ in range(count):
+        batch = parts.parallel.place_batch(next(batches))
+        state, report = parts.train_step(state, batch, parts.data)
+        jax.block_until_ready(report)
+        losses.append(report.metrics["loss"].compute())
+    return np.array(losses), jax.device_get(state), before
+
+
+def assert_same(state, other, tolerance):
+    named = zip(
+        jax.tree_util.tree_leaves_with_path((state.params, state.model_state)),
+        jax.tree.leaves((other.params, other.model_state)),
+        strict=True,
+    )
+    for (path, a), b in named:
+        np.testing.assert_allclose(a, b, atol=tolerance, err_msg=jax.tree_util.keystr(path))
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_losses_and_gradients_do_not_depend_on_how_the_batch_is_spread(objective):
+    entries = OBJECTIVES[objective]
+    loss, state, before = steps(1, **entries)
+    moved = max(
+        np.abs(a - b).max()
+        for a, b in zip(
+            jax.tree.leaves(state.params), jax.tree.leaves(before.params), strict=True
+        )
+    )
+    assert moved > 1e-2, "a gradient this small would agree with anything"
+    for name, spread in SPREADS.items():
+        other_loss, other, _ = steps(1, **entries, **spread)
+        np.testing.assert_allclose(other_loss, loss, rtol=1e-6, err_msg=name)
+        assert_same(other, state, 1e-6)
+
+
+def test_strategies_stay_together_over_many_steps():
+    entries = {**OBJECTIVES["supervised"], "optimizer__learning_rate": 0.1}
+    # Over steps rounding grows; 10 of them at a usual rate keep five digits.
+    settings = {k: v for k, v in entries.items() if k != "optimizer__learning_rate"}
+    reference, _, _ = steps(10, **settings)
+    for name, spread in SPREADS.items():
+        losses, _, _ = steps(10, **settings, **spread)
+        np.testing.assert_allclose(losses, reference, rtol=2e-4, err_msg=name)
+
+
+def test_without_sync_bn_each_replica_normalises_by_its_own_statistics():
+    entries = OBJECTIVES["supervised"]
+    loss, _, _ = steps(1, **entries)
+    parts = {**GRADIENT, "parallel__sync_bn": False}
+    settings = small.config(**parts, **entries, **SPREADS["pmap on 8"])
+    built = small.build(settings)
+    batch = built.parallel.place_batch(next(built.train.batches(0)))
+    _, report = built.train_step(built.state, batch, built.data)
+    assert abs(report.metrics["loss"].compute() - loss[0]) > 1e-3
+
+
+@pytest.mark.parametrize("strategy", ["pmap", "jit"])
+@pytest.mark.parametrize("parts", [2, 4])
+def test_accumulated_gradients_are_those_of_the_whole_batch(strategy, parts):
+    entries = dict(
+        experiment=cfg.experiment("supervised"), model=cfg.model("mlp", hidden=(12,))
+    )
+    spread = dict(parallel__strategy=strategy, parallel__devices=2)
+    loss, state, _ = steps(1, **entries, **spread)
+    other_loss, other, _ = steps(1, accumulation=parts, **entries, **spread)
+    np.testing.assert_allclose(other_loss, loss, rtol=1e-6)
+    assert_same(other, state, 1e-6)
+
+
+def test_augmentation_does_not_depend_on_the_number_of_devices():
+    entries = dict(
+        experiment=cfg.experiment("supervised"),
+        model=cfg.model("mlp", hidden=(12,)),
+        data__train__augment=cfg.augment(affine={}, random_erasing={"probability": 0.5}),
+    )
+    loss, state, _ = steps(2, **entries)
+    for spread in SPREADS.values():
+        other_loss, other, _ = steps(2, **entries, **spread)
+        np.testing.assert_allclose(other_loss, loss, rtol=1e-5)
+        assert_same(other, state, 1e-5)
