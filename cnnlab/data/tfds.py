@@ -22,17 +22,9 @@ from cnnlab.errors import UserError
 # For suggestions only; any set of the library will do.
 COMMON = (
     *("mnist", "fashion_mnist", "kmnist", "emnist", "omniglot", "svhn_cropped", "eurosat"),
-    *(
-        "cifar10",
-        "cifar100",
-        "stl10",
-        "imagenet2012",
-        "imagenet_resized",
-        "imagenette",
-        "imagewoof",
-    ),
-    *("food101", "oxford_flowers102", "oxford_iiit_pet", "stanford_dogs", "caltech101", "cars196"),
-    *("tf_flowers", "cats_vs_dogs", "beans", "voc", "coco", "cityscapes"),
+    *("cifar10", "cifar100", "stl10", "imagenette", "imagewoof", "imagenet2012", "food101"),
+    *("imagenet_resized", "oxford_flowers102", "oxford_iiit_pet", "stanford_dogs", "caltech101"),
+    *("cars196", "tf_flowers", "cats_vs_dogs", "beans", "voc", "coco", "cityscapes"),
 )
 
 

@@ -19,7 +19,7 @@ from cnnlab.data.augment.erasing import random_erasing
 from cnnlab.data.augment.flipping import flip
 from cnnlab.data.augment.jitter import color_jitter
 from cnnlab.data.augment.limits import check_arguments
-from cnnlab.data.augment.mixing import cutmix, mixup, mixup_or_cutmix
+from cnnlab.data.augment.mixing import cutmix, mixup
 from cnnlab.data.augment.rand_augmentation import rand_augment
 from cnnlab.data.augment.standardize import normalize, to_float
 from cnnlab.data.augment.warping import affine
@@ -41,6 +41,7 @@ AUGMENT: dict[str, Callable[..., dict[str, Any]]] = {
     "cutmix": cutmix,
 }
 DETERMINISTIC = ("normalize",)
+MIXING = ("mixup", "cutmix")
 
 
 def check(chosen: Any) -> None:
@@ -70,19 +71,26 @@ def augment(
     """
     check(chosen)
     if keys is None and len(deterministic(chosen)) < len(chosen):
-        names = ", ".join(name for name in AUGMENT if name in chosen)
-        raise UserError(f"augment: {names} need one random key per example, and keys is None")
-
-    def keys_for(name: str) -> Any:
-        if keys is None:
-            return None
-        return jax.vmap(jax.random.fold_in, (0, None))(keys, np.uint32(crc32(name.encode())))
-
+        drawing = ", ".join(name for name in chosen if name not in DETERMINISTIC)
+        raise UserError(f"augment: {drawing} need one random key per example, and keys is None")
     both = "mixup" in chosen and "cutmix" in chosen
-    for name, function in AUGMENT.items():
-        if name in chosen and not (both and name in ("mixup", "cutmix")):
-            batch = function(batch, keys_for(name), **chosen[name])
-    if both and keys is not None:
-        choice = keys_for("mixup or cutmix")[0]
-        batch = mixup_or_cutmix(batch, keys, choice, chosen["mixup"], chosen["cutmix"])
+    names = [name for name in AUGMENT if name in chosen and not (both and name in MIXING)]
+    own = _own_keys(keys, [*names, *MIXING, "choice"] if both else names)
+    for name in names:
+        batch = AUGMENT[name](batch, own.get(name), **chosen[name])
+    if both:
+        batch = jax.lax.cond(
+            jax.random.bernoulli(own["choice"][0]),
+            lambda: mixup(batch, own["mixup"], **chosen["mixup"]),
+            lambda: cutmix(batch, own["cutmix"], **chosen["cutmix"]),
+        )
     return dict(batch)
+
+
+def _own_keys(keys: Key[Array, " b"] | None, names: list[str]) -> dict[str, Key[Array, " b"]]:
+    """Return keys for each name, folded in as its checksum; all at once, to compile it once."""
+    if keys is None or not names:
+        return {}
+    sums = np.array([crc32(name.encode()) for name in names], np.uint32)
+    folded = jax.vmap(jax.vmap(jax.random.fold_in, (0, None)), (None, 0))(keys, sums)
+    return dict(zip(names, folded, strict=True))

@@ -34,7 +34,7 @@ def random_erasing(
     y, x = jnp.arange(height)[:, None, None], jnp.arange(width)[:, None]
 
     def one(image: Image, key: Key[Array, ""]) -> Image:
-        place, chance = jax.random.split(key)
+        place, chance, noise = jax.random.split(key, 3)
         fits, (top, left, rows, columns) = random_rectangle(
             place, (height, width), scale=scale, ratio=ratio, largest=(height - 1, width - 1)
         )
@@ -42,6 +42,6 @@ def random_erasing(
         erased = inside & fits & jax.random.bernoulli(chance, float(probability))
         if fill == "zero":
             return jnp.where(erased, 0, image)
-        return jnp.where(erased, jax.random.normal(jax.random.fold_in(key, 2), image.shape, image.dtype), image)
+        return jnp.where(erased, jax.random.normal(noise, image.shape, image.dtype), image)
 
     return {**batch, "image": jax.vmap(one)(image, keys)}

@@ -93,8 +93,9 @@ def _pasted(
     keys: Key[Array, " b"], size: tuple[int, int], alpha: Number, per_example: bool
 ) -> Bool[Array, "b h w"]:
     """Return where each image is its partner's."""
-    side = jnp.sqrt(1 - _weights(keys, alpha, per_example))[:, None]
-    centers = jax.vmap(lambda key: jax.random.uniform(jax.random.fold_in(key, 1), (2,)))(keys)
+    place, weight = jax.vmap(jax.random.split, out_axes=1)(keys)
+    side = jnp.sqrt(1 - _weights(weight, alpha, per_example))[:, None]
+    centers = jax.vmap(lambda key: jax.random.uniform(key, (2,)))(place)
     if not per_example:
         centers = jnp.broadcast_to(centers[:1], centers.shape)
 
@@ -107,18 +108,3 @@ def _pasted(
 
     rows, columns = covered(centers[:, :1], size[0]), covered(centers[:, 1:], size[1])
     return rows[:, :, None] & columns[:, None, :]
-
-
-def mixup_or_cutmix(
-    batch: Mapping[str, Any],
-    keys: Key[Array, " b"],
-    choice: Key[Array, ""],
-    mixup_arguments: Mapping[str, Any],
-    cutmix_arguments: Mapping[str, Any],
-) -> dict[str, Any]:
-    """Apply one of the two to the whole batch, each with probability 1/2 by the key `choice`."""
-    return jax.lax.cond(
-        jax.random.bernoulli(choice),
-        lambda: mixup(batch, keys, **mixup_arguments),
-        lambda: cutmix(batch, keys, **cutmix_arguments),
-    )

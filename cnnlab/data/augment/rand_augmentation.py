@@ -129,12 +129,13 @@ def rand_augment(
     check_color(image, "rand_augment")
 
     def one(image: Image, key: Key[Array, ""]) -> Image:
-        uniform = jax.random.uniform(key, (layers, 2))
+        vary, draw = jax.random.split(key)
+        uniform = jax.random.uniform(draw, (layers, 2))
         indices = jnp.floor(uniform[:, 0] * len(OPERATIONS)).astype(jnp.int32)
         signs = jnp.where(uniform[:, 1] < 0.5, -1, 1)
         level = jnp.full((layers,), magnitude, jnp.float32)
         if magnitude_std:
-            level = level + magnitude_std * jax.random.normal(jax.random.fold_in(key, 1), (layers,))
+            level = level + magnitude_std * jax.random.normal(vary, (layers,))
         strengths = jnp.clip(level, 0, MAX_MAGNITUDE) / 10
         for layer in range(layers):
             image = operate(image, indices[layer], strengths[layer], signs[layer], fill=fill)
