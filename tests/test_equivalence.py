@@ -39,59 +39,43 @@ GRADIENT = dict(
 
 
 def steps(count, **changes):
-    """Return the losses of some steps, the state after them and that before."""
+    """Return the losses of some steps and the parameters and statistics after the first."""
     parts = small.build(small.config(**GRADIENT, **changes))
-    before = jax.device_get(parts.state)
-    state, losses = parts.state, []
+    before = jax.device_get((parts.state.params, parts.state.model_state))
+    state, losses, first = parts.state, [], None
     batches = parts.train.batches(0)
     for _ in range(count):
         batch = parts.parallel.place_batch(next(batches))
         state, report = parts.train_step(state, batch, parts.data)
         jax.block_until_ready(report)
         losses.append(report.metrics["loss"].compute())
-    return np.array(losses), jax.device_get(state), before
+        if first is None:
+            first = jax.device_get((state.params, state.model_state))
+    change = jax.tree.map(np.subtract, first, before)
+    return np.array(losses), change
 
 
-def assert_same(state, other, tolerance):
-    named = zip(
-        jax.tree_util.tree_leaves_with_path((state.params, state.model_state)),
-        jax.tree.leaves((other.params, other.model_state)),
-        strict=True,
-    )
-    for (path, a), b in named:
+def assert_same(change, other, tolerance):
+    named = jax.tree_util.tree_leaves_with_path(change)
+    assert max(np.abs(x).max() for _, x in named) > 1e-2, "too small to tell anything"
+    for (path, a), b in zip(named, jax.tree.leaves(other), strict=True):
         np.testing.assert_allclose(a, b, atol=tolerance, err_msg=jax.tree_util.keystr(path))
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_losses_and_gradients_do_not_depend_on_how_the_batch_is_spread(objective):
-    entries = OBJECTIVES[objective]
-    loss, state, before = steps(1, **entries)
-    moved = max(
-        np.abs(a - b).max()
-        for a, b in zip(
-            jax.tree.leaves(state.params), jax.tree.leaves(before.params), strict=True
-        )
-    )
-    assert moved > 1e-2, "a gradient this small would agree with anything"
+    losses, change = steps(4, **OBJECTIVES[objective])
     for name, spread in SPREADS.items():
-        other_loss, other, _ = steps(1, **entries, **spread)
-        np.testing.assert_allclose(other_loss, loss, rtol=1e-6, err_msg=name)
-        assert_same(other, state, 1e-6)
-
-
-def test_strategies_stay_together_over_many_steps():
-    entries = {**OBJECTIVES["supervised"], "optimizer__learning_rate": 0.1}
-    # Over steps rounding grows; 10 of them at a usual rate keep five digits.
-    settings = {k: v for k, v in entries.items() if k != "optimizer__learning_rate"}
-    reference, _, _ = steps(10, **settings)
-    for name, spread in SPREADS.items():
-        losses, _, _ = steps(10, **settings, **spread)
-        np.testing.assert_allclose(losses, reference, rtol=2e-4, err_msg=name)
+        other_losses, other = steps(4, **OBJECTIVES[objective], **spread)
+        np.testing.assert_allclose(other_losses[0], losses[0], rtol=1e-6, err_msg=name)
+        assert_same(change, other, 1e-6)
+        # Rounding grows from step to step at this rate; a wrong average would be off at once.
+        np.testing.assert_allclose(other_losses, losses, rtol=1e-3, err_msg=name)
 
 
 def test_without_sync_bn_each_replica_normalises_by_its_own_statistics():
     entries = OBJECTIVES["supervised"]
-    loss, _, _ = steps(1, **entries)
+    loss, _ = steps(1, **entries)
     parts = {**GRADIENT, "parallel__sync_bn": False}
     settings = small.config(**parts, **entries, **SPREADS["pmap on 8"])
     built = small.build(settings)
@@ -107,20 +91,20 @@ def test_accumulated_gradients_are_those_of_the_whole_batch(strategy, parts):
         experiment=cfg.experiment("supervised"), model=cfg.model("mlp", hidden=(12,))
     )
     spread = dict(parallel__strategy=strategy, parallel__devices=2)
-    loss, state, _ = steps(1, **entries, **spread)
-    other_loss, other, _ = steps(1, accumulation=parts, **entries, **spread)
+    loss, change = steps(1, **entries, **spread)
+    other_loss, other = steps(1, accumulation=parts, **entries, **spread)
     np.testing.assert_allclose(other_loss, loss, rtol=1e-6)
-    assert_same(other, state, 1e-6)
+    assert_same(change, other, 1e-6)
 
 
-def test_augmentation_does_not_depend_on_the_number_of_devices():
+@pytest.mark.parametrize("spread", ["pmap on 8", "jit on 8"])
+def test_augmentation_does_not_depend_on_the_number_of_devices(spread):
     entries = dict(
         experiment=cfg.experiment("supervised"),
         model=cfg.model("mlp", hidden=(12,)),
-        data__train__augment=cfg.augment(affine={}, random_erasing={"probability": 0.5}),
+        data__train__augment=cfg.augment(affine={}),
     )
-    loss, state, _ = steps(2, **entries)
-    for spread in SPREADS.values():
-        other_loss, other, _ = steps(2, **entries, **spread)
-        np.testing.assert_allclose(other_loss, loss, rtol=1e-5)
-        assert_same(other, state, 1e-5)
+    loss, change = steps(1, **entries)
+    other_loss, other = steps(1, **entries, **SPREADS[spread])
+    np.testing.assert_allclose(other_loss, loss, rtol=1e-6)
+    assert_same(change, other, 1e-6)

@@ -130,6 +130,11 @@ def _open(data: Mapping[str, Any], split: str, part: Mapping[str, Any]) -> Prepa
     return Prepared(source, part["preprocess"], tuple(data["keys"]))
 
 
+def _readable(prepared: Prepared, replace: str) -> Prepared:
+    source = sources.SkipCorrupt(prepared.source, replace=replace)
+    return Prepared(source, prepared.chosen, prepared.keys)
+
+
 def _placement(data: Mapping[str, Any], prepared: Prepared) -> str:
     placement = data["placement"]
     pick(PLACEMENTS, placement, "data.placement")
@@ -156,16 +161,16 @@ def train_data(
     check_augment({**data["train"]["augment"], "normalize": data["normalize"]})
     pick(ON_CORRUPT, data["on_corrupt"], "data.on_corrupt")
     skip = data["on_corrupt"] == "skip"
-    prepared = _open(data, data["train"]["split"], data["train"])
+    raw = _open(data, data["train"]["split"], data["train"])
+    prepared = _readable(raw, "next") if skip else raw
     placement = _placement(data, prepared)
     held: dict[str, np.ndarray] = {}
     count, corrupt = len(prepared), 0
-    if placement == "grain":
-        if skip:
-            prepared.source = sources.SkipCorrupt(prepared.source, replace="next")
-    else:
-        held, bad = memory.collect(prepared, skip_corrupt=skip)
-        count, corrupt = len(prepared) - len(bad), len(bad)
+    if placement != "grain":
+        # Held in memory a set can do without its corrupt examples; read one by one it cannot
+        # know them beforehand, and the next readable one takes their place.
+        held, bad = memory.collect(raw, skip_corrupt=skip)
+        count, corrupt = len(raw) - len(bad), len(bad)
     if batch_size > count:
         raise UserError(
             f"batch_size={batch_size} is larger than the training set of {count} examples: "
@@ -192,7 +197,7 @@ def eval_data(
     if is_random(prepared.chosen):
         raise UserError("data.eval.preprocess is random: evaluate with resize and center_crop")
     if data["on_corrupt"] == "skip":
-        prepared.source = sources.SkipCorrupt(prepared.source, replace="blank")
+        prepared = _readable(prepared, "blank")
     held: dict[str, np.ndarray] = {}
     if _placement(data, prepared) != "grain":
         held, _ = memory.collect(prepared)
