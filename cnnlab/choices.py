@@ -27,7 +27,11 @@ def pick(table: Mapping[str, T], name: str, what: str) -> T:
 def defaults(function: Callable) -> dict[str, Any]:
     """Return the keyword-only arguments of `function` that have a default, with it."""
     parameters = inspect.signature(function).parameters.values()
-    return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY and p.default != p.empty}
+    return {
+        p.name: p.default
+        for p in parameters
+        if p.kind is p.KEYWORD_ONLY and p.default is not p.empty
+    }
 
 
 def check_keywords(function: Callable, keywords: Mapping[str, Any], what: str) -> None:

@@ -95,7 +95,8 @@ class Supervised(Experiment):
         smoothing = {"label_smoothing": self.label_smoothing} if train else {}
         keywords = smoothing if self.objective == "softmax" else {}
         values = OBJECTIVES[self.objective].loss(logits, target, **keywords)
-        metrics: dict[str, Any] = {"loss": Mean.of(values, mask), **self._metrics(logits, batch, target, mask)}
+        metrics: dict[str, Any] = {"loss": Mean.of(values, mask)}
+        metrics |= self._metrics(logits, batch, target, mask)
         outputs: dict[str, Array] = {}
         if not train:
             if self._classifies(batch):

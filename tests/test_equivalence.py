@@ -87,9 +87,7 @@ def test_without_sync_bn_each_replica_normalises_by_its_own_statistics():
 @pytest.mark.parametrize("strategy", ["pmap", "jit"])
 @pytest.mark.parametrize("parts", [2, 4])
 def test_accumulated_gradients_are_those_of_the_whole_batch(strategy, parts):
-    entries = dict(
-        experiment=cfg.experiment("supervised"), model=cfg.model("mlp", hidden=(12,))
-    )
+    entries = dict(experiment=cfg.experiment("supervised"), model=cfg.model("mlp", hidden=(12,)))
     spread = dict(parallel__strategy=strategy, parallel__devices=2)
     loss, change = steps(1, **entries, **spread)
     other_loss, other = steps(1, accumulation=parts, **entries, **spread)

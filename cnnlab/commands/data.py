@@ -41,7 +41,7 @@ def run(values: flags.FlagValues, arguments: list[str]) -> int:
         return _list()
     if arguments[0] == "prepare":
         if len(arguments) != 2:
-            raise UserError("data prepare needs one name, as in: python launch.py data prepare mnist")
+            raise UserError("data prepare needs one name, as in: data prepare mnist")
         from cnnlab.data.prepare import prepare
 
         print(f"prepared in {prepare(arguments[1], values.data_dir)}")

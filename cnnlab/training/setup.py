@@ -10,6 +10,7 @@ import jax
 import numpy as np
 import optax
 
+from cnnlab.choices import pick
 from cnnlab.console import LOG
 from cnnlab.data import pipeline
 from cnnlab.errors import UserError
@@ -97,6 +98,9 @@ def check(config: Any) -> None:
 
 def learning(config: Any, steps: int) -> tuple[optax.Schedule, optax.GradientTransformation]:
     """Return the learning-rate schedule and the optimizer of a config."""
+    # Looked up here, because each has an entry of its own in the config.
+    pick(schedules.SCHEDULES, config.schedule.name, "schedule")
+    pick(optimizers.OPTIMIZERS, config.optimizer.name, "optimizer")
     schedule = schedules.make(
         config.schedule.name,
         config.optimizer.learning_rate,
@@ -146,8 +150,9 @@ def make(config: Any, experiment: Any) -> Setup:
             f"batch_size={config.batch_size} is {per_device} a device, which accumulation="
             f"{config.accumulation} does not divide"
         )
-    # The options of the optimizer are checked before the data is opened, which may take long.
-    learning(config, config.steps or 1)
+    # The options of the optimizer are checked before the data is opened, which may take long; a
+    # run measured in epochs gets its length from the data, any long one does for now.
+    learning(config, config.steps or 10**9)
     data = config.data.to_dict()
     host, hosts = jax.process_index(), jax.process_count()
     train = pipeline.train_data(
@@ -165,6 +170,7 @@ def make(config: Any, experiment: Any) -> Setup:
     }
     steps = config.steps or math.ceil(config.epochs * train.count / config.batch_size)
     schedule, optimizer = learning(config, steps)
+    scan = _steps_per_dispatch(config, steps, parallel.platform)
 
     prepare = pipeline.make_prepare(data)
     example = _example(train, local)
@@ -179,7 +185,6 @@ def make(config: Any, experiment: Any) -> Setup:
     state = jax.jit(initial, out_shardings=parallel.state_sharding(shapes))()
     prepared = jax.eval_shape(lambda: prepare(example, key, train=True))
 
-    scan = _steps_per_dispatch(config, steps, parallel.platform)
     step = step_lib.make_train_step(
         experiment,
         optimizer,

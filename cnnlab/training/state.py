@@ -19,7 +19,8 @@ class TrainState:
         model_state: every other collection of the model (BatchNorm statistics, a teacher, a queue).
         opt_state: the optimizer's state.
         ema: exponential moving average of `(params, model_state)`; `()` when switched off.
-        rng: uint32 [2], data of the run's base key; keys of a step are folded from it, so it never changes.
+        rng: uint32 [2], data of the run's base key; a step's keys are folded from it, so that it
+            never changes.
     """
 
     # Not annotated with shapes: the same structure holds arrays, shapes and shardings in turn.

@@ -26,7 +26,7 @@ def test_what_an_example_undergoes_depends_on_its_key_alone(name):
     batch, keys = batch_of(), keys_of()
     run = jax.jit(lambda image, keys: augment({"image": image}, keys, **{name: {}})["image"])
     whole = run(batch["image"], keys)
-    # In another order, and the other half replaced by other images and keys: the same compiled code.
+    # In another order; with other company.
     order = np.array([5, 2, 7, 0, 1, 6, 3, 4])
     np.testing.assert_array_equal(run(batch["image"][order], keys[order]), whole[order])
     strangers, theirs = batch_of(seed=1)["image"][:4], keys_of(1)[:4]

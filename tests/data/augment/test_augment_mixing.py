@@ -19,10 +19,8 @@ def keys_of(seed, size=SIZE):
     return jax.random.split(jax.random.key(seed), size)
 
 
-@pytest.mark.parametrize("per_example", [False, True])
-@pytest.mark.parametrize("mix", [mixup, cutmix])
-def test_labels_stay_and_the_partner_s_and_the_weight_are_added(mix, per_example):
-    result = jax.jit(lambda k: mix(BATCH, k, alpha=1.0, per_example=per_example))(keys_of(0))
+def check_labels(result, per_example):
+    """Labels stay, the partner's are added, and weights: one for all or one each."""
     np.testing.assert_array_equal(result["label"], BATCH["label"])
     np.testing.assert_array_equal(result["label_mixed"], [10, 20, 30, 40, 50, 0])
     assert result["label_weight"].dtype == jnp.float32
@@ -32,6 +30,7 @@ def test_labels_stay_and_the_partner_s_and_the_weight_are_added(mix, per_example
 @pytest.mark.parametrize("per_example", [False, True])
 def test_mixup_weighs_pixels_as_it_weighs_labels(per_example):
     result = jax.jit(lambda k: mixup(BATCH, k, alpha=1.0, per_example=per_example))(keys_of(1))
+    check_labels(result, per_example)
     weight = np.asarray(result["label_weight"])[:, None, None, None]
     expected = weight * np.asarray(BATCH["image"]) + (1 - weight) * PARTNER
     np.testing.assert_allclose(result["image"], expected, atol=1e-6)
@@ -43,6 +42,7 @@ def test_cutmix_pastes_one_rectangle_and_its_weight_is_the_area_kept(per_example
     own = np.asarray(BATCH["image"])
     for seed in range(8):
         result = run(keys_of(seed))
+        check_labels(result, per_example)
         image = np.asarray(result["image"])
         pasted = (image == PARTNER).all(-1)
         np.testing.assert_array_equal(image, np.where(pasted[..., None], PARTNER, own))
@@ -61,7 +61,7 @@ def weights(mix, alpha, size=2000):
     return np.asarray(run(keys_of(2, size)))
 
 
-@pytest.mark.parametrize("alpha", [0.2, 1.0, 4.0])
+@pytest.mark.parametrize("alpha", [0.2, 4.0])
 def test_mixup_s_weights_have_the_moments_of_the_beta_distribution(alpha):
     drawn = weights(mixup, alpha)
     variance = 1 / (4 * (2 * alpha + 1))
@@ -78,7 +78,7 @@ def test_cutmix_keeps_the_area_that_its_geometry_says_on_average():
 
 @pytest.mark.parametrize("mix", [mixup, cutmix])
 def test_alpha_0_mixes_nothing(mix):
-    result = mix(BATCH, keys_of(0), alpha=0)
+    result = jax.jit(lambda keys: mix(BATCH, keys, alpha=0))(keys_of(0))
     np.testing.assert_array_equal(result["image"], BATCH["image"])
     np.testing.assert_array_equal(result["label_weight"], 1)
 

@@ -1,0 +1,170 @@
+"""Checkpoints: what goes in comes out, on any number of devices; damage is named."""
+
+import logging
+import shutil
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from cnnlab.errors import UserError
+from cnnlab.training import parallel
+from cnnlab.training.checkpoint import Checkpoints, Damaged, pick_step
+from cnnlab.training.state import TrainState
+
+
+def make_state(step=0, width=64):
+    key = jax.random.key(step)
+    return TrainState(
+        step=jnp.asarray(step, jnp.int32),
+        params={"kernel": jax.random.normal(key, (width, 64)), "bias": jnp.zeros(3)},
+        model_state={"batch_stats": {"mean": jnp.ones(4)}},
+        opt_state=(jnp.zeros(()), {"m": jnp.full((5,), 0.25)}),
+        ema=(),
+        rng=jax.random.key_data(key),
+    )
+
+
+def save(folder, steps, values=None, **options):
+    checkpoints = Checkpoints(folder, **options)
+    for step in steps:
+        value = None if values is None else values.get(step)
+        checkpoints.save(make_state(step), {"note": step}, value)
+        checkpoints.wait()
+    return checkpoints
+
+
+def assert_equal(a, b):
+    for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
+        np.testing.assert_array_equal(x, y)
+
+
+@pytest.mark.parametrize("strategy", ["pmap", "fsdp"])
+def test_state_saved_on_one_device_is_restored_on_eight(tmp_path, strategy):
+    save(tmp_path / "c", [3]).close()
+    like = parallel.make(strategy, 8).place_state(make_state())
+    state, record = Checkpoints(tmp_path / "c").restore(3, like)
+    assert_equal(state, make_state(3))
+    assert record == {"note": 3}
+    assert state.params["kernel"].sharding == like.params["kernel"].sharding
+
+
+def test_state_saved_sharded_is_restored_on_one_device(tmp_path):
+    checkpoints = Checkpoints(tmp_path / "c")
+    checkpoints.save(parallel.make("fsdp", 8).place_state(make_state(5)), {}, None)
+    checkpoints.wait()
+    state, _ = checkpoints.restore(5, make_state())
+    assert_equal(state, make_state(5))
+
+
+def test_newest_and_best_are_kept(tmp_path):
+    values = {1: 0.2, 2: 0.9, 3: 0.5, 4: 0.6, 5: 0.7}
+    checkpoints = save(tmp_path / "c", [1, 2, 3, 4, 5], values, keep=2)
+    assert checkpoints.steps() == [2, 4, 5]
+    assert checkpoints.best_step() == 2
+
+
+def test_lowest_is_best_when_asked_for(tmp_path):
+    checkpoints = save(tmp_path / "c", [1, 2, 3], {1: 0.2, 2: 0.9, 3: 0.5}, keep=1, mode="min")
+    assert checkpoints.steps() == [1, 3]
+    assert checkpoints.best_step() == 1
+
+
+def test_best_survives_checkpoints_without_a_value(tmp_path):
+    checkpoints = save(tmp_path / "c", [1, 2, 3, 4], {1: 0.3}, keep=2)
+    assert checkpoints.steps() == [1, 3, 4]
+    assert checkpoints.best_step() == 1
+
+
+def data_files(folder):
+    return sorted((p for p in folder.rglob("*") if p.is_file()), key=lambda p: -p.stat().st_size)
+
+
+DAMAGE = {
+    "a file emptied": lambda folder: data_files(folder)[0].write_bytes(b""),
+    "a file cut in half": lambda folder: data_files(folder)[0].write_bytes(
+        data_files(folder)[0].read_bytes()[: data_files(folder)[0].stat().st_size // 2]
+    ),
+    "the state missing": lambda folder: shutil.rmtree(folder / "state"),
+    "the position missing": lambda folder: shutil.rmtree(folder / "position"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_damaged_checkpoint_is_named_and_the_one_before_is_used(tmp_path, damage, caplog):
+    save(tmp_path / "c", [1, 2]).close()
+    DAMAGE[damage](tmp_path / "c" / "2")
+    checkpoints = Checkpoints(tmp_path / "c")
+    logging.getLogger("cnnlab").propagate = True
+    state, record = checkpoints.restore_latest(make_state())
+    assert int(state.step) == 1
+    assert record == {"note": 1}
+    assert str(tmp_path / "c" / "2") in caplog.text
+    # The run will come to step 2 again, and has to be able to save it.
+    assert checkpoints.steps() == [1]
+    checkpoints.save(make_state(2), {}, None)
+    checkpoints.wait()
+    assert checkpoints.steps() == [1, 2]
+
+
+def test_silently_changed_numbers_are_noticed_and_the_leaf_is_named(tmp_path, monkeypatch):
+    checkpoints = save(tmp_path / "c", [1])
+    read = checkpoints._read
+
+    def with_a_flipped_bit(step, **items):
+        restored = read(step, **items)
+        if "state" not in items:
+            return restored
+        state = restored["state"]
+        damaged = {**state.params, "bias": state.params["bias"].at[1].add(1e-30)}
+        return {"state": state.replace(params=damaged)}
+
+    monkeypatch.setattr(checkpoints, "_read", with_a_flipped_bit)
+    with pytest.raises(Damaged, match="'params/bias' is not what was saved"):
+        checkpoints.restore(1, make_state())
+
+
+def test_when_all_are_damaged_the_run_stops_rather_than_start_afresh(tmp_path):
+    save(tmp_path / "c", [1]).close()
+    shutil.rmtree(tmp_path / "c" / "1" / "state")
+    with pytest.raises(UserError, match="none of the checkpoints"):
+        Checkpoints(tmp_path / "c").restore_latest(make_state())
+
+
+def test_empty_folder_has_nothing_to_restore(tmp_path):
+    assert Checkpoints(tmp_path / "c").restore_latest(make_state()) is None
+
+
+def test_checkpoint_of_another_width_is_refused_and_left_where_it_is(tmp_path):
+    checkpoints = save(tmp_path / "c", [1])
+    with pytest.raises(UserError, match=r"'params/kernel' is float32\[64,64\].*float32\[32,64\]"):
+        checkpoints.restore_latest(make_state(width=32))
+    assert checkpoints.steps() == [1]
+
+
+def test_checkpoint_of_another_optimizer_is_refused(tmp_path):
+    checkpoints = save(tmp_path / "c", [1])
+    other = make_state().replace(opt_state=())
+    with pytest.raises(UserError, match="only in the checkpoint"):
+        checkpoints.restore_latest(other)
+
+
+def test_checkpoint_is_chosen_by_name_or_step(tmp_path):
+    checkpoints = save(tmp_path / "c", [1, 2, 3], {2: 0.9, 3: 0.1}, keep=5, metric="v/accuracy")
+    assert pick_step(checkpoints, "latest") == 3
+    assert pick_step(checkpoints, "best") == 2
+    assert pick_step(checkpoints, "1") == 1
+    with pytest.raises(UserError, match="needs latest, best or a step of 1, 2, 3"):
+        pick_step(checkpoints, "7")
+
+
+def test_no_best_without_a_metric(tmp_path):
+    checkpoints = save(tmp_path / "c", [1], metric="v/accuracy")
+    with pytest.raises(UserError, match="was saved with the metric 'v/accuracy'"):
+        pick_step(checkpoints, "best")
+
+
+def test_no_checkpoint_at_all(tmp_path):
+    with pytest.raises(UserError, match="train there first"):
+        pick_step(Checkpoints(tmp_path / "c"), "latest")

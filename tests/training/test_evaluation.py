@@ -1,0 +1,56 @@
+"""Evaluation sees every example once, however the count divides."""
+
+import numpy as np
+import pytest
+import small
+from sklearn.datasets import load_digits
+
+
+@pytest.mark.parametrize(
+    ("strategy", "devices", "batch_size", "placement"),
+    [("pmap", 8, 64, "memory"), ("jit", 2, 100, "memory"), ("fsdp", 8, 96, "grain")],
+)
+def test_every_example_counts_once(strategy, devices, batch_size, placement):
+    parts = small.build(
+        small.config(
+            parallel__strategy=strategy,
+            parallel__devices=devices,
+            evaluate__batch_size=batch_size,
+            data__placement=placement,
+        )
+    )
+    evaluation = parts.evaluate(parts.state, "test")
+    digits = load_digits()
+    labels = digits.target[1437:]
+    # 360 divides by neither 64, 100 nor 96.
+    np.testing.assert_array_equal(np.sort(evaluation.outputs["index"]), np.arange(360))
+    np.testing.assert_array_equal(evaluation.outputs["label"], labels)
+
+    params = parts.state.params
+    images = np.round(digits.data[1437:] * 255 / 16) / 255
+    hidden = np.maximum(images @ params["hidden1"]["kernel"] + params["hidden1"]["bias"], 0)
+    logits = hidden @ params["logits"]["kernel"] + params["logits"]["bias"]
+    np.testing.assert_allclose(evaluation.outputs["logits"], logits, atol=1e-4)
+    log_p = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+    scalars = evaluation.scalars()
+    assert scalars["accuracy"] == np.mean(logits.argmax(axis=1) == labels)
+    assert scalars["loss"] == pytest.approx(-log_p[np.arange(360), labels].mean(), rel=1e-5)
+    counts = np.zeros((10, 10), int)
+    np.add.at(counts, (labels, logits.argmax(axis=1)), 1)
+    np.testing.assert_array_equal(evaluation.metrics["confusion"].compute(), counts)
+
+
+def test_moving_average_is_evaluated_beside_the_parameters():
+    parts = small.build(small.config(ema_decay=0.5))
+    state = parts.state.replace(
+        ema=(parts.state.params, parts.state.model_state),
+        params={k: {n: v * 0 for n, v in leaf.items()} for k, leaf in parts.state.params.items()},
+    )
+    values = parts.evaluate_split(state, "validation")
+    assert values["loss"] == pytest.approx(np.log(10))
+    assert values["ema/loss"] != pytest.approx(np.log(10))
+
+
+def test_evaluation_stops_when_told_to():
+    parts = small.build(small.config())
+    assert parts.evaluate_split(parts.state, "validation", stop=lambda: True) is None

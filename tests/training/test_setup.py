@@ -1,0 +1,110 @@
+"""What cannot be meant is refused before anything is compiled."""
+
+import jax
+import pytest
+import small
+
+from cnnlab import config as cfg
+from cnnlab.errors import UserError
+from cnnlab.training import setup
+
+WRONG = {
+    "set one of them above zero": dict(steps=0),
+    "steps=5 and epochs=2.0": dict(steps=5, epochs=2.0),
+    "steps=-3": dict(steps=-3),
+    "batch_size=0: needs to be at least 1": dict(batch_size=0),
+    "accumulation=0": dict(accumulation=0),
+    "log_every=0": dict(log_every=0),
+    "evaluate.every=0": dict(evaluate__every=0),
+    "checkpoint.every=-1": dict(checkpoint__every=-1),
+    "ema_decay=1.0": dict(ema_decay=1.0),
+    "evaluate.splits names 'dev'; data.eval.splits has: test, validation": dict(
+        evaluate__splits=("dev",)
+    ),
+    "needs 'test' in evaluate.splits": dict(checkpoint__best="test/accuracy"),
+    "learning_rate=-0.1": dict(optimizer__learning_rate=-0.1),
+    "unknown optimizer 'adma'; did you mean 'adam'": dict(optimizer__name="adma"),
+    "unknown schedule 'cosin'; did you mean 'cosine'": dict(schedule__name="cosin"),
+    "unknown model 'lenet'; did you mean 'lenet5'": dict(model__name="lenet"),
+    "unknown experiment 'supervized'; did you mean 'supervised'": dict(
+        experiment__name="supervized"
+    ),
+    "batch_size=2048 is larger than the training set of 1200": dict(batch_size=2048),
+    "batch_size=12 is not divisible by the 8 devices: try 16": dict(
+        batch_size=12, parallel__devices=8
+    ),
+    "evaluate.batch_size=100 is not divisible by the 8 devices": dict(
+        evaluate__batch_size=100, parallel__devices=8
+    ),
+    "which accumulation=3 does not divide": dict(accumulation=3),
+    "steps_per_dispatch=5 has to divide": dict(steps_per_dispatch=5),
+    "has 10 classes, the model 4 outputs": dict(model__num_classes=4),
+    "has no 'labels'": dict(data__keys=("image", "labels")),
+    "unknown data.placement 'disk'": dict(data__placement="disk"),
+    "unknown data.on_corrupt 'ignore'": dict(data__on_corrupt="ignore"),
+    "label_smoothing=1.5": dict(experiment__label_smoothing=1.5),
+    "unknown experiment.objective 'softmx'": dict(experiment__objective="softmx"),
+    "unknown parallel.strategy 'pmpa'": dict(parallel__strategy="pmpa"),
+}
+
+
+@pytest.mark.parametrize("message", WRONG)
+def test_wrong_value_is_named_before_anything_is_compiled(message, monkeypatch):
+    def compiled(*_, **__):
+        raise AssertionError("something was compiled")
+
+    monkeypatch.setattr(setup.jax, "jit", compiled)
+    with pytest.raises(UserError) as error:
+        small.build(small.config(**WRONG[message]))
+    assert message in str(error.value)
+
+
+def test_epochs_are_counted_in_whole_batches():
+    parts = small.build(small.config(steps=0, epochs=1.5, batch_size=64))
+    # 1.5 * 1200 / 64 = 28.1: the last batch is needed.
+    assert parts.steps == 29
+
+
+def test_warmup_in_steps_goes_with_a_length_in_epochs():
+    parts = small.build(small.config(steps=0, epochs=2.0, schedule__warmup=50.0))
+    assert float(parts.schedule(50)) == pytest.approx(0.1)
+    assert float(parts.schedule(0)) < 0.01
+
+
+def test_seed_fixes_the_initial_parameters():
+    same, again, other = (small.build(small.config(seed=s)).state.params for s in (3, 3, 4))
+    kernel = same["hidden1"]["kernel"]
+    assert (kernel == again["hidden1"]["kernel"]).all()
+    assert (kernel != other["hidden1"]["kernel"]).any()
+
+
+def test_compute_type_leaves_parameters_in_float32():
+    parts = small.build(small.config(model__dtype="bfloat16", model__norm="batch"))
+    state, report = parts.train_step(
+        parts.state, parts.parallel.place_batch(next(parts.train.batches(0))), parts.data
+    )
+    floats = [
+        x for x in jax.tree.leaves(state) if jax.numpy.issubdtype(x.dtype, jax.numpy.floating)
+    ]
+    assert {x.dtype.name for x in floats} == {"float32"}
+    assert report.metrics["loss"].total.dtype == "float32"
+
+
+def test_dispatch_of_many_steps_is_chosen_for_accelerators_only():
+    settings = small.config(
+        data__placement="device", steps=1000, log_every=100, evaluate__every=500
+    )
+    with settings.unlocked():
+        settings.checkpoint.every = 250
+    assert setup._steps_per_dispatch(settings, 1000, "cpu") == 1
+    assert setup._steps_per_dispatch(settings, 1000, "gpu") == 50
+    with settings.unlocked():
+        settings.log_every = 7
+    assert setup._steps_per_dispatch(settings, 1000, "gpu") == 1
+
+
+def test_learning_options_reach_the_optimizer():
+    settings = small.config(optimizer__name="adam", optimizer__learning_rate=0.5, steps=10)
+    schedule, _ = setup.learning(settings, 10)
+    assert float(schedule(0)) == pytest.approx(0.5)
+    assert cfg.base().optimizer.adam.b2 == 0.999

@@ -1,0 +1,61 @@
+"""Records on disk: taken back on a resume, readable after a kill."""
+
+import json
+
+import pytest
+
+from cnnlab.errors import UserError
+from cnnlab.training.writer import Writer, read_rows
+
+
+def test_records_after_the_restored_step_are_taken_back(tmp_path):
+    writer = Writer(tmp_path)
+    for step in (10, 20, 30):
+        writer.write(step, {"train/loss": 1 / step})
+    writer.close()
+    with (tmp_path / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 40, "tr')
+    writer = Writer(tmp_path, resume_step=20)
+    writer.write(30, {"train/loss": 7.0})
+    writer.close()
+    assert read_rows(tmp_path / "metrics.jsonl") == [
+        {"step": 10, "train/loss": 0.1},
+        {"step": 20, "train/loss": 0.05},
+        {"step": 30, "train/loss": 7.0},
+    ]
+
+
+def test_record_is_on_disk_before_the_file_is_closed(tmp_path):
+    writer = Writer(tmp_path)
+    writer.write(1, {"a": 0.25})
+    assert json.loads((tmp_path / "metrics.jsonl").read_text()) == {"step": 1, "a": 0.25}
+    writer.close()
+
+
+def test_tensorboard_events_hold_the_same_numbers(tmp_path):
+    from tensorboardX.proto import event_pb2
+    from tensorboardX.record_writer import masked_crc32c
+
+    writer = Writer(tmp_path)
+    writer.write(3, {"train/loss": 0.5})
+    writer.close()
+    (events,) = (tmp_path / "tensorboard").iterdir()
+    data, found = events.read_bytes(), []
+    while data:
+        length = int.from_bytes(data[:8], "little")
+        assert int.from_bytes(data[8:12], "little") == masked_crc32c(data[:8])
+        event = event_pb2.Event.FromString(data[12 : 12 + length])
+        found += [(event.step, v.tag, v.simple_value) for v in event.summary.value]
+        data = data[16 + length :]
+    assert found == [(3, "train/loss", 0.5)]
+
+
+def test_damaged_line_in_the_middle_is_named(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    path.write_text('{"step": 1}\nnonsense\n{"step": 2}\n')
+    with pytest.raises(UserError, match="line 2 is damaged"):
+        read_rows(path)
+
+
+def test_missing_file_has_no_rows(tmp_path):
+    assert read_rows(tmp_path / "metrics.jsonl") == []
