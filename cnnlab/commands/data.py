@@ -30,7 +30,9 @@ def define(values: flags.FlagValues) -> None:
     flags.DEFINE_string("sheet", "", "PNG to draw samples in", flag_values=values)
     flags.DEFINE_integer("samples", 40, "images on the sheet", flag_values=values)
     flags.DEFINE_string(
-        "data_dir", "", "where prepared sets lie (default: CNNLAB_DATA or TFDS's folder)",
+        "data_dir",
+        "",
+        "where prepared sets lie (default: CNNLAB_DATA or TFDS's folder)",
         flag_values=values,
     )
 

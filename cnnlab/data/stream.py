@@ -28,7 +28,7 @@ class TrainOrder:
         ordinal = step * self.batch_size + self.offset + row
         index = example_index(self.seed, ordinal, len(self.source))
         example = self.source.at(index, np.random.default_rng((self.seed, 1, ordinal)))
-        return {**example, "ordinal": np.uint32(ordinal)}
+        return {**example, "ordinal": np.array(ordinal, np.uint32)}
 
 
 class EvalOrder:
@@ -48,8 +48,8 @@ class EvalOrder:
         index = int(self.indices[position])
         example = dict(self.source[index])
         readable = example.pop("mask", np.True_)
-        mask = np.bool_(self.mask[position] & readable)
-        return {**example, "index": np.int32(index), "mask": mask}
+        mask = np.array(self.mask[position] & readable)
+        return {**example, "index": np.array(index, np.int32), "mask": mask}
 
 
 def stream(

@@ -1,5 +1,6 @@
 """Evaluation sees every example once, however the count divides."""
 
+import jax
 import numpy as np
 import pytest
 import small
@@ -26,7 +27,7 @@ def test_every_example_counts_once(strategy, devices, batch_size, placement):
     np.testing.assert_array_equal(np.sort(evaluation.outputs["index"]), np.arange(360))
     np.testing.assert_array_equal(evaluation.outputs["label"], labels)
 
-    params = parts.state.params
+    params = jax.device_get(parts.state.params)
     images = np.round(digits.data[1437:] * 255 / 16) / 255
     hidden = np.maximum(images @ params["hidden1"]["kernel"] + params["hidden1"]["bias"], 0)
     logits = hidden @ params["logits"]["kernel"] + params["logits"]["bias"]

@@ -92,7 +92,7 @@ def operate(
     strength: Scalar,
     sign: Scalar,
     *,
-    fill: Scalar = 0.5,
+    fill: Number = 0.5,
 ) -> Image:
     """Apply the `index`-th of `OPERATIONS` at t = `strength` with `sign` (1 or -1).
 

@@ -72,7 +72,7 @@ def backward_matrix(
     return jnp.concatenate([linear, shift], axis=1)
 
 
-def warp(image: Image, matrix: Float[Array, "2 3"], *, fill: Scalar = 0.0) -> Image:
+def warp(image: Image, matrix: Float[Array, "2 3"], *, fill: Number = 0.0) -> Image:
     """Sample `image` bilinearly where `matrix` (see `backward_matrix`) sends each output pixel.
 
     Beyond the border lies `fill`, blended in over the last pixel.

@@ -1,4 +1,5 @@
 import math
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +15,7 @@ def random_image(height, width, channels=1, seed=0):
     return jnp.asarray(np.random.default_rng(seed).random((height, width, channels), np.float32))
 
 
-@jax.jit
+@partial(jax.jit, static_argnames="fill")
 def moved(image, fill=0.0, **values):
     return warp(image, backward_matrix(**values), fill=fill)
 

@@ -1,0 +1,198 @@
+"""From a config's data entry to batches: one order for all placements, hosts and resumptions."""
+
+import itertools
+
+import jax
+import numpy as np
+import pytest
+from fake import Fake
+
+from cnnlab import config as cfg
+from cnnlab.data import pipeline
+from cnnlab.data.decode import CorruptImage
+from cnnlab.errors import UserError
+
+
+def entry(monkeypatch, source, **changes):
+    monkeypatch.setattr(pipeline.sources, "load", lambda *_, **__: source)
+    data = cfg.base().data.to_dict()
+    train = changes.pop("train", {})
+    return {**data, **changes, "train": {**data["train"], **train}}
+
+
+def take(data, start, count):
+    return list(itertools.islice(data.batches(start), count))
+
+
+def pixels(batches):
+    """Return the index of each example, which the fake source writes in its pixels."""
+    return np.concatenate([batch["image"][:, 0, 0, 0] for batch in batches])
+
+
+@pytest.mark.parametrize("placement", ["memory", "device", "grain"])
+def test_batches_from_the_middle_are_those_of_the_whole(monkeypatch, placement):
+    data = pipeline.train_data(
+        entry(monkeypatch, Fake(), placement=placement), seed=3, batch_size=6
+    )
+    whole, rest = take(data, 0, 8), take(data, 5, 3)
+    for a, b in zip(whole[5:], rest, strict=True):
+        for key in a:
+            np.testing.assert_array_equal(a[key], b[key])
+
+
+def test_placements_deliver_the_same_examples(monkeypatch):
+    held, device, streamed = (
+        pipeline.train_data(entry(monkeypatch, Fake(), placement=p), seed=3, batch_size=6)
+        for p in ("memory", "device", "grain")
+    )
+    expected = pixels(take(held, 0, 8))
+    np.testing.assert_array_equal(pixels(take(streamed, 0, 8)), expected)
+    looked_up = [device.arrays["image"][b["index"]][:, 0, 0, 0] for b in take(device, 0, 8)]
+    np.testing.assert_array_equal(np.concatenate(looked_up), expected)
+    # 48 draws from 20 examples: two whole epochs, each example once in each.
+    assert sorted(expected[:20]) == sorted(expected[20:40]) == list(range(20))
+
+
+@pytest.mark.parametrize("placement", ["memory", "grain"])
+def test_hosts_share_each_batch_between_them(monkeypatch, placement):
+    settings = entry(monkeypatch, Fake(), placement=placement)
+    whole = take(pipeline.train_data(settings, seed=1, batch_size=8), 0, 4)
+    parts = [
+        take(pipeline.train_data(settings, seed=1, batch_size=8, host=h, hosts=2), 0, 4)
+        for h in range(2)
+    ]
+    for batch, first, second in zip(whole, *parts, strict=True):
+        for key in ("image", "ordinal"):
+            joined = np.concatenate([first[key], second[key]])
+            np.testing.assert_array_equal(joined, batch[key])
+
+
+@pytest.mark.parametrize("placement", ["memory", "grain"])
+def test_evaluation_covers_the_split_once_in_order(monkeypatch, placement):
+    data = pipeline.eval_data(
+        entry(monkeypatch, Fake(13), placement=placement), "test", batch_size=5
+    )
+    batches = list(data.batches())
+    index = np.concatenate([b["index"][b["mask"]] for b in batches])
+    np.testing.assert_array_equal(index, np.arange(13))
+    assert [len(b["mask"]) for b in batches] == [5, 5, 5]
+
+
+@pytest.mark.parametrize("placement", ["auto", "memory", "grain"])
+def test_corrupt_image_stops_with_its_name(monkeypatch, placement):
+    settings = entry(monkeypatch, Fake(corrupt=[4]), placement=placement)
+    with pytest.raises(CorruptImage, match=r"image4\.png"):
+        take(pipeline.train_data(settings, seed=0, batch_size=10), 0, 2)
+
+
+def test_skipped_examples_are_left_out_of_memory_and_counted(monkeypatch):
+    settings = entry(monkeypatch, Fake(corrupt=[0, 7]), placement="auto", on_corrupt="skip")
+    data = pipeline.train_data(settings, seed=0, batch_size=9)
+    assert (data.count, data.corrupt) == (18, 2)
+    assert sorted(pixels(take(data, 0, 2))) == [i for i in range(20) if i not in (0, 7)]
+
+
+def test_skipped_examples_are_replaced_by_the_next_in_a_stream(monkeypatch):
+    settings = entry(monkeypatch, Fake(corrupt=[0, 7, 8]), placement="grain", on_corrupt="skip")
+    data = pipeline.train_data(settings, seed=0, batch_size=10)
+    expected = sorted([i for i in range(20) if i not in (0, 7, 8)] + [1, 9, 9])
+    assert sorted(pixels(take(data, 0, 2))) == expected
+
+
+@pytest.mark.parametrize("placement", ["memory", "grain"])
+def test_skipped_examples_count_nowhere_in_an_evaluation(monkeypatch, placement):
+    settings = entry(
+        monkeypatch,
+        Fake(12, corrupt=[0, 5]),
+        placement=placement,
+        on_corrupt="skip",
+        eval={"preprocess": {"resize": {"size": 4, "mode": "exact"}}, "splits": {}},
+    )
+    batches = list(pipeline.eval_data(settings, "test", batch_size=5).batches())
+    index = np.concatenate([b["index"][b["mask"]] for b in batches])
+    np.testing.assert_array_equal(index, [i for i in range(12) if i not in (0, 5)])
+
+
+def test_random_preprocessing_differs_between_epochs_and_repeats(monkeypatch):
+    rng = np.random.default_rng(0)
+    source = Fake(4, shape=(16, 16, 1))
+    noise = rng.integers(0, 255, (4, 16, 16, 1), np.uint8)
+    monkeypatch.setattr(
+        Fake, "__getitem__", lambda _, i: {"image": noise[i], "label": np.array(0, np.int32)}
+    )
+    crop = cfg.preprocess(random_resized_crop={"size": 8}).to_dict()
+    settings = entry(monkeypatch, source, train={"preprocess": crop})
+    data = pipeline.train_data(settings, seed=0, batch_size=4)
+    first, second = take(data, 0, 2)
+    again = take(data, 1, 1)[0]
+    np.testing.assert_array_equal(second["image"], again["image"])
+    by_pixels = {image.tobytes() for image in first["image"]}
+    assert not by_pixels & {image.tobytes() for image in second["image"]}
+
+
+def test_random_preprocessing_cannot_be_held_in_memory(monkeypatch):
+    crop = cfg.preprocess(random_resized_crop={"size": 8}).to_dict()
+    settings = entry(monkeypatch, Fake(), placement="memory", train={"preprocess": crop})
+    with pytest.raises(UserError, match="preprocesses once"):
+        pipeline.train_data(settings, seed=0, batch_size=4)
+
+
+def test_random_evaluation_is_refused(monkeypatch):
+    crop = cfg.preprocess(random_resized_crop={"size": 8}).to_dict()
+    settings = entry(monkeypatch, Fake(), eval={"preprocess": crop, "splits": {}})
+    with pytest.raises(UserError, match=r"data\.eval\.preprocess is random"):
+        pipeline.eval_data(settings, "test", batch_size=4)
+
+
+def test_images_of_different_size_are_explained(monkeypatch):
+    source = Fake(3)
+    monkeypatch.setattr(
+        Fake,
+        "__getitem__",
+        lambda _, i: {"image": np.zeros((4 + i, 4, 1), np.uint8), "label": np.array(0, np.int32)},
+    )
+    with pytest.raises(UserError, match=r"'image' differs in shape: \(4, 4, 1\) in example 0"):
+        pipeline.train_data(entry(monkeypatch, source), seed=0, batch_size=2)
+
+
+def test_large_sets_are_streamed_unless_asked_for(monkeypatch):
+    monkeypatch.setattr(pipeline.memory, "AUTO_LIMIT_BYTES", 100)
+    data = pipeline.train_data(entry(monkeypatch, Fake()), seed=0, batch_size=4)
+    assert not data._held
+    data = pipeline.train_data(entry(monkeypatch, Fake(), placement="memory"), seed=0, batch_size=4)
+    assert len(data._held["image"]) == 20
+
+
+def test_empty_split_is_refused(monkeypatch):
+    with pytest.raises(UserError, match="is empty"):
+        pipeline.train_data(entry(monkeypatch, Fake(0)), seed=0, batch_size=4)
+
+
+def test_position_tells_one_training_set_from_another(monkeypatch):
+    a = pipeline.train_data(entry(monkeypatch, Fake(20)), seed=0, batch_size=4)
+    b = pipeline.train_data(entry(monkeypatch, Fake(19)), seed=0, batch_size=4)
+    assert a.position() == {**b.position(), "examples": 20}
+
+
+def test_prepared_batch_is_normalised_in_training_and_evaluation():
+    data = cfg.base().data.to_dict()
+    data["normalize"] = {"mean": (0.5,), "std": (0.25,)}
+    batch = {"image": np.full((2, 4, 4, 1), 51, np.uint8), "ordinal": np.arange(2, dtype=np.uint32)}
+    prepare = pipeline.make_prepare(data)
+    for train in (True, False):
+        image = prepare(batch, jax.random.key(0), train=train)["image"]
+        np.testing.assert_allclose(image, (0.2 - 0.5) / 0.25, rtol=1e-6)
+
+
+def test_augmentation_depends_on_the_ordinal_and_happens_in_training_only():
+    data = cfg.base().data.to_dict()
+    data["train"]["augment"] = cfg.augment(affine={}).to_dict()
+    image = np.random.default_rng(0).integers(0, 255, (1, 8, 8, 1), np.uint8)
+    batch = {"image": np.repeat(image, 2, axis=0), "ordinal": np.array([5, 6], np.uint32)}
+    prepare, key = pipeline.make_prepare(data), jax.random.key(0)
+    trained = prepare(batch, key, train=True)["image"]
+    assert np.abs(trained[0] - trained[1]).max() > 0.05
+    alone = {k: v[1:] for k, v in batch.items()}
+    np.testing.assert_array_equal(prepare(alone, key, train=True)["image"][0], trained[1])
+    evaluated = prepare(batch, key, train=False)["image"]
+    np.testing.assert_allclose(evaluated, batch["image"] / 255, rtol=1e-6)
