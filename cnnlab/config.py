@@ -78,6 +78,20 @@ def base() -> ConfigDict:
     return config
 
 
+def complete(saved: ConfigDict) -> ConfigDict:
+    """Return a config of an earlier version with the entries that have come since."""
+
+    def fill(entries: dict, defaults_: dict) -> dict:
+        for key, value in defaults_.items():
+            if key not in entries:
+                entries[key] = value
+            elif isinstance(value, dict) and isinstance(entries[key], dict):
+                fill(entries[key], value)
+        return entries
+
+    return ConfigDict(fill(saved.to_dict(), base().to_dict())).lock()
+
+
 def keywords(function: Callable, *leave_out: str) -> dict[str, Any]:
     """Return the keyword arguments of `function` with their defaults."""
     return {key: value for key, value in defaults(function).items() if key not in leave_out}

@@ -38,47 +38,6 @@ def _split(arguments: list[str]) -> tuple[str, list[str]]:
     return "train", arguments
 
 
-def _help(command: str, text: str, values: flags.FlagValues) -> str:
-    lines = [text.strip(), "", f"flags of '{command}':"]
-    for name in sorted(values):
-        flag = values[name]
-        default = "" if flag.default in (None, "") else f" (default: {flag.default})"
-        lines.append(f"  --{name}: {flag.help}{default}")
-    return "\n".join(lines)
-
-
-def _parse(command: str, arguments: list[str]) -> tuple[flags.FlagValues, list[str]] | None:
-    """Return a command's flags and other arguments, or None once its help is printed."""
-    from ml_collections.config_flags import config_flags
-
-    module = importlib.import_module(f"cnnlab.commands.{command}")
-    values = flags.FlagValues()
-    module.define(values)
-    if any(a in ("--help", "-h", "-help", "--helpfull") for a in arguments):
-        print(_help(command, module.__doc__ or "", values))
-        return None
-    # config_flags looks for overrides in sys.argv, whatever list is parsed.
-    sys.argv = ["launch.py", *arguments]
-    try:
-        rest = values(sys.argv)
-        if "config" in values and values["config"].present:
-            # The file is loaded when asked for, and may fail.
-            _ = values.config
-    except flags.UnrecognizedFlagError as error:
-        raise UserError(f"{error}; see python launch.py {command} --help") from None
-    except (
-        flags.Error,
-        config_flags.UnsupportedOperationError,
-        KeyError,
-        AttributeError,
-        TypeError,
-    ) as error:
-        raise UserError(" ".join(str(error.args[0]).replace("\\n", " ").split())) from None
-    except OSError as error:
-        raise UserError(f"cannot load --config: {error}") from None
-    return values, rest[1:]
-
-
 def _explain(error: BaseException) -> str | None:
     """Return one line for a failure that a person can mend, None for a bug."""
     seen: BaseException | None = error
@@ -105,7 +64,9 @@ def main(arguments: list[str]) -> int:
         return 0
     try:
         command, rest = _split(arguments)
-        parsed = _parse(command, rest)
+        from cnnlab.commands.parsing import parse
+
+        parsed = parse(command, rest)
         if parsed is None:
             return 0
         from cnnlab.console import set_up_logging

@@ -54,9 +54,10 @@ def run(values: flags.FlagValues, arguments: list[str]) -> int:
 
 
 def _list() -> int:
-    from cnnlab.data.builders import EMBEDDED
+    from cnnlab.data.builders import EMBEDDED, builder_class
 
-    for name, text in EMBEDDED.items():
+    for name in EMBEDDED:
+        text = (builder_class(name).__doc__ or "").partition("\n")[0]
         print(f"{name:10} {text}")
     print(f"{'NAME':10} {STANDARD}")
     print(f"{'folder:P':10} a folder of images per class, in P or in P/train, P/val, P/test")

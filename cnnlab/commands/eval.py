@@ -38,11 +38,12 @@ def run(values: flags.FlagValues, arguments: list[str]) -> int:
     if not values.workdir:
         raise UserError("--workdir is missing: the folder of the run to evaluate")
     import experiments
+    from cnnlab import config as cfg
     from cnnlab.training import closing, run_folder, setup
     from cnnlab.training.checkpoint import Checkpoints, pick_step
 
     workdir = Path(values.workdir)
-    config = run_folder.load_config(workdir)
+    config = cfg.complete(run_folder.load_config(workdir))
     if values.data_dir:
         config.data.data_dir = values.data_dir
     for split in values.splits:

@@ -26,12 +26,11 @@ def run(values: flags.FlagValues, arguments: list[str]) -> int:
 
     from cnnlab import models
     from cnnlab.analysis.parameters import count_parameters
-    from cnnlab.choices import suggest
 
     pattern = arguments[0] if arguments else "*"
     names = models.available(pattern)
     if not names:
-        raise UserError(f"no model matches '{pattern}'{suggest(pattern, models.available())}")
+        raise UserError(f"no model matches '{pattern}'; there are: {', '.join(models.available())}")
     shape = (values.size, values.size, values.channels)
     table = Table("model", "parameters", "endpoints", title=f"input {shape}")
     table.columns[1].justify = "right"

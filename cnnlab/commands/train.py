@@ -90,7 +90,11 @@ def run(values: flags.FlagValues, arguments: list[str]) -> int:
         closing.show(workdir)
         console.print(f"{workdir} is finished; name another --workdir to train anew")
         return 0
-    parts = setup.make(config, experiment)
+    try:
+        parts = setup.make(config, experiment)
+    except UserError:
+        run_folder.discard_if_new(workdir)
+        raise
     running = loop.Loop(parts, workdir, profile)
     try:
         state, position, reason = running.run()

@@ -27,15 +27,13 @@ class Position:
 
     Attributes:
         best: best value of the checkpoint metric so far, None before the first evaluation.
-        best_step: the step it belongs to.
-        stale: evaluations since then.
+        stale: evaluations since it last rose by more than `early_stopping.min_delta`.
         evaluated: whether the evaluation due at this step is done.
         seconds: time spent, over all resumptions.
         meter: metrics not yet recorded.
     """
 
     best: float | None = None
-    best_step: int = 0
     stale: int = 0
     evaluated: bool = True
     seconds: float = 0.0
@@ -192,7 +190,7 @@ class Loop:
         far = position.best is None or sign * (value - position.best) > margin
         position.stale = 0 if far else position.stale + 1
         if better:
-            position.best, position.best_step = value, self.step
+            position.best = value
         return better
 
     def _stale(self) -> bool:

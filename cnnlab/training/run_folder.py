@@ -124,6 +124,15 @@ def open_run(workdir: Path, config: Mapping[str, Any], *, on_change: str = "stop
     return changed
 
 
+def discard_if_new(workdir: Path) -> None:
+    """Remove a folder in which nothing has been trained, so that a corrected config may use it."""
+    made = {"config.json", "environment.json"}
+    if {path.name for path in workdir.iterdir()} <= made:
+        for name in made:
+            (workdir / name).unlink(missing_ok=True)
+        workdir.rmdir()
+
+
 def read_config(workdir: Path) -> dict[str, Any]:
     """Return the config that a run folder was made with.
 
@@ -147,5 +156,4 @@ def load_config(workdir: Path) -> ConfigDict:
             return {key: tuples(entry) for key, entry in value.items()}
         return tuple(map(tuples, value)) if isinstance(value, list) else value
 
-    config = ConfigDict(tuples(read_config(workdir)))
-    return config.lock()
+    return ConfigDict(tuples(read_config(workdir))).lock()
