@@ -10,10 +10,13 @@ LOG = logging.getLogger("cnnlab")
 
 
 def set_up_logging() -> None:
-    """Send this project's messages to the console, and only the errors of the libraries."""
+    """Send this project's messages to the console, and nothing of the libraries.
+
+    What goes wrong in them is raised, and explained or shown as a traceback by the front door.
+    """
     handler = RichHandler(console=console, show_time=False, show_path=False, show_level=True)
     LOG.handlers[:] = [handler]
     LOG.setLevel(logging.INFO)
     LOG.propagate = False
-    for noisy in ("absl", "jax", "orbax", "etils", "tensorboardX"):
-        logging.getLogger(noisy).setLevel(logging.ERROR)
+    for noisy in ("absl", "asyncio", "concurrent.futures", "etils", "jax", "orbax", "tensorboardX"):
+        logging.getLogger(noisy).setLevel(logging.CRITICAL)

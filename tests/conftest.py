@@ -5,7 +5,9 @@ from pathlib import Path
 
 os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ["XLA_FLAGS"] = (
-    os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
+    os.environ.get("XLA_FLAGS", "")
+    # Tests compile far more than they compute: optimizing costs more than it gains.
+    + " --xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0"
 )
 CACHE = Path(__file__).resolve().parent.parent / ".cache"
 os.environ.setdefault("CNNLAB_DATA", str(CACHE / "data"))

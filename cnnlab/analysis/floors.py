@@ -9,23 +9,24 @@ import numpy as np
 from jaxtyping import Float, Int
 
 Pixels = Float[np.ndarray, "n d"]
+TestPixels = Float[np.ndarray, "m d"]
 Labels = Int[np.ndarray, "n"]
 
 
-def majority(train: Pixels, labels: Labels, test: Pixels) -> np.ndarray:
+def majority(train: Pixels, labels: Labels, test: TestPixels) -> np.ndarray:
     """Predict the most frequent training class."""
     del train
     return np.full(len(test), np.bincount(labels).argmax())
 
 
-def nearest_neighbor(train: Pixels, labels: Labels, test: Pixels) -> np.ndarray:
+def nearest_neighbor(train: Pixels, labels: Labels, test: TestPixels) -> np.ndarray:
     """Predict the class of the nearest training image in Euclidean distance."""
     from sklearn.neighbors import KNeighborsClassifier
 
     return KNeighborsClassifier(1).fit(train, labels).predict(test)
 
 
-def rbf_svm(train: Pixels, labels: Labels, test: Pixels) -> np.ndarray:
+def rbf_svm(train: Pixels, labels: Labels, test: TestPixels) -> np.ndarray:
     """Predict with a support vector machine with radial basis functions.
 
     C and gamma are chosen by cross-validation over five contiguous folds, because neighbors in a
@@ -41,7 +42,7 @@ def rbf_svm(train: Pixels, labels: Labels, test: Pixels) -> np.ndarray:
     return search.fit(train, labels).predict(test)
 
 
-FLOORS: dict[str, Callable[[Pixels, Labels, Pixels], np.ndarray]] = {
+FLOORS: dict[str, Callable[[Pixels, Labels, TestPixels], np.ndarray]] = {
     "majority": majority,
     "nearest_neighbor": nearest_neighbor,
     "rbf_svm": rbf_svm,

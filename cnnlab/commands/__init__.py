@@ -3,6 +3,7 @@
 import errno
 import importlib
 import sys
+import threading
 
 from absl import flags
 
@@ -55,6 +56,23 @@ def _explain(error: BaseException) -> str | None:
     return None
 
 
+def _hush() -> None:
+    """Let background threads and exit handlers be silent about what `main` will explain.
+
+    A save that fails in a thread of Orbax is raised again where the loop waits for it.
+    """
+
+    def thread_hook(failure):
+        if failure.exc_value is None or _explain(failure.exc_value) is None:
+            threading.__excepthook__(failure)
+
+    def unraisable_hook(failure):
+        if failure.exc_value is None or _explain(failure.exc_value) is None:
+            sys.__unraisablehook__(failure)
+
+    threading.excepthook, sys.unraisablehook = thread_hook, unraisable_hook
+
+
 def main(arguments: list[str]) -> int:
     """Run a command; return the exit status: 0 done, 1 an error explained, 130 Ctrl-C."""
     if arguments and arguments[0] in ("--help", "-h", "help"):
@@ -72,6 +90,7 @@ def main(arguments: list[str]) -> int:
         from cnnlab.console import set_up_logging
 
         set_up_logging()
+        _hush()
         # Libraries that read absl's own flags (Grain's worker processes) need them parsed.
         flags.FLAGS(["launch.py"], known_only=True)
         return importlib.import_module(f"cnnlab.commands.{command}").run(*parsed)

@@ -3,6 +3,7 @@
 import importlib
 import re
 import sys
+import traceback
 from pathlib import Path
 
 from absl import flags
@@ -53,6 +54,13 @@ def parse(command: str, arguments: list[str]) -> tuple[flags.FlagValues, list[st
         raise UserError(_entry_error(error)) from None
     except (flags.Error, config_flags.UnsupportedOperationError) as error:
         raise UserError(" ".join(str(error).split())) from None
+    except Exception as error:
+        # The config file is a person's own program, and this is what it does wrong.
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        raise UserError(
+            f"the config file fails with {type(error).__name__}: {error} "
+            f"({place.filename}, line {place.lineno})"
+        ) from None
     return values, rest[1:]
 
 

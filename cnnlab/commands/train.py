@@ -17,6 +17,7 @@ examples:
   python launch.py train --config=configs/digits_lenet5.py --workdir=runs/trace --profile=100:120
 """
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -93,9 +94,12 @@ def run(values: flags.FlagValues, arguments: list[str]) -> int:
     try:
         parts = setup.make(config, experiment)
     except UserError:
-        run_folder.discard_if_new(workdir)
+        # An empty folder is left to nobody.
+        with contextlib.suppress(OSError):
+            workdir.rmdir()
         raise
     running = loop.Loop(parts, workdir, profile)
+    run_folder.record(workdir, config.to_dict())
     try:
         state, position, reason = running.run()
     except Interrupted as signal:

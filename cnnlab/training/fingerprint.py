@@ -1,4 +1,4 @@
-"""A checksum of a state that is the same however the state is sharded.
+"""Looks over a whole state, the same however it is sharded: a checksum, and finite or not.
 
 File systems and file formats detect some damage, not all: a flipped bit in an uncompressed
 chunk restores as a different number. The checksum is computed on the device when a checkpoint
@@ -8,7 +8,7 @@ is written, kept beside it, and computed again after reading.
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, PyTree, UInt32
+from jaxtyping import Array, Bool, PyTree, UInt32
 
 
 def _words(leaf: Array) -> UInt32[Array, "n"]:
@@ -30,6 +30,17 @@ def _sums(leaves: list[Array]) -> UInt32[Array, "n"]:
         return jnp.sum(words * weights, dtype=jnp.uint32)
 
     return jnp.stack([one(leaf) for leaf in leaves])
+
+
+@jax.jit
+def _finite(leaves: list[Array]) -> Bool[Array, "n"]:
+    return jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in leaves])
+
+
+def first_not_finite(tree: PyTree) -> int | None:
+    """Return the index of the first leaf that holds a NaN or an infinity, None without one."""
+    bad = np.flatnonzero(~np.asarray(_finite(jax.tree.leaves(tree))))
+    return int(bad[0]) if len(bad) else None
 
 
 def fingerprint(tree: PyTree) -> list[int]:

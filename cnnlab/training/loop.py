@@ -13,11 +13,12 @@ import numpy as np
 from cnnlab.console import LOG
 from cnnlab.errors import UserError
 from cnnlab.training.checkpoint import Checkpoints
+from cnnlab.training.fingerprint import first_not_finite
 from cnnlab.training.interruption import Flag, Interrupted, interruption
 from cnnlab.training.meter import Meter, NonFinite
 from cnnlab.training.progress import ProgressDisplay, format_metrics
 from cnnlab.training.setup import Setup
-from cnnlab.training.state import TrainState
+from cnnlab.training.state import TrainState, leaf_names
 from cnnlab.training.writer import Writer
 
 
@@ -199,8 +200,13 @@ class Loop:
 
     def _save(self, replace: bool = False) -> None:
         self.checkpoints.check()
-        # Before anything is saved it is known to be finite.
+        # What is saved is finite: the steps until here were, and so is what the last one made.
         self.position.meter = self.meter.state()
+        bad = first_not_finite((self.state.params, self.state.model_state))
+        if bad is not None:
+            names = leaf_names(self.state.params, "params/")
+            names += leaf_names(self.state.model_state, "model_state/")
+            raise NonFinite(self.step, names[bad])
         self.position.seconds = time.monotonic() - self._began
         record = {**dataclasses.asdict(self.position), "data": self.setup.train.position()}
         value = self._value

@@ -85,6 +85,8 @@ def environment() -> dict[str, Any]:
 def open_run(workdir: Path, config: Mapping[str, Any], *, on_change: str = "stop") -> list[str]:
     """Make or reopen a run folder; return the differences to the config it was made with.
 
+    Nothing is written yet: `record` does that, once the config has proved to work.
+
     Args:
         workdir: the folder.
         config: the whole config, as nested plain values.
@@ -119,18 +121,13 @@ def open_run(workdir: Path, config: Mapping[str, Any], *, on_change: str = "stop
                 f"--workdir={workdir} holds '{sorted(others)[0]}' but no run (config.json): "
                 "name an empty or a new folder"
             )
-    write_json(path, plain)
-    write_json(workdir / "environment.json", environment())
     return changed
 
 
-def discard_if_new(workdir: Path) -> None:
-    """Remove a folder in which nothing has been trained, so that a corrected config may use it."""
-    made = {"config.json", "environment.json"}
-    if {path.name for path in workdir.iterdir()} <= made:
-        for name in made:
-            (workdir / name).unlink(missing_ok=True)
-        workdir.rmdir()
+def record(workdir: Path, config: Mapping[str, Any]) -> None:
+    """Write the config and the environment that the run now goes on with."""
+    write_json(workdir / "config.json", config)
+    write_json(workdir / "environment.json", environment())
 
 
 def read_config(workdir: Path) -> dict[str, Any]:

@@ -46,8 +46,10 @@ def checked_names(batch: PyTree, params: PyTree) -> list[str]:
     return [*names, "loss", *leaf_names(params, "gradient/")]
 
 
-def _squares(tree: PyTree) -> list[Array]:
-    return [jnp.sum(jnp.square(leaf.astype(jnp.float32))) for leaf in jax.tree.leaves(tree)]
+def _not_finite(tree: PyTree) -> Array:
+    """Return for each leaf whether it holds a NaN or an infinity."""
+    # The largest magnitude is finite exactly if all are; a sum could overflow.
+    return jnp.stack([~jnp.isfinite(jnp.max(jnp.abs(leaf))) for leaf in jax.tree.leaves(tree)])
 
 
 def _mean_over(axis_name: str, tree: PyTree) -> PyTree:
@@ -57,8 +59,8 @@ def _mean_over(axis_name: str, tree: PyTree) -> PyTree:
     )
 
 
-def _first_bad(finite: Array) -> Array:
-    return jnp.where(jnp.all(finite), -1, jnp.argmin(finite))
+def _first(bad: Array) -> Array:
+    return jnp.where(jnp.any(bad), jnp.argmax(bad), -1)
 
 
 def _micro_batches(batch: PyTree, count: int) -> PyTree:
@@ -124,15 +126,15 @@ def make_train_step(
         batch = prepare(fetch(batch, data), data_key, train=True)
 
         loss, grads, model_state, metrics = accumulate(state, batch, noise_key, axis_name)
-        batch_squares = jnp.stack(_squares(batch))
+        bad_batch = _not_finite(batch)
         if axis_name is not None:
             loss, grads, model_state = _mean_over(axis_name, (loss, grads, model_state))
-            metrics, batch_squares = jax.lax.psum((metrics, batch_squares), axis_name)
+            metrics = jax.lax.psum(metrics, axis_name)
+            bad_batch = jax.lax.psum(bad_batch.astype(jnp.int32), axis_name) > 0
 
-        grad_squares = jnp.stack(_squares(grads))
-        checked = [batch_squares, jnp.stack(_squares(state.params)), loss[None], grad_squares]
-        bad = _first_bad(jnp.isfinite(jnp.concatenate(checked)))
-        metrics = {**metrics, "grad_norm": Mean.of(jnp.sqrt(jnp.sum(grad_squares))[None])}
+        checked = [bad_batch, _not_finite(state.params), _not_finite(loss), _not_finite(grads)]
+        bad = _first(jnp.concatenate(checked))
+        metrics = {**metrics, "grad_norm": Mean.of(optax.global_norm(grads)[None])}
 
         updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)

@@ -9,7 +9,6 @@ from cnnlab.errors import UserError
 BATCH, HEIGHT, WIDTH = 8, 12, 10
 MIXING = ("mixup", "cutmix")
 ALONE = [name for name in AUGMENT if name not in MIXING]
-ALL = {name: {} for name in AUGMENT} | {"rand_augment": {"layers": 1}}
 
 
 def batch_of(channels=3, seed=0, size=BATCH):
@@ -46,8 +45,21 @@ def test_a_batch_is_augmented_as_its_halves_are():
     np.testing.assert_allclose(np.concatenate(halves), whole, atol=1e-6)
 
 
-def test_all_together_run_under_jit_and_repeat_by_their_keys():
-    run = jax.jit(lambda batch, keys: augment(batch, keys, **ALL))
+def test_a_batch_over_eight_devices_is_augmented_as_on_one():
+    chosen = {"pad_crop": {}, "flip": {}, "mixup": {"alpha": 1.0}, "cutmix": {}}
+    mesh = jax.sharding.Mesh(np.array(jax.devices()[:8]), ("data",))
+    split = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("data"))
+    run = jax.jit(lambda batch, keys: augment(batch, keys, **chosen))
+    one, eight = run(batch_of(), keys_of()), run(*jax.device_put((batch_of(), keys_of()), split))
+    assert len(eight["image"].sharding.device_set) == 8
+    for key, value in one.items():
+        np.testing.assert_allclose(eight[key], value, atol=1e-6)
+
+
+def test_a_whole_recipe_runs_under_jit_and_repeats_by_its_keys():
+    names = ("random_resized_crop", "flip", "normalize", "random_erasing", *MIXING)
+    chosen = {name: {} for name in names} | {"rand_augment": {"layers": 1}}
+    run = jax.jit(lambda batch, keys: augment(batch, keys, **chosen))
     batch, keys = batch_of(), keys_of()
     first, second = run(batch, keys), run(batch, keys)
     assert set(first) == {"image", "label", "label_mixed", "label_weight"}

@@ -1,0 +1,173 @@
+"""The front door: commands, flags and config entries that do not exist, and help that does."""
+
+import pytest
+
+from cnnlab import commands
+from cnnlab.errors import UserError
+
+CONFIG = "--config=configs/digits_lenet5.py"
+
+
+def run(capsys, *arguments):
+    """Return the exit status and what was printed on stdout and stderr."""
+    status = commands.main(list(arguments))
+    captured = capsys.readouterr()
+    return status, captured.out, captured.err
+
+
+ERRORS = {
+    "unknown command 'trian'; did you mean 'train'?": ["trian"],
+    "--config is missing": ["--workdir=x"],
+    "--workdir is missing": [CONFIG],
+    "unknown flag --wrkdir; did you mean 'workdir'?": ["train", CONFIG, "--wrkdir=x"],
+    "unexpected argument 'x'": ["train", CONFIG, "--workdir=y", "x"],
+    "no config 'optimzer'": [CONFIG, "--workdir=x", "--config.optimzer.learning_rate=1"],
+    "no config 'learning_rat'": [CONFIG, "--workdir=x", "--config.optimizer.learning_rat=1"],
+    "no config 'nonsense'": [CONFIG, "--workdir=x", "--config.nonsense=1"],
+    "could not convert string to float: 'fast'": [
+        CONFIG,
+        "--workdir=x",
+        "--config.optimizer.learning_rate=fast",
+    ],
+    "invalid literal for int() with base 10: '1.5'": [CONFIG, "--workdir=x", "--config.steps=1.5"],
+    "no config file 'configs/digits_lenet.py'; did you mean 'configs/digits_lenet5.py'?": [
+        "--config=configs/digits_lenet.py",
+        "--workdir=x",
+    ],
+    "has no variant 'fast': default, plain": [CONFIG + ":fast", "--workdir=x"],
+    "--profile=7: needs two steps": [CONFIG, "--workdir=x", "--profile=7"],
+    "--profile=9:7: needs two steps": [CONFIG, "--workdir=x", "--profile=9:7"],
+    "no model matches 'resnet*'; there are: lenet5": ["models", "resnet*"],
+    "data prepare needs one name": ["data", "prepare"],
+    "one set at a time, not digits, shapes": ["data", "digits", "shapes"],
+    "unknown data set 'digit'; did you mean 'digits'": ["data", "digit"],
+    "--workdir is missing: the folder of the run to evaluate": ["eval"],
+    "no run in nowhere": ["eval", "--workdir=nowhere"],
+}
+
+
+@pytest.mark.parametrize("message", ERRORS)
+def test_mistake_is_explained_in_one_line(message, capsys, tmp_path, monkeypatch):
+    arguments = [a.replace("workdir=x", f"workdir={tmp_path}/x") for a in ERRORS[message]]
+    status, _, err = run(capsys, *arguments)
+    assert status == 1
+    assert "Traceback" not in err
+    assert err.startswith("error: ")
+    if message.startswith("no config '"):
+        message = message.replace("no config", "the config has no entry")
+    assert message in err
+    assert not (tmp_path / "x").exists()
+
+
+def test_near_entry_is_suggested(capsys):
+    _, _, err = run(capsys, CONFIG, "--workdir=x", "--config.optimizer.learnin_rate=1")
+    assert "did you mean 'learning_rate'?" in err
+
+
+def test_mistake_in_a_config_file_names_its_line(capsys, tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text("def get_config():\n    return undefined_name\n")
+    status, _, err = run(capsys, f"--config={path}", "--workdir=x")
+    assert status == 1
+    assert "NameError: name 'undefined_name' is not defined" in err
+    assert "line 2" in err
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("command", commands.COMMANDS)
+def test_help_shows_flags_and_examples(command, capsys):
+    status, out, _ = run(capsys, command, "--help")
+    assert status == 0
+    assert "usage: python launch.py" in out
+    assert f"flags of '{command}':" in out
+    assert "examples:\n  python launch.py" in out
+
+
+def test_overview_names_every_command(capsys):
+    status, out, _ = run(capsys, "--help")
+    assert status == 0
+    assert all(f"  {name}" in out for name in commands.COMMANDS)
+
+
+def test_config_prints_overrides_that_give_the_same_config(capsys, tmp_path):
+    _, out, _ = run(capsys, "config", CONFIG, "--config.optimizer.learning_rate=0.25")
+    printed = [line for line in out.splitlines() if line.startswith("--config.")]
+    assert "--config.optimizer.learning_rate=0.25" in printed
+    # Empty entries stand for "none", which cannot be given on the command line.
+    given = [line for line in printed if not line.endswith("={}")]
+    status, again, err = run(capsys, "config", CONFIG, *given)
+    assert status == 0, err
+    assert again == out
+
+
+def test_config_draws_the_learning_rate(capsys, tmp_path):
+    plot = tmp_path / "rate.png"
+    status, _, _ = run(capsys, "config", CONFIG, f"--plot={plot}")
+    assert status == 0
+    assert plot.read_bytes().startswith(b"\x89PNG")
+    status, _, err = run(
+        capsys, "config", CONFIG, f"--plot={plot}", "--config.steps=0", "--config.epochs=2"
+    )
+    assert status == 1
+    assert "needs a length in steps" in err
+
+
+def test_models_are_listed_with_their_parameters(capsys):
+    _, out, _ = run(capsys, "models", "lenet*")
+    assert "61,706" in out
+    assert "mlp" not in out
+
+
+def test_data_is_listed_and_shown(capsys, tmp_path):
+    _, out, _ = run(capsys, "data")
+    assert "digits" in out
+    assert "folder:" in out
+    sheet = tmp_path / "sheet.png"
+    status, out, _ = run(capsys, "data", "digits", "--split=train[:30]", f"--sheet={sheet}")
+    assert status == 0
+    assert "30 examples" in out
+    assert "(8, 8, 1)" in out
+    assert sheet.read_bytes().startswith(b"\x89PNG")
+
+
+def test_preparing_an_embedded_set_says_where_it_is(capsys, tmp_path):
+    status, out, _ = run(capsys, "data", "prepare", "digits", f"--data_dir={tmp_path}")
+    assert status == 0
+    assert str(tmp_path) in out
+
+
+@pytest.mark.parametrize(
+    ("error", "explanation"),
+    [
+        (OSError(28, "No space left on device"), "the disk is full"),
+        (ValueError("write failed: No space left on device [os_error_code='28']"), "disk is full"),
+        (PermissionError(13, "Permission denied", "/data"), "Permission denied: /data"),
+        (UserError("do this"), "do this"),
+    ],
+)
+def test_failure_that_can_be_mended_is_explained_wherever_it_comes_from(
+    error, explanation, capsys, monkeypatch
+):
+    def fail(*_):
+        raise RuntimeError("in a library") from error
+
+    monkeypatch.setattr("cnnlab.commands.models.run", fail)
+    status, _, err = run(capsys, "models")
+    assert status == 1
+    assert explanation in err
+
+
+def test_bug_is_not_hidden(monkeypatch):
+    monkeypatch.setattr("cnnlab.commands.models.run", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        commands.main(["models"])
+
+
+def test_interrupt_outside_training_is_one_line(capsys, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("cnnlab.commands.models.run", interrupted)
+    status, _, err = run(capsys, "models")
+    assert status == 130
+    assert err.count("\n") == 1
