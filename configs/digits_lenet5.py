@@ -5,16 +5,21 @@ Paper: LeCun, Bottou, Bengio, Haffner 1998, with the dense C3 (61,706 parameters
     python launch.py train --config=configs/digits_lenet5.py --workdir=runs/digits
 
 Variants: `configs/digits_lenet5.py:plain` trains without augmentation, to see what it is worth.
+
+Expected: 98 % on the test digits (README.md has mean and spread over seeds), 2,500 steps.
 """
 
 from cnnlab import config as cfg
 from cnnlab.errors import UserError
 
+VARIANTS = ("default", "plain")
+
 
 def get_config(variant: str = "default"):
-    """Return the config; `variant` is `default` or `plain`."""
-    if variant not in ("default", "plain"):
-        raise UserError(f"configs/digits_lenet5.py has no variant '{variant}': default, plain")
+    """Return the config of a variant."""
+    if variant not in VARIANTS:
+        known = ", ".join(VARIANTS)
+        raise UserError(f"configs/digits_lenet5.py has no variant '{variant}': {known}")
     config = cfg.base()
     config.experiment = cfg.experiment("supervised")
     config.model = cfg.model("lenet5", num_classes=10)

@@ -1,0 +1,72 @@
+"""Train a config over several seeds and report the mean and spread of its results.
+
+    python benchmarks/seeds.py --config=configs/digits_lenet5.py --seeds=5 --workdir=runs/seeds \
+        --json=benchmarks/results/digits_lenet5.json [--config.KEY=VALUE ...]
+
+Each seed is a run of its own in WORKDIR/seed_N; a run that is finished is not trained again.
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def summarize(results: list[dict]) -> dict:
+    """Return mean, standard deviation (n - 1) and values of every metric of the last state."""
+    rows = [
+        next(values for name, values in result["results"].items() if name.startswith("last"))
+        for result in results
+    ]
+    return {
+        metric: {
+            "mean": statistics.mean(row[metric] for row in rows),
+            "std": statistics.stdev(row[metric] for row in rows) if len(rows) > 1 else 0.0,
+            "values": [row[metric] for row in rows],
+        }
+        for metric in rows[0]
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--config", required=True)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--workdir", required=True)
+    parser.add_argument("--json", default="")
+    options, overrides = parser.parse_known_args()
+    results = []
+    for seed in range(options.seeds):
+        run = Path(options.workdir) / f"seed_{seed}"
+        command = [sys.executable, str(ROOT / "launch.py"), f"--config={options.config}"]
+        command += [f"--workdir={run}", f"--config.seed={seed}", *overrides]
+        subprocess.run(command, check=True, cwd=ROOT, stdout=subprocess.DEVNULL)
+        results.append(json.loads((run / "result.json").read_text()))
+    summary = summarize(results)
+    for metric, values in summary.items():
+        low, high = min(values["values"]), max(values["values"])
+        spread = f"{values['std']:.4f} [{low:.4f}, {high:.4f}]"
+        print(f"{metric:24} {values['mean']:.4f} ± {spread} over {len(results)} seeds")
+    for name, values in results[0]["floors"].items():
+        for metric, value in values.items():
+            print(f"{metric:24} {value:.4f} floor: {name}")
+    seconds = statistics.median(result["seconds"] for result in results)
+    print(f"{'seconds a run':24} {seconds:.0f} (median)")
+    if options.json:
+        written = {
+            "command": "python benchmarks/seeds.py " + " ".join(sys.argv[1:]),
+            "protocol": "last step, no selection on test",
+            "seeds": options.seeds,
+            "results": summary,
+            "floors": results[0]["floors"],
+            "seconds": seconds,
+        }
+        Path(options.json).write_text(json.dumps(written, indent=2, sort_keys=True) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,49 @@
+"""The lecture's three objectives, each on what it is for, on procedural shapes.
+
+Which shape is the largest (softmax, one class of six), which shapes are there at all (sigmoid,
+several labels at once), and the image's label as six real numbers (linear, squared error on
+one-hot targets: a Gaussian model of what is no Gaussian, for comparison with softmax).
+
+    python launch.py --config=configs/shapes_objectives.py --workdir=runs/shapes
+    python launch.py --config=configs/shapes_objectives.py:sigmoid --workdir=runs/presence
+    python launch.py --config=configs/shapes_objectives.py:linear --workdir=runs/linear
+
+Expected: see the table in README.md; floors (majority, nearest neighbor) are near chance.
+"""
+
+from cnnlab import config as cfg
+from cnnlab.errors import UserError
+
+VARIANTS = ("default", "sigmoid", "linear")
+
+
+def get_config(variant: str = "default"):
+    """Return the config of a variant."""
+    if variant not in VARIANTS:
+        known = ", ".join(VARIANTS)
+        raise UserError(f"configs/shapes_objectives.py has no variant '{variant}': {known}")
+    config = cfg.base()
+    config.model = cfg.model("lenet5", num_classes=6, norm="batch")
+    config.epochs = 20.0
+    config.batch_size = 64
+
+    smaller = cfg.preprocess(resize={"size": 32, "mode": "exact", "interpolation": "area"})
+    config.data.source = "shapes"
+    config.data.train.preprocess = smaller
+    config.data.eval.preprocess = smaller
+    config.data.train.augment = cfg.augment(flip={}, pad_crop={"padding": 3, "mode": "reflect"})
+    config.data.normalize = {"mean": (0.45, 0.45, 0.45), "std": (0.25, 0.25, 0.25)}
+
+    config.optimizer.name = "adamw"
+    config.optimizer.learning_rate = 2e-3
+    config.optimizer.weight_decay = 0.01
+    config.schedule.warmup = 0.05
+    config.log_every = 100
+    config.evaluate.every = 250
+    config.checkpoint.every = 500
+
+    objective = {"default": "softmax"}.get(variant, variant)
+    target = "presence" if variant == "sigmoid" else "label"
+    config.experiment = cfg.experiment("supervised", objective=objective, target=target)
+    config.data.keys = ("image", target)
+    return config

@@ -1,0 +1,73 @@
+"""Figures show the numbers they are given."""
+
+import matplotlib.image
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from cnnlab.analysis import figures
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """Keep the figures instead of writing them only."""
+    kept: list[Figure] = []
+    save = figures._save
+
+    def keep(figure, path):
+        kept.append(figure)
+        save(figure, path)
+
+    monkeypatch.setattr(figures, "_save", keep)
+    return kept
+
+
+def test_curves_have_a_panel_a_metric_and_a_line_a_split(tmp_path, drawn):
+    rows = [
+        {"step": 1, "train/loss": 2.0, "learning_rate": 0.1, "epoch": 0.5, "time/x": 3.0},
+        {"step": 2, "validation/loss": 1.5, "validation/ema/loss": 1.25},
+        {"step": 3, "train/loss": 1.0, "learning_rate": 0.2, "epoch": 1.0},
+    ]
+    figures.learning_curves(rows, tmp_path / "curves.png")
+    panels = {axes.get_title(): axes for axes in drawn[0].axes}
+    assert set(panels) == {"loss", "learning_rate"}
+    lines = {line.get_label(): line.get_xydata().tolist() for line in panels["loss"].lines}
+    assert lines == {
+        "train": [[1, 2.0], [3, 1.0]],
+        "validation": [[2, 1.5]],
+        "validation/ema": [[2, 1.25]],
+    }
+    assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_nothing_is_drawn_of_nothing(tmp_path):
+    figures.learning_curves([], tmp_path / "curves.png")
+    assert not (tmp_path / "curves.png").exists()
+
+
+def test_confusion_matrix_writes_every_count(tmp_path, drawn):
+    counts = np.array([[8, 2], [0, 5]])
+    figures.confusion_matrix(counts, ("cat", "dog"), tmp_path / "c.png")
+    axes = drawn[0].axes[0]
+    assert axes.get_title() == "13 of 15 right (86.67%)"
+    texts = {tuple(map(int, t.get_position())): t.get_text() for t in axes.texts}
+    # Position is (column, row), row the true class.
+    assert texts == {(0, 0): "8", (1, 0): "2", (1, 1): "5"}
+
+
+def test_image_sheet_shows_gray_color_and_float_images(tmp_path, drawn):
+    images = [
+        np.full((4, 4, 1), 128, np.uint8),
+        np.full((4, 4, 3), 255, np.uint8),
+        np.full((4, 4, 1), 0.5),
+    ]
+    path = tmp_path / "sheet.png"
+    figures.image_sheet(images, ["a", "b", "c"], path, title="t", columns=2)
+    assert [axes.get_title() for axes in drawn[0].axes] == ["a", "b", "c"]
+    assert matplotlib.image.imread(path).ndim == 3
+
+
+def test_schedule_is_drawn_to_its_last_step(tmp_path, drawn):
+    figures.schedule(lambda step: step / 10, 20, tmp_path / "s.png")
+    (line,) = drawn[0].axes[0].lines
+    assert line.get_xydata()[-1].tolist() == [20, 2.0]

@@ -1,0 +1,183 @@
+"""Supervised learning: the loss is the likelihood it claims, its metrics count what they say."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import stats
+
+import experiments
+from cnnlab.data.source import Info
+from cnnlab.errors import UserError
+from experiments.supervised import dense_target
+
+LOGITS = np.random.default_rng(0).normal(size=(6, 4)).astype(np.float32)
+
+
+class Fixed(nn.Module):
+    """A model whose output is the input."""
+
+    num_classes: int = 4
+
+    def __call__(self, images, train=False):
+        del train
+        return images, {"logits": images}
+
+
+def experiment(**entries):
+    return experiments.Supervised(model=Fixed(), **entries)
+
+
+def loss(batch, train=False, **entries):
+    batch = {"image": jnp.asarray(LOGITS), **{k: jnp.asarray(v) for k, v in batch.items()}}
+    return experiment(**entries).loss({}, {}, batch, jax.random.key(0), train=train, axis_name=None)
+
+
+LABELS = np.array([0, 1, 2, 3, 3, 1], np.int32)
+
+
+def softmax(x):
+    e = np.exp(x - x.max(axis=-1, keepdims=True))
+    return e / e.sum(axis=-1, keepdims=True)
+
+
+def test_softmax_loss_is_the_multinomial_log_likelihood():
+    value, _ = loss({"label": LABELS})
+    one_hot = np.eye(4)[LABELS]
+    p = softmax(LOGITS.astype(np.float64))
+    expected = -np.mean(
+        [stats.multinomial(1, q).logpmf(t) for q, t in zip(p, one_hot, strict=True)]
+    )
+    np.testing.assert_allclose(value, expected, rtol=1e-6)
+
+
+def test_sigmoid_loss_is_the_bernoulli_log_likelihood():
+    presence = np.random.default_rng(1).integers(0, 2, (6, 4)).astype(np.float32)
+    value, _ = loss({"presence": presence}, objective="sigmoid", target="presence")
+    p = 1 / (1 + np.exp(-LOGITS.astype(np.float64)))
+    expected = -np.mean(stats.bernoulli(p).logpmf(presence).sum(axis=1))
+    np.testing.assert_allclose(value, expected, rtol=1e-6)
+
+
+def test_linear_loss_is_the_gaussian_log_likelihood_up_to_a_constant():
+    target = np.random.default_rng(2).normal(size=(6, 4)).astype(np.float32)
+    value, _ = loss({"box": target}, objective="linear", target="box")
+    # With variance k / 2 the factor of the squared error is one; see losses/regression.py.
+    gaussian = stats.norm(LOGITS.astype(np.float64), np.sqrt(2))
+    constant = 4 * np.log(np.sqrt(2) * np.sqrt(2 * np.pi))
+    expected = -np.mean(gaussian.logpdf(target).sum(axis=1)) - constant
+    np.testing.assert_allclose(value, expected, rtol=1e-5)
+
+
+def test_metrics_count_only_what_the_mask_lets_through():
+    mask = np.array([True, True, False, True, False, True])
+    value, aux = loss({"label": LABELS, "mask": mask})
+    p = softmax(LOGITS.astype(np.float64))[np.arange(6), LABELS]
+    np.testing.assert_allclose(value, -np.log(p)[mask].mean(), rtol=1e-6)
+    right = LOGITS.argmax(axis=1) == LABELS
+    assert aux.metrics["accuracy"].compute() == pytest.approx(right[mask].mean())
+    assert aux.metrics["confusion"].compute().sum() == mask.sum()
+    np.testing.assert_array_equal(aux.outputs["label"], LABELS)
+
+
+def test_top5_is_left_out_where_it_says_nothing():
+    _, aux = loss({"label": LABELS})
+    assert "top5" not in aux.metrics
+
+
+def test_sigmoid_metrics_tell_labels_from_examples():
+    presence = (LOGITS > 0).astype(np.float32)
+    presence[0, 0] = 1 - presence[0, 0]
+    _, aux = loss({"presence": presence}, objective="sigmoid", target="presence")
+    assert aux.metrics["accuracy"].compute() == pytest.approx(23 / 24)
+    assert aux.metrics["exact_match"].compute() == pytest.approx(5 / 6)
+
+
+def test_linear_metric_is_the_mean_absolute_error():
+    target = LOGITS + np.array([1.0, -1.0, 2.0, 0.0], np.float32)
+    _, aux = loss({"box": target}, objective="linear", target="box")
+    assert aux.metrics["absolute_error"].compute() == pytest.approx(1.0, rel=1e-5)
+
+
+def test_label_smoothing_acts_in_training_only():
+    plain, _ = loss({"label": LABELS})
+    evaluated, _ = loss({"label": LABELS}, label_smoothing=0.2)
+    trained, _ = loss({"label": LABELS}, label_smoothing=0.2, train=True)
+    log_p = np.log(softmax(LOGITS.astype(np.float64)))
+    target = 0.8 * np.eye(4)[LABELS] + 0.2 / 4
+    assert float(evaluated) == float(plain)
+    np.testing.assert_allclose(trained, -(target * log_p).sum(axis=1).mean(), rtol=1e-6)
+
+
+def test_mixed_labels_are_their_weighted_sum():
+    batch = {
+        "label": jnp.array([0, 1]),
+        "label_mixed": jnp.array([2, 1]),
+        "label_weight": jnp.array([0.75, 0.5]),
+    }
+    expected = [[0.75, 0, 0.25], [0, 1, 0]]
+    np.testing.assert_allclose(dense_target(batch, "label", 3), expected)
+
+
+def test_label_that_is_no_class_does_not_train_in_silence():
+    assert np.isnan(dense_target({"label": jnp.array([0, 5])}, "label", 3)).tolist() == [
+        [False] * 3,
+        [True] * 3,
+    ]
+
+
+def test_target_of_another_size_is_explained():
+    with pytest.raises(UserError, match=r"gives 4 outputs, 'box' has 3 numbers"):
+        loss({"box": np.zeros((6, 3), np.float32)}, objective="linear", target="box")
+
+
+@pytest.mark.parametrize(
+    ("entries", "message"),
+    [
+        (dict(objective="hinge"), "unknown experiment.objective 'hinge'"),
+        (dict(label_smoothing=1.0), "label_smoothing=1.0"),
+        (dict(label_smoothing=0.1, objective="sigmoid"), "needs objective='softmax'"),
+    ],
+)
+def test_hyperparameters_are_checked(entries, message):
+    with pytest.raises(UserError, match=message):
+        experiment(**entries)
+
+
+def test_more_classes_than_outputs_are_refused_and_fewer_are_not():
+    def info(classes):
+        names = tuple(map(str, range(classes)))
+        return Info("x", "train", names, {"label": ((), "int32")})
+
+    with pytest.raises(UserError, match=r"has 5 classes, the model 4 outputs"):
+        experiment().check(info(5))
+    experiment().check(info(4))
+    experiment().check(info(0))
+
+
+def test_unknown_experiment_and_keyword_are_suggested():
+    with pytest.raises(UserError, match="did you mean 'supervised'"):
+        experiments.create({"name": "supervise"}, {"name": "mlp"})
+    with pytest.raises(UserError, match="did you mean 'objective'"):
+        experiments.create({"name": "supervised", "objectiv": "softmax"}, {"name": "mlp"})
+
+
+def test_mistakes_are_drawn_with_the_image_that_was_taken_wrong(tmp_path, monkeypatch):
+    drawn = {}
+
+    def sheet(images, captions, path, *, title):
+        drawn.update(images=images, captions=captions, path=path, title=title)
+
+    monkeypatch.setattr("cnnlab.analysis.figures.image_sheet", sheet)
+    outputs = {
+        "logits": np.array([[5.0, 0], [0, 1], [3.0, 0], [0, 9.0]], np.float32),
+        "label": np.array([0, 0, 1, 1]),
+        "index": np.array([10, 11, 12, 13]),
+    }
+    source = {i: {"image": f"image {i}"} for i in range(20)}
+    experiment()._draw_mistakes(outputs, source, ("a", "b"), tmp_path / "m.png")
+    # Most confident first: 12 with 95 %, then 11 with 73 %.
+    assert drawn["images"] == ["image 12", "image 11"]
+    assert drawn["captions"] == ["b → a 95%", "a → b 73%"]
+    assert drawn["title"].startswith("2 of 4 wrong")

@@ -1,0 +1,32 @@
+"""Choosing by name."""
+
+import pytest
+
+from cnnlab.choices import check_keywords, defaults, pick, suggest
+from cnnlab.errors import UserError
+
+
+def function(a, b=1, *, c=2, d="x", e):
+    return a, b, c, d, e
+
+
+def test_nearest_name_is_suggested_or_all_are_listed():
+    assert suggest("adma", ["sgd", "adam"]) == "; did you mean 'adam'?"
+    assert suggest("zzz", ["sgd", "adam"]) == "; there are: adam, sgd"
+
+
+def test_pick_returns_the_entry_or_says_what_was_meant():
+    assert pick({"a": 1}, "a", "thing") == 1
+    with pytest.raises(UserError, match="unknown thing 'b'"):
+        pick({"a": 1}, "b", "thing")
+
+
+def test_defaults_are_those_of_keyword_only_arguments():
+    assert defaults(function) == {"c": 2, "d": "x"}
+
+
+def test_keyword_that_a_function_does_not_take_is_named():
+    check_keywords(function, {"c": 1, "e": 2}, "function")
+    with pytest.raises(UserError, match="function has no argument 'f'"):
+        check_keywords(function, {"f": 1}, "function")
+    check_keywords(lambda **_: 0, {"anything": 1}, "function")
