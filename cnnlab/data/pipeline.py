@@ -53,6 +53,11 @@ class Prepared:
         return preprocess(kept, rng, **self.chosen)
 
 
+def skipped(prepared: Prepared) -> set[int]:
+    """Return the indices that a source has passed over as corrupt."""
+    return set(getattr(prepared.source, "skipped", ()))
+
+
 @dataclasses.dataclass
 class TrainData:
     """The training batches of one host.
@@ -61,13 +66,13 @@ class TrainData:
         source: where they come from.
         count: number of training examples that can be read.
         arrays: the whole set, where it is to live on the device; empty otherwise.
-        corrupt: number of examples left out.
+        corrupt: indices of the examples left out of memory.
     """
 
     source: Prepared
     count: int
     arrays: dict[str, np.ndarray]
-    corrupt: int
+    corrupt: list[int]
     _held: dict[str, np.ndarray]
     _options: dict[str, Any]
 
@@ -93,6 +98,10 @@ class TrainData:
                 rows = {key: values[indices] for key, values in self._held.items()}
                 yield {**rows, "ordinal": ordinal}
 
+    def skipped(self) -> int:
+        """Return how many examples have been found corrupt so far."""
+        return len(set(self.corrupt) | skipped(self.source))
+
     def position(self) -> dict[str, Any]:
         """Return what, with a step, fixes every later batch; saved beside each checkpoint."""
         keep = {key: self._options[key] for key in ("seed", "batch_size")}
@@ -108,6 +117,10 @@ class EvalData:
     count: int
     _held: dict[str, np.ndarray]
     _options: dict[str, Any]
+
+    def skipped(self) -> int:
+        """Return how many examples have been found corrupt so far."""
+        return len(skipped(self.source))
 
     def batches(self) -> Iterator[dict[str, np.ndarray]]:
         """Yield batches with `index` and `mask`, False where a row is padding or corrupt."""
@@ -165,12 +178,12 @@ def train_data(
     prepared = _readable(raw, "next") if skip else raw
     placement = _placement(data, prepared)
     held: dict[str, np.ndarray] = {}
-    count, corrupt = len(prepared), 0
+    corrupt: list[int] = []
     if placement != "grain":
         # Held in memory a set can do without its corrupt examples; read one by one it cannot
         # know them beforehand, and the next readable one takes their place.
-        held, bad = memory.collect(raw, skip_corrupt=skip)
-        count, corrupt = len(raw) - len(bad), len(bad)
+        held, corrupt = memory.collect(raw, skip_corrupt=skip)
+    count = len(raw) - len(corrupt)
     if batch_size > count:
         raise UserError(
             f"batch_size={batch_size} is larger than the training set of {count} examples: "

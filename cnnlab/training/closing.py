@@ -47,6 +47,10 @@ def close(setup: Setup, run: Loop, state: TrainState, position: Position, reason
                 "train": setup.train.count,
                 **{name: data.count for name, data in setup.evaluations.items()},
             },
+            "skipped": {
+                "train": setup.train.skipped(),
+                **{name: data.skipped() for name, data in setup.evaluations.items()},
+            },
             "parameters": int(sum(np.prod(x.shape) for x in jax.tree.leaves(state.params))),
             "results": rows,
             "floors": floors,
@@ -135,5 +139,8 @@ def show(workdir: Path) -> None:
         f"{result['parameters']:,} parameters; examples: {counts}; seed {result['seed']}; "
         f"{result['seconds']:.0f} s"
     )
+    for split, count in result["skipped"].items():
+        if count:
+            print(f"{count} corrupt examples of {split} were skipped")
     drawn = sorted(str(p.relative_to(workdir)) for p in (workdir / "figures").rglob("*.png"))
     print(f"figures in {workdir}: {', '.join(drawn)}")

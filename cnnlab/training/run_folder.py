@@ -107,7 +107,9 @@ def open_run(workdir: Path, config: Mapping[str, Any], *, on_change: str = "stop
     plain = json.loads(json.dumps(config))
     if path.exists():
         changed = difference(read_config(workdir), plain)
-        if changed and on_change == "stop":
+        # Nothing is lost where nothing was saved yet.
+        started = any((workdir / "checkpoints").glob("[0-9]*"))
+        if changed and started and on_change == "stop":
             lines = "\n  ".join(changed)
             raise UserError(
                 f"{workdir} holds a run with another config:\n  {lines}\n"

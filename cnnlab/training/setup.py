@@ -159,7 +159,7 @@ def make(config: Any, experiment: Any) -> Setup:
         data, seed=config.seed, batch_size=config.batch_size, host=host, hosts=hosts
     )
     if train.corrupt:
-        LOG.warning("%d corrupt examples left out of the training set", train.corrupt)
+        LOG.warning("%d corrupt examples left out of the training set", len(train.corrupt))
     experiment.check(train.source.info)
     parallel.local_batch(config.evaluate.batch_size, "evaluate.batch_size")
     evaluations = {

@@ -88,7 +88,7 @@ def test_corrupt_image_stops_with_its_name(monkeypatch, placement):
 def test_skipped_examples_are_left_out_of_memory_and_counted(monkeypatch):
     settings = entry(monkeypatch, Fake(corrupt=[0, 7]), placement="auto", on_corrupt="skip")
     data = pipeline.train_data(settings, seed=0, batch_size=9)
-    assert (data.count, data.corrupt) == (18, 2)
+    assert (data.count, data.corrupt, data.skipped()) == (18, [0, 7], 2)
     assert sorted(pixels(take(data, 0, 2))) == [i for i in range(20) if i not in (0, 7)]
 
 
@@ -97,6 +97,7 @@ def test_skipped_examples_are_replaced_by_the_next_in_a_stream(monkeypatch):
     data = pipeline.train_data(settings, seed=0, batch_size=10)
     expected = sorted([i for i in range(20) if i not in (0, 7, 8)] + [1, 9, 9])
     assert sorted(pixels(take(data, 0, 2))) == expected
+    assert data.skipped() == 3
 
 
 @pytest.mark.parametrize("placement", ["memory", "grain"])
@@ -108,9 +109,11 @@ def test_skipped_examples_count_nowhere_in_an_evaluation(monkeypatch, placement)
         on_corrupt="skip",
         eval={"preprocess": {"resize": {"size": 4, "mode": "exact"}}, "splits": {}},
     )
-    batches = list(pipeline.eval_data(settings, "test", batch_size=5).batches())
+    data = pipeline.eval_data(settings, "test", batch_size=5)
+    batches = list(data.batches())
     index = np.concatenate([b["index"][b["mask"]] for b in batches])
     np.testing.assert_array_equal(index, [i for i in range(12) if i not in (0, 5)])
+    assert data.skipped() == 2
 
 
 def test_random_preprocessing_differs_between_epochs_and_repeats(monkeypatch):
