@@ -79,14 +79,21 @@ def image_sheet(
     columns = min(columns, len(images))
     lines = -(-len(images) // columns)
     figure = Figure(figsize=(1.5 * columns, 1.75 * lines + 0.4), layout="constrained")
-    figure.suptitle(title, fontsize=10)
-    for number, (image, caption) in enumerate(zip(images, captions, strict=True), start=1):
-        axes = figure.add_subplot(lines, columns, number)
-        top = 255 if image.dtype == np.uint8 else 1.0
+    # One pair of axes for all: a pair an image takes matplotlib seconds to lay out.
+    axes = figure.add_subplot()
+    axes.set_title(title, fontsize=10)
+    axes.set_axis_off()
+    for number, (image, caption) in enumerate(zip(images, captions, strict=True)):
+        line, column = divmod(number, columns)
+        left, top = 1.1 * column, -1.3 * line
+        height, width = np.array(image.shape[:2]) / max(image.shape[:2])
+        brightest = 255 if image.dtype == np.uint8 else 1.0
         shown = image[..., 0] if image.shape[-1] == 1 else image[..., :3]
-        axes.imshow(shown, cmap="gray", vmin=0, vmax=top, interpolation="nearest")
-        axes.set_title(caption, fontsize=8)
-        axes.set_axis_off()
+        extent = (left, left + width, top - height, top)
+        axes.imshow(shown, cmap="gray", vmin=0, vmax=brightest, extent=extent)
+        axes.text(left + width / 2, top + 0.03, caption, fontsize=8, ha="center", va="bottom")
+    axes.set_xlim(-0.05, 1.1 * columns)
+    axes.set_ylim(-1.3 * lines + 0.2, 0.2)
     _save(figure, path)
 
 

@@ -53,9 +53,9 @@ class Prepared:
         return preprocess(kept, rng, **self.chosen)
 
 
-def skipped(prepared: Prepared) -> set[int]:
-    """Return the indices that a source has passed over as corrupt."""
-    return set(getattr(prepared.source, "skipped", ()))
+def skipped(prepared: Prepared) -> int:
+    """Return how many examples a source has passed over as corrupt."""
+    return getattr(prepared.source, "skipped", 0)
 
 
 @dataclasses.dataclass
@@ -100,7 +100,8 @@ class TrainData:
 
     def skipped(self) -> int:
         """Return how many examples have been found corrupt so far."""
-        return len(set(self.corrupt) | skipped(self.source))
+        # What was left out of memory is not read again, and cannot count twice.
+        return len(self.corrupt) or skipped(self.source)
 
     def position(self) -> dict[str, Any]:
         """Return what, with a step, fixes every later batch; saved beside each checkpoint."""
@@ -120,7 +121,7 @@ class EvalData:
 
     def skipped(self) -> int:
         """Return how many examples have been found corrupt so far."""
-        return len(skipped(self.source))
+        return skipped(self.source)
 
     def batches(self) -> Iterator[dict[str, np.ndarray]]:
         """Yield batches with `index` and `mask`, False where a row is padding or corrupt."""

@@ -59,11 +59,15 @@ def test_image_sheet_shows_gray_color_and_float_images(tmp_path, drawn):
     images = [
         np.full((4, 4, 1), 128, np.uint8),
         np.full((4, 4, 3), 255, np.uint8),
-        np.full((4, 4, 1), 0.5),
+        np.full((4, 2, 1), 0.5),
     ]
     path = tmp_path / "sheet.png"
     figures.image_sheet(images, ["a", "b", "c"], path, title="t", columns=2)
-    assert [axes.get_title() for axes in drawn[0].axes] == ["a", "b", "c"]
+    (axes,) = drawn[0].axes
+    assert [text.get_text() for text in axes.texts] == ["a", "b", "c"]
+    # Left to right, then down; images keep their sides' ratio.
+    places = [image.get_extent() for image in axes.images]
+    np.testing.assert_allclose(places, [(0, 1, -1, 0), (1.1, 2.1, -1, 0), (0, 0.5, -2.3, -1.3)])
     assert matplotlib.image.imread(path).ndim == 3
 
 

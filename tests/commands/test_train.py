@@ -61,11 +61,11 @@ def test_run_leaves_a_folder_that_tells_everything(tmp_path, capsys):
 
 def test_eval_reads_any_checkpoint_and_split(tmp_path, capsys):
     run = tmp_path / "run"
-    settings = [*SMALL, f"--workdir={run}", "--config.steps=30", "--config.checkpoint.keep=3"]
+    settings = [*SMALL, f"--workdir={run}", "--config.steps=20"]
     assert commands.main(settings) == 0
     capsys.readouterr()
     losses = {}
-    for which in ("10", "20", "latest", "best"):
+    for which in ("10", "latest"):
         arguments = ["eval", f"--workdir={run}", f"--checkpoint={which}", "--splits=validation"]
         assert commands.main([*arguments, "--format=json"]) == 0
         found = json.loads(capsys.readouterr().out)
@@ -74,8 +74,7 @@ def test_eval_reads_any_checkpoint_and_split(tmp_path, capsys):
     rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     recorded = {row["step"]: row["validation/loss"] for row in rows if "validation/loss" in row}
     assert losses["10"] == recorded[10]
-    assert losses["20"] == recorded[20]
-    assert losses["latest"] == recorded[30]
+    assert losses["latest"] == recorded[20]
     assert commands.main(["eval", f"--workdir={run}", "--splits=tset"]) == 1
     assert "did you mean 'test'" in capsys.readouterr().err
 
@@ -160,7 +159,7 @@ def test_signal_saves_and_says_how_to_go_on(tmp_path, number):
 
 def test_killed_run_goes_on_to_the_same_result(tmp_path):
     # Long enough for the kill to come in the middle.
-    steps = ["--config.steps=400", "--config.ema_decay=0.9", "--config.accumulation=2"]
+    steps = ["--config.steps=200", "--config.ema_decay=0.9", "--config.accumulation=2"]
     killed = start(tmp_path / "killed", *steps)
     wait_for(tmp_path / "killed" / "checkpoints" / "20", killed)
     killed.kill()
@@ -176,7 +175,7 @@ def test_killed_run_goes_on_to_the_same_result(tmp_path):
         rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
         rows = [{k: v for k, v in r.items() if not k.startswith("time/")} for r in rows]
         results = json.loads((run / "result.json").read_text())["results"]
-        position = run / "checkpoints" / "400" / "position" / "metadata"
+        position = run / "checkpoints" / "200" / "position" / "metadata"
         return rows, results, json.loads(position.read_text())["fingerprint"]
 
     assert told(tmp_path / "killed") == told(tmp_path / "whole")

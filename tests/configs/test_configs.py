@@ -44,6 +44,10 @@ def test_config_trains_for_a_step(name, variant, tmp_path):
     settings.batch_size = 8 * settings.accumulation
     settings.steps, settings.epochs, settings.log_every = 1, 0.0, 1
     settings.floors = ()
+    # A part of the data is enough to see that a step runs.
+    settings.data.train.split += "[:64]"
+    for key, split in settings.data.eval.splits.items():
+        settings.data.eval.splits[key] = f"{split}[:32]"
     loop, state = small.train(settings.lock(), tmp_path / "run")
     assert int(state.step) == 1
     assert json.loads((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()[0])["step"] == 1

@@ -1,0 +1,59 @@
+"""Progress: plain lines for a log, a bar on a terminal, numbers as people read them."""
+
+import io
+
+import pytest
+from rich.console import Console
+
+from cnnlab.training import progress
+
+
+def shown(monkeypatch, terminal):
+    text = io.StringIO()
+    console = Console(file=text, force_terminal=terminal, width=120, highlight=False)
+    monkeypatch.setattr(progress, "console", console)
+    clock = iter(range(0, 100, 10))
+    monkeypatch.setattr(progress.time, "monotonic", lambda: float(next(clock)))
+    return text
+
+
+def test_lines_give_rate_time_left_and_metrics(monkeypatch):
+    text = shown(monkeypatch, terminal=False)
+    display = progress.ProgressDisplay(steps=100, start=0, examples_per_step=64)
+    display.step(25)
+    # 25 steps of 64 in the 10 seconds between two looks at the clock.
+    assert display.record(25, {"train/loss": 0.5, "train/accuracy": 0.875}) == 160
+    display.note("step 25  validation/accuracy 80.00%")
+    display.close()
+    assert text.getvalue().splitlines() == [
+        "step 25/100  eta 0:30  160 examples/s  loss 0.5  accuracy 87.50%",
+        "step 25  validation/accuracy 80.00%",
+    ]
+
+
+def test_time_spent_elsewhere_does_not_slow_the_rate(monkeypatch):
+    shown(monkeypatch, terminal=False)
+    display = progress.ProgressDisplay(steps=100, start=0, examples_per_step=1)
+    display.restart_clock(20)
+    assert display.record(30, {}) == 1.0
+
+
+def test_terminal_gets_a_bar(monkeypatch):
+    text = shown(monkeypatch, terminal=True)
+    monkeypatch.undo()
+    console = Console(file=text, force_terminal=True, width=120, highlight=False)
+    monkeypatch.setattr(progress, "console", console)
+    display = progress.ProgressDisplay(steps=10, start=2, examples_per_step=8)
+    display.step(3)
+    display.record(5, {"train/loss": 0.25})
+    display.close()
+    assert "5/10" in text.getvalue()
+    assert "loss 0.25" in text.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "text"),
+    [("test/accuracy", 0.98765, "98.77%"), ("loss", 0.0123456, "0.01235"), ("top5", None, "")],
+)
+def test_shares_are_percentages(name, value, text):
+    assert progress.format_value(name, value) == text
