@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cnnlab.data.source import Info
+from cnnlab.data.info import Info
 from cnnlab.data.splits import resolve
 from cnnlab.errors import UserError
 

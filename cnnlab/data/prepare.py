@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from cnnlab.data.builders import EMBEDDED, builder_class
-from cnnlab.data.source import data_folder
+from cnnlab.data.info import data_folder
 from cnnlab.errors import UserError
 
 LOOK_SECONDS = 5.0
@@ -36,7 +36,7 @@ def prepare(name: str, data_dir: str = "") -> Path:
     Args:
         name: an embedded set, or one of TFDS, with its config if it has several
             (`imagenette/320px-v2`).
-        data_dir: where to; see `cnnlab.data.source.data_folder`.
+        data_dir: where to; see `cnnlab.data.info.data_folder`.
 
     Raises:
         UserError: if the set is unknown, if TensorFlow or the network is missing, if files have

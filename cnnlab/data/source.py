@@ -9,56 +9,18 @@ An example is a flat dict of numpy arrays: `image` uint8 of shape (h, w, c), `la
 scalar, and whatever else the set has.
 """
 
-import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any, Protocol, runtime_checkable
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from cnnlab.choices import pick
 from cnnlab.data.decode import CorruptImage
+from cnnlab.data.info import Info, Source, data_folder
 from cnnlab.errors import UserError
 
-Spec = Mapping[str, tuple[tuple[int | None, ...], str]]
 # A training set in which so many neighbors are unreadable is broken, not blemished.
 MAX_CORRUPT_RUN = 100
-
-
-@dataclass(frozen=True)
-class Info:
-    """What a source holds.
-
-    Attributes:
-        name, split: as it was asked for.
-        class_names: name of each label, in order; empty if there are no classes.
-        spec: for each key, the shape of one example (None where it varies) and the dtype.
-    """
-
-    name: str
-    split: str
-    class_names: tuple[str, ...] = ()
-    spec: Spec = field(default_factory=dict)
-
-
-@runtime_checkable
-class Source(Protocol):
-    """Examples by index: the same at every call, from any thread."""
-
-    info: Info
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, index: int) -> dict[str, np.ndarray]: ...
-
-
-def data_folder(data_dir: str = "") -> str:
-    """Return where prepared sets live.
-
-    That is `data_dir`, or if it is empty CNNLAB_DATA, TFDS_DATA_DIR, ~/tensorflow_datasets.
-    """
-    variables = os.environ.get("CNNLAB_DATA") or os.environ.get("TFDS_DATA_DIR")
-    return os.path.expanduser(data_dir or variables or "~/tensorflow_datasets")  # noqa: PTH111
 
 
 def load(name: str, split: str, *, data_dir: str = "") -> Source:

@@ -15,7 +15,7 @@ import tensorflow_datasets as tfds
 from cnnlab.choices import suggest
 from cnnlab.data.builders import EMBEDDED
 from cnnlab.data.decode import decode
-from cnnlab.data.source import Info
+from cnnlab.data.info import Info
 from cnnlab.data.splits import resolve
 from cnnlab.errors import UserError
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from cnnlab.data.decode import CorruptImage
-from cnnlab.data.source import Info
+from cnnlab.data.info import Info
 
 
 class Fake:

@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 import experiments
-from cnnlab.data.source import Info
+from cnnlab.data.info import Info
 from cnnlab.errors import UserError
 from experiments.supervised import dense_target
 
