@@ -28,13 +28,15 @@ class Position:
 
     Attributes:
         best: best value of the checkpoint metric so far, None before the first evaluation.
-        stale: evaluations since it last rose by more than `early_stopping.min_delta`.
+        mark: its value when it last improved by more than `early_stopping.min_delta`.
+        stale: evaluations since then.
         evaluated: whether the evaluation due at this step is done.
         seconds: time spent, over all resumptions.
         meter: metrics not yet recorded.
     """
 
     best: float | None = None
+    mark: float | None = None
     stale: int = 0
     evaluated: bool = True
     seconds: float = 0.0
@@ -97,6 +99,7 @@ class Loop:
             # Interrupted in an evaluation: make up for it before going on.
             self._evaluate(flag)
             self._save(replace=True)
+            self._leave_if(flag)
         size = self.setup.steps_per_dispatch
         batches = self._batches(size)
         compiled = False
@@ -128,11 +131,16 @@ class Loop:
         improved = False
         if self.setup.evaluations and (self.step % options.evaluate.every == 0 or last):
             self.position.evaluated = False
-            improved = self._evaluate(flag)
-        due = self.step % options.checkpoint.every == 0 or last or improved
-        if due or flag or not self.position.evaluated:
+            # A run that is at its end is finished, signal or not.
+            improved = self._evaluate(Flag() if last else flag)
+        due = self.step % options.checkpoint.every == 0 or last or improved or self._stale()
+        if due or flag:
             self._save()
-        if flag and not last:
+        if not last:
+            self._leave_if(flag)
+
+    def _leave_if(self, flag: Flag) -> None:
+        if flag:
             self.checkpoints.wait()
             raise Interrupted(flag.name)
 
@@ -185,11 +193,13 @@ class Loop:
             )
         value, position = values[metric], self.position
         sign = 1 if self.config.checkpoint.mode == "max" else -1
-        margin = self.config.early_stopping.min_delta
         self._value = value
+        far = self.config.early_stopping.min_delta
+        if position.mark is None or sign * (value - position.mark) > far:
+            position.mark, position.stale = value, 0
+        else:
+            position.stale += 1
         better = position.best is None or sign * (value - position.best) > 0
-        far = position.best is None or sign * (value - position.best) > margin
-        position.stale = 0 if far else position.stale + 1
         if better:
             position.best = value
         return better
@@ -215,7 +225,7 @@ class Loop:
 
     def _trace(self, size: int) -> None:
         first, last = self.profile
-        if first < last and self.step <= first < self.step + max(size, 1) and size:
+        if not self._tracing and self.step < last and first < self.step + size:
             jax.profiler.start_trace(str(self.workdir / "profile"))
             self._tracing = True
         elif self._tracing and (self.step >= last or not size):

@@ -112,6 +112,7 @@ def test_early_stopping_ends_the_run(tmp_path, capsys):
     result = json.loads((run / "result.json").read_text())
     # The first evaluation sets the mark, and two more do not pass it by 100 %.
     assert (result["reason"], result["steps"]) == ("early stopping", 30)
+    assert (run / "checkpoints" / "30").exists()
 
 
 def test_profile_writes_a_trace_of_the_chosen_steps(tmp_path):

@@ -1,0 +1,70 @@
+"""The loop's judgments: what is best, what is stale, and what a changed data set means."""
+
+import logging
+
+import pytest
+import small
+
+from cnnlab.errors import UserError
+from cnnlab.training.interruption import Flag, Interrupted
+from cnnlab.training.loop import Loop, Position, _check_data
+
+
+@pytest.fixture(scope="module")
+def built():
+    return small.build(small.config())
+
+
+def loop(built, folder, **changes):
+    made = Loop(built, folder)
+    made.config = small.config(**changes)
+    made.position = Position()
+    return made
+
+
+def judge(made, values):
+    name = made.config.checkpoint.best
+    return [(made._judge({name: value}), made.position.stale) for value in values]
+
+
+def test_best_is_the_highest_and_a_tie_is_no_gain(built, tmp_path):
+    made = loop(built, tmp_path)
+    judged = judge(made, [0.5, 0.6, 0.6, 0.55, 0.7])
+    assert judged == [(True, 0), (True, 0), (False, 1), (False, 2), (True, 0)]
+
+
+def test_best_is_the_lowest_of_a_loss(built, tmp_path):
+    made = loop(built, tmp_path, checkpoint__best="validation/loss", checkpoint__mode="min")
+    assert judge(made, [0.5, 0.6, 0.4]) == [(True, 0), (False, 1), (True, 0)]
+
+
+def test_small_gains_add_up_to_a_gain(built, tmp_path):
+    made = loop(built, tmp_path, early_stopping__min_delta=0.05)
+    judged = judge(made, [0.50, 0.53, 0.54, 0.56, 0.57])
+    assert [stale for _, stale in judged] == [0, 1, 2, 0, 1]
+    assert all(better for better, _ in judged)
+
+
+def test_metric_that_is_not_evaluated_is_named(built, tmp_path):
+    made = loop(built, tmp_path, checkpoint__best="validation/acuracy")
+    with pytest.raises(UserError, match="'validation/acuracy' is not evaluated; there are: a"):
+        made._judge({"a": 1.0})
+
+
+def test_second_interruption_of_an_evaluation_leaves_it_due(tmp_path):
+    made = Loop(small.build(small.config()), tmp_path)
+    raised = Flag()
+    raised.name = "SIGTERM"
+    made.position.evaluated = False
+    with pytest.raises(Interrupted):
+        made._steps(raised)
+    again = Loop(small.build(small.config()), tmp_path)
+    assert not again.position.evaluated
+    assert again.step == 0
+
+
+def test_changed_data_is_reported(caplog):
+    logging.getLogger("cnnlab").propagate = True
+    _check_data({"examples": 1200, "seed": 0}, {"examples": 1190, "seed": 0})
+    assert "examples was 1200, is 1190" in caplog.text
+    assert "seed" not in caplog.text
