@@ -14,8 +14,8 @@ demo: $(VENV)/.run  ## train LeNet-5 on scanned digits; result, curves and mista
 
 test: $(VENV)/.dev  ## the test suite, but for the comparisons with peer libraries
 	$(BIN)/python -m pytest -n $(WORKERS) -m "not parity" $(PYTEST_ARGS)
-	@$(BIN)/python -m pytest --collect-only -q -m parity -p no:jaxtyping 2>/dev/null | \
-		awk '/::/ {n++} END {print n+0, "checks against peer libraries wait in: make test-parity"}'
+	@$(BIN)/python -m pytest --collect-only -m parity 2>/dev/null | \
+		awk -F/ '/tests collected/ {print $$1, "checks against peer libraries wait in: make test-parity"}'
 
 test-parity: $(VENV)/.parity  ## comparisons with peer libraries (large downloads)
 	$(BIN)/python -m pytest -m parity $(PYTEST_ARGS)

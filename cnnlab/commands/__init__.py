@@ -57,20 +57,22 @@ def _explain(error: BaseException) -> str | None:
 
 
 def _hush() -> None:
-    """Let background threads and exit handlers be silent about what `main` will explain.
+    """Let background threads and destructors be silent about what `main` explains.
 
-    A save that fails in a thread of Orbax is raised again where the loop waits for it.
+    A save that fails in a thread of Orbax is raised again where the loop waits for it; what its
+    coroutines complain of when they are abandoned changes nothing.
     """
 
     def thread_hook(failure):
         if failure.exc_value is None or _explain(failure.exc_value) is None:
             threading.__excepthook__(failure)
 
-    def unraisable_hook(failure):
-        if failure.exc_value is None or _explain(failure.exc_value) is None:
-            sys.__unraisablehook__(failure)
+    def hook(kind, error, trace):
+        if "Event loop is closed" not in str(error):
+            sys.__excepthook__(kind, error, trace)
 
-    threading.excepthook, sys.unraisablehook = thread_hook, unraisable_hook
+    threading.excepthook, sys.excepthook = thread_hook, hook
+    sys.unraisablehook = lambda _: None
 
 
 def main(arguments: list[str]) -> int:

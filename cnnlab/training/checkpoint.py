@@ -140,7 +140,7 @@ class Checkpoints:
             raise
         except Exception as error:
             # Orbax, tensorstore and zarr each have errors of their own for a damaged file.
-            reason = str(error).strip().partition("\n")[0][:200]
+            reason = str(error).strip().partition("\n")[0].partition(". See full")[0][:200]
             raise Damaged(
                 f"checkpoint {self.folder / str(step)} cannot be read "
                 f"({type(error).__name__}: {reason})"
