@@ -40,7 +40,7 @@ def run(values: flags.FlagValues, arguments: list[str]) -> int:
     import experiments
     from cnnlab import config as cfg
     from cnnlab.training import closing, run_folder, setup
-    from cnnlab.training.checkpoint import Checkpoints, pick_step
+    from cnnlab.training.checkpoint import Checkpoints, Damaged, pick_step
 
     workdir = Path(values.workdir)
     config = cfg.complete(run_folder.load_config(workdir))
@@ -60,7 +60,11 @@ def run(values: flags.FlagValues, arguments: list[str]) -> int:
         config.experiment.to_dict(), config.model.to_dict(), sync_bn=config.parallel.sync_bn
     )
     parts = setup.make(config, experiment)
-    state, _ = checkpoints.restore(step, parts.state)
+    try:
+        state, _ = checkpoints.restore(step, parts.state)
+    except Damaged as error:
+        others = ", ".join(str(s) for s in checkpoints.steps() if s != step)
+        raise UserError(f"{error}; other steps: {others or 'none'}") from None
     splits = values.splits or list(parts.evaluations)
     results = closing.evaluate_splits(parts, state, splits)
     closing.draw(parts, state, splits, workdir)
