@@ -24,7 +24,7 @@ def get_config(variant: str = "default"):
         raise UserError(f"configs/shapes_objectives.py has no variant '{variant}': {known}")
     config = cfg.base()
     config.model = cfg.model("lenet5", num_classes=6, norm="batch")
-    config.epochs = 20.0
+    config.epochs = 40.0
     config.batch_size = 64
 
     smaller = cfg.preprocess(resize={"size": 32, "mode": "exact", "interpolation": "area"})
@@ -35,11 +35,11 @@ def get_config(variant: str = "default"):
     config.data.normalize = {"mean": (0.45, 0.45, 0.45), "std": (0.25, 0.25, 0.25)}
 
     config.optimizer.name = "adamw"
-    config.optimizer.learning_rate = 2e-3
+    config.optimizer.learning_rate = 4e-3
     config.optimizer.weight_decay = 0.01
     config.schedule.warmup = 0.05
-    config.log_every = 100
-    config.evaluate.every = 250
+    config.log_every = 250
+    config.evaluate.every = 500
     config.checkpoint.every = 500
 
     objective = {"default": "softmax"}.get(variant, variant)
