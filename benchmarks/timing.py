@@ -41,13 +41,15 @@ def alternate(
 ) -> dict[str, dict[str, list[float]]]:
     """Time blocks of calls in turn; return seconds a call, wall and CPU, of each block.
 
-    A contestant has to wait for its own result. A first block of each is not counted.
+    A contestant has to wait for its own result. A first block of each is not counted. Every other
+    round runs backwards (A B B A), so that none always follows the same one.
     """
     times: dict[str, dict[str, list[float]]] = {
         name: {"wall": [], "cpu": []} for name in contestants
     }
     for block in range(blocks + 1):
-        for name, call in contestants.items():
+        order = list(contestants.items())
+        for name, call in order[:: -1 if block % 2 else 1]:
             wall, cpu = time.perf_counter(), time.process_time()
             for _ in range(calls if block else max(1, calls // 4)):
                 call()

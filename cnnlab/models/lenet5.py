@@ -11,6 +11,7 @@ paper has RBF units; ReLU and max-pooling unless asked otherwise.
 """
 
 from collections import OrderedDict
+from functools import partial
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -19,6 +20,7 @@ from jaxtyping import Array, Float
 
 from cnnlab.choices import pick
 from cnnlab.errors import UserError
+from cnnlab.layers.convolution import conv2d
 from cnnlab.layers.pooling import avg_pool, max_pool
 
 SMALLEST = 32
@@ -90,9 +92,7 @@ class LeNet5(nn.Module):
             return endpoints[name]
 
         def conv(x, filters, name, padding=0):
-            def module(**kwargs):
-                return nn.Conv(filters, (5, 5), padding=padding, **kwargs)
-
+            module = partial(nn.Conv, filters, (5, 5), padding=padding, conv_general_dilated=conv2d)
             return layer(x, module, name)
 
         x = conv(jnp.asarray(images, dtype), 6, "c1", self.padding)
