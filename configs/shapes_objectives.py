@@ -8,7 +8,7 @@ one-hot targets: a Gaussian model of what is no Gaussian, for comparison with so
     python launch.py --config=configs/shapes_objectives.py:sigmoid --workdir=runs/presence
     python launch.py --config=configs/shapes_objectives.py:linear --workdir=runs/linear
 
-Expected: see the table in README.md; floors (majority, nearest neighbor) are near chance.
+Expected: the table in README.md (36 %, 64 % and 31 %; three seeds).
 """
 
 from cnnlab import config as cfg
