@@ -135,11 +135,14 @@ def on_gpu():
 
 
 def check(contestants, steps=5):
-    """Stop unless all give the same losses, step after step: else they are not the same network."""
+    """Stop unless all give the same losses, step after step: else they are not the same network.
+
+    To rounding at first; later less so, since a ReLU near 0 may round to either side.
+    """
     losses = {name: [run(1) for _ in range(steps)] for name, run in contestants.items()}
     expected = next(iter(losses.values()))
     for name, values in losses.items():
-        if not np.allclose(values, expected, rtol=1e-3):
+        if not (np.isclose(values[0], expected[0], 1e-5) and np.allclose(values, expected, 0.02)):
             raise SystemExit(f"{name} has losses {values}, not {expected}")
 
 
