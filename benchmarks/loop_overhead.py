@@ -97,11 +97,13 @@ def measure(name, case, placement, options):
 def main():
     parser = arguments(__doc__)
     parser.set_defaults(calls=100)
+    parser.add_argument("--only", default="", help="cases with this in their name")
     options = parser.parse_args()
     pin(options.cores)
     rows = [
         measure(name, case, placement, options)
         for name, case in CASES.items()
+        if options.only in name
         for placement in ("memory", "device")
     ]
     show(rows)
