@@ -1,135 +1,176 @@
-"""2-D convolution whose form depends on the platform: XLA's own, or matrix products on CPU.
+"""Convolution over one, two or three axes.
 
-XLA's CPU convolutions are made for many channels. They lose where an image has one or a few
-(c1 and c3 of LeCun et al. 1998), and where the kernel covers the whole image (its c5), whose
-gradient they compute as a convolution over a padded image. The forms here are chosen when a
-program is lowered for a platform, and equal XLA's to rounding.
+LeCun et al. 1998, section II.A; Dumoulin & Visin 2016. For images, with zeros outside:
+
+    y[n, i, j, o] = b[o] + sum over u, v, c of x[n, s i + d u - p, s j + d v - p, c] w[u, v, c, o]
+
+which is cross-correlation: nothing is flipped. A *kernel* is the slice w[:, :, c, o] that looks at
+one feature map; a *filter* is all of them, w[:, :, :, o], and makes one feature map; each filter
+has one bias. With g groups, filter o sees only the c_in / g channels of its group.
+Parameters: k^n (c_in / g) c_out + c_out.
 """
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any
 
+import flax.linen as nn
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
 from cnnlab.errors import UserError
+from cnnlab.layers import forms
+from cnnlab.layers.geometry import Padding, PerAxis, output_size, pad, pads_of, per_axis
 
-NUMBERS = ("NHWC", "HWIO", "NHWC")
-# From this many input channels on XLA's own form is as fast.
-MANY_CHANNELS = 8
-# Neighboring columns computed together: one alone makes the product thin, and more than these
-# fill its matrix with zeros.
-FOLDS = (4, 2)
+LETTERS = {1: "W", 2: "HW", 3: "DHW"}
 
 
-def conv2d(
-    x: Float[Array, "b h w i"],
-    kernel: Float[Array, "kh kw i_of_group o"],
-    window_strides: Sequence[int] = (1, 1),
-    padding: str | Sequence[tuple[int, int]] = "VALID",
+def conv(
+    x: Float[Array, "*batch_and_space c_in"],
+    kernel: Float[Array, "*window c_of_group c_out"],
+    bias: Float[Array, " c_out"] | None = None,
     *,
-    lhs_dilation: Sequence[int] | None = None,
-    rhs_dilation: Sequence[int] | None = None,
-    dimension_numbers: Any = NUMBERS,
-    feature_group_count: int = 1,
-    precision: Any = None,
-) -> Float[Array, "b ho wo o"]:
-    """Return the convolution of NHWC images with an HWIO kernel.
+    stride: PerAxis = 1,
+    padding: Padding = "SAME",
+    padding_mode: str = "zeros",
+    dilation: PerAxis = 1,
+    groups: int = 1,
+) -> Float[Array, "*batch_and_space_out c_out"]:
+    """Return the convolution of channels-last `x` with `kernel`, over as many axes as it has.
 
-    Takes the place of `lax.conv_general_dilated`, whose arguments it has:
-    `nn.Conv(..., conv_general_dilated=conv2d)`. On CPU, at stride 1 without dilation or groups, a
-    kernel as large as the padded image becomes one product, and with fewer than 8 input channels
-    and an even output width the convolution becomes a product over folded rows (`_folded`).
-    Everything else is XLA's own.
+    On CPU some shapes are computed in another form than XLA's own (`cnnlab.layers.forms`), equal
+    to rounding; on other platforms never.
 
-    Deviation: in folded rows a pixel that is infinite or NaN makes up to three columns beside
-    those it belongs to NaN.
+    Args:
+        x: [*batch, *spatial, c_in]; any number of batch axes, of any size.
+        kernel: [*window, c_in / groups, c_out].
+        bias: one number a filter.
+        stride: steps between windows: a number, or one for each axis.
+        padding: see `geometry.pads_of`: "SAME", "VALID", "CAUSAL", numbers or pairs.
+        padding_mode: what is there: "zeros", "circular" or "reflect".
+        dilation: distance of taps (Yu & Koltun 2016); 1 is none.
+        groups: independent parts of the channels (Krizhevsky et al. 2012).
 
     Raises:
-        UserError: for another layout.
+        UserError: for ranks, channels, groups or dtypes that do not fit, a window larger than the
+            padded input, or stride, dilation or padding that cannot be; it names them.
     """
+    axes = kernel.ndim - 2
+    check(x, kernel, bias, groups, "conv")
+    size, window = x.shape[-1 - axes : -1], kernel.shape[:-2]
+    steps = per_axis(stride, axes, "stride", "conv")
+    apart = per_axis(dilation, axes, "dilation", "conv")
+    pads = pads_of(padding, size, window, steps, apart, "conv")
+    output_size(size, window, steps, apart, pads, "conv")
+    if padding_mode != "zeros":
+        x, pads = pad(x, pads, padding_mode, "conv"), ((0, 0),) * axes
+    batch = x.shape[: -1 - axes]
+    y = correlate(x.reshape(-1, *x.shape[-1 - axes :]), kernel, steps, pads, apart, groups)
+    y = y.reshape(*batch, *y.shape[1:])
+    return y if bias is None else y + bias
+
+
+def correlate(x, kernel, stride, pads, dilation, groups):
+    """Return `conv` without its checks, for [b, *spatial, c]: XLA's form, or another on CPU."""
 
     def native(x, kernel):
+        letters = LETTERS[kernel.ndim - 2]
+        layout = (f"N{letters}C", f"{letters}IO", f"N{letters}C")
         return lax.conv_general_dilated(
             x,
             kernel,
-            window_strides,
-            padding,
-            lhs_dilation=lhs_dilation,
-            rhs_dilation=rhs_dilation,
-            dimension_numbers=dimension_numbers,
-            feature_group_count=feature_group_count,
-            precision=precision,
+            stride,
+            pads,
+            rhs_dilation=dilation,
+            dimension_numbers=layout,
+            feature_group_count=groups,
         )
 
-    _check_layout(x, kernel, dimension_numbers)
-    moves = (*window_strides, *(lhs_dilation or ()), *(rhs_dilation or ()))
-    if max(moves) > 1 or feature_group_count > 1:
-        return native(x, kernel)
-    pads = _pads(x.shape[1:3], kernel.shape[:2], padding)
-    form = _product_form(x.shape, kernel.shape, pads)
+    form = forms.pick(x.shape, kernel.shape, stride, pads, dilation, groups)
     if form is None:
         return native(x, kernel)
-
-    def product(x, kernel):
-        zero = jnp.zeros((), x.dtype)
-        padded = lax.pad(x, zero, ((0, 0, 0), *((*pad, 0) for pad in pads), (0, 0, 0)))
-        return form(padded, kernel, precision)
-
-    return lax.platform_dependent(x, kernel, cpu=product, default=native)
+    return lax.platform_dependent(x, kernel, cpu=form, default=native)
 
 
-def _check_layout(x, kernel, numbers) -> None:
-    given, known = (
-        lax.conv_dimension_numbers(x.shape, kernel.shape, layout) for layout in (numbers, NUMBERS)
-    )
-    if given != known:
-        raise UserError(f"conv2d: dimension_numbers={numbers} is not {NUMBERS}")
+def check(x, kernel, bias, groups: int, layer: str) -> None:
+    """Raise a `UserError` for arrays that do not fit each other."""
+    axes = kernel.ndim - 2
+    if axes not in LETTERS:
+        raise UserError(f"{layer}: kernel {kernel.shape} needs 1 to 3 axes before its channels")
+    if x.ndim < axes + 1:
+        raise UserError(
+            f"{layer}: x {x.shape} needs {axes} spatial axes and channels for kernel {kernel.shape}"
+        )
+    if groups < 1 or x.shape[-1] % groups or kernel.shape[-1] % groups:
+        raise UserError(
+            f"{layer}: groups={groups} must divide the {x.shape[-1]} channels of x and the "
+            f"{kernel.shape[-1]} filters"
+        )
+    if x.shape[-1] // groups != kernel.shape[-2]:
+        raise UserError(
+            f"{layer}: x has {x.shape[-1]} channels in {groups} group(s), the kernel "
+            f"{kernel.shape} takes {kernel.shape[-2]}"
+        )
+    if bias is not None and bias.shape != kernel.shape[-1:]:
+        raise UserError(f"{layer}: bias {bias.shape} for {kernel.shape[-1]} filters")
+    dtypes = {str(a.dtype) for a in (x, kernel, bias) if a is not None}
+    if len(dtypes) > 1:
+        raise UserError(f"{layer}: x, kernel and bias have dtypes {sorted(dtypes)}: cast to one")
 
 
-def _pads(size, window, padding) -> list[tuple[int, int]]:
-    if isinstance(padding, str):
-        return list(lax.padtype_to_pads(size, window, (1, 1), padding))
-    return [(int(low), int(high)) for low, high in padding]
+class Conv(nn.Module):
+    """Convolution with parameters `kernel` [*window, c_in / groups, features] and `bias`.
 
+    The arguments are those of `conv`. The length of `kernel_size` says over how many axes.
 
-def _product_form(shape, kernel_shape, pads) -> Callable[..., Array] | None:
-    """Return the form that beats XLA's convolution on CPU, if there is one."""
-    high, wide = (
-        n + sum(pad) - k + 1 for n, pad, k in zip(shape[1:3], pads, kernel_shape[:2], strict=True)
-    )
-    if high == wide == 1:
-        return _whole
-    folds = [fold for fold in FOLDS if wide % fold == 0]
-    if shape[3] >= MANY_CHANNELS or not folds or min(high, wide) < 1:
-        return None
-    return partial(_folded, folds[0])
-
-
-def _whole(x, kernel, precision):
-    """One window: the dot product of every image with every filter."""
-    rows, columns = x.reshape(x.shape[0], -1), kernel.reshape(-1, kernel.shape[-1])
-    return lax.dot(rows, columns, precision=precision)[:, None, None]
-
-
-def _folded(fold, x, kernel, precision):
-    """Compute `fold` neighboring columns of the output by one product.
-
-    They all lie in a window of kw + fold - 1 columns, whose values of a row stand side by side in
-    memory; the matrix holds the kernel `fold` times, each time moved on by one column.
+    Attributes:
+        features: number of filters.
+        kernel_size: taps along each axis.
+        stride: steps between windows.
+        padding: "SAME", "VALID", "CAUSAL", numbers or pairs.
+        padding_mode: "zeros", "circular" or "reflect".
+        dilation: distance of taps.
+        groups: independent parts of the channels.
+        use_bias: one bias a filter; without where a norm follows.
+        kernel_init: initial weights; He et al. 2015 unless said otherwise.
+        bias_init: initial bias.
+        dtype: of the computation; None takes the widest of input and parameters.
+        param_dtype: of the parameters.
     """
-    batch, height, width, channels = x.shape
-    kh, kw, _, filters = kernel.shape
-    high, wide, span = height - kh + 1, (width - kw + 1) // fold, kw + fold - 1
-    moved = [jnp.pad(kernel, ((0, 0), (s, fold - 1 - s), (0, 0), (0, 0))) for s in range(fold)]
-    matrix = jnp.stack(moved, axis=3).reshape(kh * span * channels, fold * filters)
 
-    rows = x.reshape(batch, height, width * channels)
-    step, length = fold * channels, span * channels
-    starts = range(0, wide * step, step)
-    windows = jnp.stack([rows[:, :, j : j + length] for j in starts], axis=2)
-    windows = jnp.concatenate([windows[:, i : i + high] for i in range(kh)], axis=-1)
-    y = lax.dot(windows.reshape(-1, matrix.shape[0]), matrix, precision=precision)
-    return y.reshape(batch, high, wide * fold, filters)
+    features: int
+    kernel_size: Sequence[int]
+    stride: PerAxis = 1
+    padding: Padding = "SAME"
+    padding_mode: str = "zeros"
+    dilation: PerAxis = 1
+    groups: int = 1
+    use_bias: bool = True
+    kernel_init: Callable[..., Array] = nn.initializers.he_normal()
+    bias_init: Callable[..., Array] = nn.initializers.zeros_init()
+    dtype: Any = None
+    param_dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self, x: Float[Array, "*batch_and_space c_in"]
+    ) -> Float[Array, "*batch_and_space_out features"]:
+        """Return the feature maps; errors as for `conv`."""
+        if x.shape[-1] % self.groups:
+            raise UserError(f"Conv: groups={self.groups} must divide {x.shape[-1]} channels")
+        shape = (*self.kernel_size, x.shape[-1] // self.groups, self.features)
+        kernel = self.param("kernel", self.kernel_init, shape, self.param_dtype)
+        bias = None
+        if self.use_bias:
+            bias = self.param("bias", self.bias_init, (self.features,), self.param_dtype)
+        x, kernel, bias = nn.dtypes.promote_dtype(x, kernel, bias, dtype=self.dtype)
+        return conv(
+            x,
+            kernel,
+            bias,
+            stride=self.stride,
+            padding=self.padding,
+            padding_mode=self.padding_mode,
+            dilation=self.dilation,
+            groups=self.groups,
+        )

@@ -20,7 +20,7 @@ from jaxtyping import Array, Float
 
 from cnnlab.choices import pick
 from cnnlab.errors import UserError
-from cnnlab.layers.convolution import conv2d
+from cnnlab.layers.convolution import Conv
 from cnnlab.layers.pooling import avg_pool, max_pool
 
 SMALLEST = 32
@@ -92,7 +92,7 @@ class LeNet5(nn.Module):
             return endpoints[name]
 
         def conv(x, filters, name, padding=0):
-            module = partial(nn.Conv, filters, (5, 5), padding=padding, conv_general_dilated=conv2d)
+            module = partial(Conv, filters, (5, 5), padding=padding)
             return layer(x, module, name)
 
         x = conv(jnp.asarray(images, dtype), 6, "c1", self.padding)
