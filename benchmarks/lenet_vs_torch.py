@@ -148,12 +148,15 @@ def check(contestants, steps=5):
 
 def compare(batch_size, options):
     """Return a row for each pair: milliseconds a step, and our time over PyTorch's."""
+    import jax
+
     parts = build(batch_size)
     host = next(parts.train.batches(0))
     images = ((host["image"] / 255 - MEAN) / STD).astype(np.float32)
     data = (parts, images, host["label"])
+    placed = jax.device_put(parts.parallel.place_batch(host), parts.parallel.batch_sharding())
     ours = {
-        "trainer": trainer(parts, parts.parallel.place_batch(host)),
+        "trainer": trainer(parts, placed),
         "bare": bare(*data),
     }
     peers = {"eager": peer(*data), "channels last": peer(*data, channels_last=True)}
@@ -194,6 +197,9 @@ def main():
     except ImportError:
         sys.exit("torch is missing: pip install -r requirements-parity.txt")
     torch.set_num_threads(len(options.cores.split(",")))
+    from cnnlab.allocator import keep_freed_memory
+
+    keep_freed_memory()  # as launch.py does; in one process it helps both
     rows = [row for size in options.batch_sizes.split(",") for row in compare(int(size), options)]
     show(rows)
     write(options.json, rows)

@@ -65,6 +65,8 @@ def measure(name, case, placement, options):
     loop.progress = ProgressDisplay(parts.steps, 0, parts.batch_size)
     size = parts.steps_per_dispatch
     batch = parts.parallel.place_batch(next(loop._batches(size)), scan=size > 1)
+    # Under pmap it may still be on the host, and the bare step should not pay for the way.
+    batch = jax.device_put(batch, parts.parallel.batch_sharding(size > 1))
     # Its own state: the loop's is given away to the next step.
     alone = {"state": jax.tree.map(lambda x: x.copy(), loop.state)}
 

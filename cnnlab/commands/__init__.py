@@ -7,6 +7,7 @@ import threading
 
 from absl import flags
 
+from cnnlab.allocator import keep_freed_memory
 from cnnlab.choices import suggest
 from cnnlab.errors import UserError
 
@@ -93,6 +94,7 @@ def main(arguments: list[str]) -> int:
 
         set_up_logging()
         _hush()
+        keep_freed_memory()
         # Libraries that read absl's own flags (Grain's worker processes) need them parsed.
         flags.FLAGS(["launch.py"], known_only=True)
         return importlib.import_module(f"cnnlab.commands.{command}").run(*parsed)

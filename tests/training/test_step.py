@@ -1,5 +1,10 @@
 """The training step: moving average, accumulation bookkeeping, non-finite values, scans."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,6 +13,8 @@ import small
 
 from cnnlab import config as cfg
 from cnnlab.training import step as step_lib
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def first_batch(parts):
@@ -34,6 +41,20 @@ def test_report_names_the_first_leaf_that_is_not_finite():
     # The loss and every gradient are broken too, but the parameter is where it began.
     assert parts.checked_names[int(report.bad)] == "params/hidden1/bias"
     assert not np.isfinite(report.metrics["loss"].compute())
+
+
+OPTIMIZED = """
+import jax, jax.numpy as jnp
+from cnnlab.training.step import _not_finite
+leaves = [jnp.zeros(5000).at[4321].set(bad) for bad in (0.0, jnp.nan, jnp.inf, -jnp.inf)]
+assert jax.jit(_not_finite)(leaves).tolist() == [False, True, True, True]
+"""
+
+
+def test_a_lone_nan_among_thousands_is_found_by_the_optimized_program():
+    # The suite compiles without optimization, where the maximum that lost the NaN was right.
+    environment = {**os.environ, "XLA_FLAGS": "", "JAX_PLATFORMS": "cpu"}
+    subprocess.run([sys.executable, "-c", OPTIMIZED], env=environment, check=True, cwd=ROOT)
 
 
 def test_report_is_clean_when_all_is_finite():
