@@ -118,6 +118,21 @@ def test_models_are_listed_with_their_parameters(capsys):
     assert "mlp" not in out
 
 
+def test_stages_of_one_model_are_shown(capsys):
+    status, _, err = run(capsys, "models", "lenet5", "--size=28")
+    assert status == 1
+    assert "too small" in err
+    _, out, _ = run(capsys, "models", "lenet5")
+    row = next(line for line in out.splitlines() if " c3 " in line)
+    assert [cell.strip() for cell in row.split("│")[1:-1]] == [
+        *("c3", "2,416", "240,000", "1,600", "14", "2", "10x10x16")
+    ]
+    row = next(line for line in out.splitlines() if " total " in line)
+    assert "416,520" in row
+    _, out, _ = run(capsys, "models", "mlp")
+    assert "│   all │" in out
+
+
 def test_data_is_listed_and_shown(capsys, tmp_path):
     _, out, _ = run(capsys, "data")
     assert "digits" in out

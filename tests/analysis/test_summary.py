@@ -1,0 +1,92 @@
+"""Summaries of models and functions: hand counts, and what belongs to which endpoint."""
+
+from collections import OrderedDict
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import pytest
+
+from cnnlab import models
+from cnnlab.analysis.summary import summarize
+from cnnlab.errors import UserError
+
+
+def test_lenet5_is_as_counted_by_hand():
+    summary = summarize(models.create("lenet5", padding=2), (1, 28, 28, 1))
+    rows = {row.name: row for row in summary.rows}
+    assert list(rows) == ["c1", "s2", "c3", "s4", "c5", "f6", "features", "logits"]
+    assert [row.parameters for row in summary.rows] == [156, 0, 2416, 0, 48120, 10164, 0, 850]
+    assert [row.macs for row in summary.rows] == [117600, 0, 240000, 0, 48000, 10080, 0, 840]
+    assert (summary.total.parameters, summary.total.macs) == (61706, 416520)
+    assert summary.total.activations == 28 * 28 * 6 + 10 * 10 * 16 + 120 + 84 + 10
+    assert [rows[n].receptive_field[0] for n in ("c1", "s2", "c3", "s4", "c5")] == [
+        5,
+        6,
+        14,
+        16,
+        32,
+    ]
+    assert [rows[n].stride[1] for n in ("c1", "s2", "c3", "s4")] == [1, 2, 2, 4]
+    assert rows["c1"].start == (-2.0, -2.0)
+    assert rows["c1"].shape == (1, 28, 28, 6)
+    assert summary.row("c3") is rows["c3"]
+
+
+def test_multiply_adds_grow_with_the_batch_and_parameters_do_not():
+    model = models.create("lenet5")
+    one, four = (summarize(model, (n, 32, 32, 1)).total for n in (1, 4))
+    assert four.macs == 4 * one.macs
+    assert four.parameters == one.parameters
+
+
+def test_statistics_are_not_parameters_and_training_is_summarized_too():
+    model = models.create("lenet5", norm="batch", dropout=0.5)
+    still = summarize(model, (2, 32, 32, 1))
+    train = summarize(model, (2, 32, 32, 1), train=True)
+    variables = jax.eval_shape(lambda: model.init(jax.random.key(0), jnp.ones((2, 32, 32, 1))))
+    expected = sum(x.size for x in jax.tree.leaves(variables["params"]))
+    assert still.total.parameters == train.total.parameters == expected
+    assert train.row("c1").receptive_field == (None, None)
+    assert still.row("c1").receptive_field == (5, 5)
+
+
+class Shared(nn.Module):
+    @nn.compact
+    def __call__(self, x):
+        dense = nn.Dense(3)
+        first = dense(x)
+        second = dense(first)
+        unused = nn.Dense(5, name="unused")(x)
+        del unused
+        return second + x, OrderedDict(zeta=first, alpha={"inner": second})
+
+
+def test_what_is_shared_counts_for_the_endpoint_that_comes_first():
+    summary = summarize(Shared(), (1, 4, 4, 3))
+    assert [row.name for row in summary.rows] == ["zeta", "alpha/inner", "output"]
+    assert [row.parameters for row in summary.rows] == [12, 0, 0]
+    assert [row.macs for row in summary.rows] == [16 * 9, 16 * 9, 0]
+    # All that the model holds, used or not.
+    assert summary.total.parameters == 12 + 20
+
+
+def test_any_function_can_be_summarized():
+    def function(params, x):
+        return {"left": x @ params["w"], "right": jnp.cumsum(x, axis=1)}
+
+    summary = summarize(function, (2, 6, 3), params={"w": jnp.ones((3, 5))})
+    left, right = summary.rows
+    assert (left.name, left.parameters, left.macs) == ("output/left", 15, 2 * 6 * 15)
+    assert left.receptive_field == (1,)
+    assert right.macs == 0
+    assert summarize(jnp.sin, jnp.ones((2, 3))).total.fields == ()
+    assert summarize(jnp.sin, (2, 5, 3), axes=(2,)).total.receptive_field == (1,)
+
+
+def test_bad_requests_are_explained():
+    summary = summarize(jnp.sin, (1, 4, 1))
+    with pytest.raises(UserError, match="no endpoint 'c9'; there are: output"):
+        summary.row("c9")
+    with pytest.raises(UserError, match="axes=\\(5,\\)"):
+        summarize(jnp.sin, (1, 4, 1), axes=(5,))
