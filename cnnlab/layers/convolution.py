@@ -10,7 +10,7 @@ has one bias. With g groups, filter o sees only the c_in / g channels of its gro
 Parameters: k^n (c_in / g) c_out + c_out.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
@@ -20,7 +20,7 @@ from jaxtyping import Array, Float
 
 from cnnlab.errors import UserError
 from cnnlab.layers import forms
-from cnnlab.layers.geometry import Padding, PerAxis, output_size, pad, pads_of, per_axis
+from cnnlab.layers.geometry import Padding, PerAxis, flatten, pad, windows
 
 LETTERS = {1: "W", 2: "HW", 3: "DHW"}
 
@@ -57,16 +57,14 @@ def conv(
     """
     axes = kernel.ndim - 2
     check(x, kernel, bias, groups, "conv")
-    size, window = x.shape[-1 - axes : -1], kernel.shape[:-2]
-    steps = per_axis(stride, axes, "stride", "conv")
-    apart = per_axis(dilation, axes, "dilation", "conv")
-    pads = pads_of(padding, size, window, steps, apart, "conv")
-    output_size(size, window, steps, apart, pads, "conv")
+    size, taps = x.shape[-1 - axes : -1], kernel.shape[:-2]
+    _, steps, apart, pads, out = windows(
+        size, taps, stride=stride, padding=padding, dilation=dilation, layer="conv"
+    )
     if padding_mode != "zeros":
         x, pads = pad(x, pads, padding_mode, "conv"), ((0, 0),) * axes
-    batch = x.shape[: -1 - axes]
-    y = correlate(x.reshape(-1, *x.shape[-1 - axes :]), kernel, steps, pads, apart, groups)
-    y = y.reshape(*batch, *y.shape[1:])
+    y = correlate(flatten(x, axes), kernel, steps, pads, apart, groups)
+    y = y.reshape(*x.shape[: -1 - axes], *out, kernel.shape[-1])
     return y if bias is None else y + bias
 
 
@@ -125,7 +123,7 @@ class Conv(nn.Module):
 
     Attributes:
         features: number of filters.
-        kernel_size: taps along each axis.
+        kernel_size: taps along each axis; a single number is refused, as it leaves the axes open.
         stride: steps between windows.
         padding: "SAME", "VALID", "CAUSAL", numbers or pairs.
         padding_mode: "zeros", "circular" or "reflect".
@@ -134,12 +132,13 @@ class Conv(nn.Module):
         use_bias: one bias a filter; without where a norm follows.
         kernel_init: initial weights; He et al. 2015 unless said otherwise.
         bias_init: initial bias.
+        convolve: what computes it, such as `conv` or `cnnlab.layers.im2col.conv_im2col`.
         dtype: of the computation; None takes the widest of input and parameters.
         param_dtype: of the parameters.
     """
 
     features: int
-    kernel_size: Sequence[int]
+    kernel_size: PerAxis
     stride: PerAxis = 1
     padding: Padding = "SAME"
     padding_mode: str = "zeros"
@@ -148,6 +147,7 @@ class Conv(nn.Module):
     use_bias: bool = True
     kernel_init: Callable[..., Array] = nn.initializers.he_normal()
     bias_init: Callable[..., Array] = nn.initializers.zeros_init()
+    convolve: Callable[..., Array] = conv
     dtype: Any = None
     param_dtype: Any = jnp.float32
 
@@ -156,7 +156,12 @@ class Conv(nn.Module):
         self, x: Float[Array, "*batch_and_space c_in"]
     ) -> Float[Array, "*batch_and_space_out features"]:
         """Return the feature maps; errors as for `conv`."""
-        if x.shape[-1] % self.groups:
+        if isinstance(self.kernel_size, int):
+            raise UserError(
+                f"Conv: kernel_size={self.kernel_size} needs a number for each axis, such as "
+                f"{(self.kernel_size, self.kernel_size)} for images"
+            )
+        if self.groups < 1 or x.shape[-1] % self.groups:
             raise UserError(f"Conv: groups={self.groups} must divide {x.shape[-1]} channels")
         shape = (*self.kernel_size, x.shape[-1] // self.groups, self.features)
         kernel = self.param("kernel", self.kernel_init, shape, self.param_dtype)
@@ -164,7 +169,7 @@ class Conv(nn.Module):
         if self.use_bias:
             bias = self.param("bias", self.bias_init, (self.features,), self.param_dtype)
         x, kernel, bias = nn.dtypes.promote_dtype(x, kernel, bias, dtype=self.dtype)
-        return conv(
+        return self.convolve(
             x,
             kernel,
             bias,

@@ -7,9 +7,11 @@ a window of k taps, d apart, moves by s over i values with p_low + p_high added 
 """
 
 from collections.abc import Sequence
-from typing import Any
+from math import prod
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jaxtyping import Array, Shaped
 
@@ -24,18 +26,61 @@ AMOUNTS = ("VALID", "SAME", "CAUSAL")
 FILLS = {"zeros": "constant", "circular": "wrap", "reflect": "reflect"}
 
 
+class Windows(NamedTuple):
+    """How windows lie over an input, with an entry for each spatial axis.
+
+    Attributes:
+        taps: values a window looks at.
+        stride: steps between windows.
+        dilation: distance of taps.
+        pads: (low, high) added at the ends.
+        out: number of windows.
+    """
+
+    taps: tuple[int, ...]
+    stride: tuple[int, ...]
+    dilation: tuple[int, ...]
+    pads: Pads
+    out: tuple[int, ...]
+
+
+def windows(
+    size: Sequence[int],
+    taps: Sequence[int],
+    *,
+    stride: PerAxis,
+    padding: Padding,
+    dilation: PerAxis,
+    layer: str,
+) -> Windows:
+    """Return how windows of `taps` lie over an input of `size`, all arguments checked.
+
+    Raises:
+        UserError: as `per_axis`, `pads_of` and `output_size`, for `layer`.
+    """
+    taps = per_axis(taps, len(size), "window", layer)
+    steps = per_axis(stride, len(size), "stride", layer)
+    apart = per_axis(dilation, len(size), "dilation", layer)
+    pads = pads_of(padding, size, taps, steps, apart, layer)
+    return Windows(taps, steps, apart, pads, output_size(size, taps, steps, apart, pads, layer))
+
+
 def per_axis(value: PerAxis, axes: int, name: str, layer: str) -> tuple[int, ...]:
     """Return one number for each of `axes` axes, each at least 1.
 
     Raises:
         UserError: for another count of numbers, or a number below 1, naming `layer` and `name`.
     """
-    values = (value,) * axes if isinstance(value, int) else tuple(value)
+    values = tuple(value) if isinstance(value, Sequence) else (value,) * axes
     if len(values) != axes:
         raise UserError(f"{layer}: {name}={value} has {len(values)} numbers for {axes} axes")
-    if any(int(v) != v or v < 1 for v in values):
-        raise UserError(f"{layer}: {name}={value} must be whole and at least 1")
+    if any(not _whole(v) or v < 1 for v in values):
+        raise UserError(f"{layer}: {name}={value!r} must be whole and at least 1")
     return tuple(int(v) for v in values)
+
+
+def _whole(value) -> bool:
+    return isinstance(value, int | np.integer)
 
 
 def pads_of(
@@ -75,13 +120,15 @@ def pads_of(
             for i, k, s in zip(size, spans, stride, strict=True)
         ]
         return tuple((n // 2, n - n // 2) for n in needed)
-    amounts = (padding,) * axes if isinstance(padding, int) else tuple(padding)
+    amounts: tuple[Any, ...] = (
+        tuple(padding) if isinstance(padding, Sequence) else (padding,) * axes
+    )
     if len(amounts) != axes:
         raise UserError(f"{layer}: padding={padding} has {len(amounts)} entries for {axes} axes")
-    pairs = [(a, a) if isinstance(a, int) else tuple(a) for a in amounts]
-    if any(len(pair) != 2 or min(pair) < 0 for pair in pairs):
+    pairs = [tuple(a) if isinstance(a, Sequence) else (a, a) for a in amounts]
+    if any(len(pair) != 2 or not all(_whole(a) and a >= 0 for a in pair) for pair in pairs):
         raise UserError(
-            f"{layer}: padding={padding} must be numbers or pairs (low, high), none negative"
+            f"{layer}: padding={padding} must be whole numbers or pairs (low, high), none negative"
         )
     return tuple((int(low), int(high)) for low, high in pairs)
 
@@ -158,3 +205,33 @@ def pad(
         return lax.pad(x, jnp.zeros((), x.dtype), config)
     mode: Any = FILLS[fill]
     return jnp.pad(x, [*((0, 0),) * (x.ndim - 1 - len(pads)), *pads, (0, 0)], mode=mode)
+
+
+def flatten(x: Shaped[Array, "..."], axes: int) -> Shaped[Array, "..."]:
+    """Return [*batch, *spatial, c] with `axes` spatial axes as [b, *spatial, c]."""
+    lead = x.ndim - 1 - axes
+    return x.reshape(prod(x.shape[:lead]), *x.shape[lead:])
+
+
+def unpad(dx: Shaped[Array, "..."], pads: Pads, fill: str = "zeros") -> Shaped[Array, "..."]:
+    """Return the adjoint of `pad`: derivatives of the padded values become those of the input.
+
+    What was filled with zeros is cut off. With "circular" and "reflect" each value collects the
+    derivatives of all its copies.
+
+    Args:
+        dx: [*batch, *spatial, c], as `pad` returns it.
+        pads: (low, high) for each spatial axis, as given to `pad`.
+        fill: likewise.
+    """
+    for axis, (low, high) in enumerate(pads, start=dx.ndim - 1 - len(pads)):
+        size = dx.shape[axis] - low - high
+        if fill == "zeros":
+            dx = lax.slice_in_dim(dx, low, low + size, axis=axis)
+        elif low or high:
+            mode: Any = FILLS[fill]
+            source = np.pad(np.arange(size), (low, high), mode)
+            shape = (*dx.shape[:axis], size, *dx.shape[axis + 1 :])
+            at = (slice(None),) * axis
+            dx = jnp.zeros(shape, dx.dtype).at[(*at, source)].add(dx)
+    return dx
