@@ -16,6 +16,7 @@ COMMANDS = {
     "eval": "evaluate a checkpoint of a run",
     "config": "show a config with every default, and draw its learning rate",
     "models": "list the models",
+    "layers": "list the layers with paper, formula and check; show or draw one",
     "data": "list the data sets, show one, prepare one",
 }
 

@@ -1,0 +1,89 @@
+"""A convolution's forward pass: the window slides over the input, one output a step.
+
+LeCun et al. 1998, section II.A; Dumoulin & Visin 2016, chapter 2. For one channel
+
+    y[i, j] = sum over u, v of x[s i + d u - p, s j + d v - p] w[u, v]
+"""
+
+import numpy as np
+from jaxtyping import Float
+
+from cnnlab.analysis.drawing.frame import (
+    VALUE,
+    Actors,
+    Frame,
+    cells,
+    check,
+    describe,
+    extended,
+    factor,
+    grid,
+    indexed,
+    products,
+    reached,
+    steps,
+)
+from cnnlab.layers.geometry import Padding, PerAxis, output_size, pads_of, per_axis
+
+ACTORS: Actors = (("input", "x", "input"), ("kernel", "w", "kernel"), ("output", "y", "output"))
+
+
+def forward_frames(
+    x: Float[np.ndarray, "h w"],
+    kernel: Float[np.ndarray, "kh kw"],
+    *,
+    stride: PerAxis = 1,
+    padding: Padding = 0,
+    dilation: PerAxis = 1,
+    actors: Actors = ACTORS,
+    title: str = "convolution, forward",
+) -> list[Frame]:
+    """Return a frame an output: input with padding and window, kernel, the outputs so far.
+
+    Args:
+        x: the input, one channel.
+        kernel: the weights.
+        stride: steps between windows.
+        padding: see `geometry.pads_of`.
+        dilation: distance of taps.
+        actors: name, letter and color of input, kernel and output: the backward pass of a
+            transposed convolution is this one with other actors.
+        title: what is written on top.
+
+    Raises:
+        UserError: for arrays too large to read, and geometry that cannot be.
+    """
+    check({"input": x, "kernel": kernel}, title)
+    size, step, pads, apart = windows(x.shape, kernel.shape, stride, padding, dilation, layer=title)
+    values, kinds = extended(x, pads)
+    taps = cells(kernel.shape)
+    (x_name, _, x_role), (w_name, _, w_role), (y_name, letter, y_role) = actors
+
+    def terms(cell):
+        found = zip(reached(cell, taps, step, apart), taps, strict=True)
+        return [(values[a], kernel[tap]) for a, tap in found if kinds[a] == VALUE]
+
+    def draw(cell, known):
+        window = reached(cell, taps, step, apart)
+        notes = {a: f"×{factor(kernel[tap])}" for a, tap in zip(window, taps, strict=True)}
+        return Frame(
+            title,
+            (
+                grid(x_name, x_role, values, kinds=kinds, marked=window, notes=notes),
+                "∗",
+                grid(w_name, w_role, kernel, marked=taps),
+                "=",
+                grid(y_name, y_role, known, current=[cell]),
+            ),
+            products(indexed(letter, cell), terms(cell), known[cell], (x_role, w_role, y_role)),
+            describe(kernel.shape, step, pads, apart),
+        )
+
+    return steps(size, lambda cell: sum(a * b for a, b in terms(cell)), draw)
+
+
+def windows(size, window, stride: PerAxis, padding: Padding, dilation: PerAxis, *, layer: str):
+    """Return (output size, stride, pads, dilation), each a tuple of two."""
+    step, apart = per_axis(stride, 2, "stride", layer), per_axis(dilation, 2, "dilation", layer)
+    pads = pads_of(padding, size, window, step, apart, layer)
+    return output_size(size, window, step, apart, pads, layer), step, pads, apart

@@ -1,0 +1,219 @@
+"""List the layers with paper, formula, parameters and a check; show one, or draw it at work.
+
+usage: python launch.py layers [PATTERN] [--nocheck]
+       python launch.py layers NAME [--picture=FILE.gif|FILE.png] [--pass=backward] [--flags]
+       python launch.py layers --receptive_field=MODEL [--picture=FILE.png] [--image=FILE]
+       python launch.py layers --effective=FILE.png
+
+The check compares a layer with a case that was worked by hand. A picture shows it at work, step by
+step on one channel: a GIF moves, a PNG has all steps side by side. The numbers are the lecture's
+unless sizes say otherwise. With --receptive_field the picture frames what the middle unit of each
+endpoint of a model sees of an image; --effective plots how much each pixel of it matters.
+
+examples:
+  python launch.py layers
+  python launch.py layers 'conv*'
+  python launch.py layers conv
+  python launch.py layers conv --picture=conv.gif --pass=backward
+  python launch.py layers conv --picture=conv.png --size=5 --kernel=3 --stride=2 --padding=1
+  python launch.py layers --receptive_field=lenet5 --picture=fields.png
+  python launch.py layers --effective=effective.png
+"""
+
+from pathlib import Path
+
+from absl import flags
+
+from cnnlab.errors import UserError
+
+
+def define(values: flags.FlagValues) -> None:
+    """Define the flags of this command."""
+    flags.DEFINE_bool("check", True, "compare each with its worked example", flag_values=values)
+    flags.DEFINE_string("picture", "", "file to draw in: .gif or .png", flag_values=values)
+    flags.DEFINE_enum(
+        "pass", "forward", ["forward", "backward"], "which pass to draw", flag_values=values
+    )
+    about = {"size": "height and width of the input", "kernel": "height and width of the window"}
+    about |= {"stride": "steps between windows", "dilation": "distance of taps"}
+    for name, text in about.items():
+        flags.DEFINE_integer(
+            name, None, f"{text}, of the picture", lower_bound=1, flag_values=values
+        )
+    flags.DEFINE_string(
+        "padding", None, "of the picture: a number, SAME or VALID", flag_values=values
+    )
+    flags.DEFINE_string(
+        "receptive_field", "", "model whose fields to list and draw", flag_values=values
+    )
+    flags.DEFINE_list(
+        "endpoints", [], "of that model, separated by commas; all unless given", flag_values=values
+    )
+    flags.DEFINE_string(
+        "image", "", "image to draw them on; one of `shapes` unless given", flag_values=values
+    )
+    flags.DEFINE_string("effective", "", "PNG to plot effective fields in", flag_values=values)
+
+
+def run(values: flags.FlagValues, arguments: list[str]) -> int:
+    """List, show or draw."""
+    if len(arguments) > 1:
+        raise UserError(f"layers takes one name or pattern, not {', '.join(arguments)}")
+    if values.receptive_field or values.effective:
+        if arguments:
+            raise UserError(
+                f"'{arguments[0]}' does not go with --receptive_field or --effective, which are of "
+                "a model and of stacks of convolutions"
+            )
+        if values.receptive_field:
+            _fields(values)
+        if values.effective:
+            _effective(Path(values.effective))
+        return 0
+    from cnnlab.choices import suggest
+    from cnnlab.layers.table import LAYERS
+
+    pattern = arguments[0] if arguments else "*"
+    if pattern in LAYERS:
+        return _show(pattern, values)
+    import fnmatch
+
+    names = fnmatch.filter(LAYERS, pattern)
+    if not names:
+        raise UserError(f"no layer '{pattern}'{suggest(pattern, LAYERS)}")
+    if values.picture:
+        raise UserError(f"a picture is of one layer, not of '{pattern}': {', '.join(names)}")
+    return _list(names, values.check)
+
+
+def _list(names: list[str], check: bool) -> int:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from cnnlab.layers.table import LAYERS
+    from cnnlab.layers.table.describe import compare, parameters
+
+    console = Console(highlight=False)
+    titles = ["layer", "parameters", *(["check"] if check else []), "paper, formula"]
+    table = Table(*titles, box=box.SIMPLE, show_lines=True)
+    table.columns[0].no_wrap = True
+    table.columns[1].justify = "right"
+    table.columns[-1].overflow = "fold"
+    wrong = []
+    with console.status("") as status:
+        for name in names:
+            status.update(name)
+            layer = LAYERS[name]
+            cells = [name, f"{parameters(layer):,}"]
+            if check:
+                right, words = compare(layer)
+                wrong += [] if right else [name]
+                cells.append(words)
+            # As Text: brackets of a formula would be taken for markup.
+            formula = Text(f"{layer.paper}\n{layer.formula}")
+            table.add_row(*map(Text, cells), formula)
+    console.print(table)
+    return _verdict(wrong)
+
+
+def _verdict(wrong: list[str]) -> int:
+    import sys
+
+    if wrong:
+        print(f"not as worked by hand: {', '.join(wrong)}", file=sys.stderr)
+    return bool(wrong)
+
+
+def _show(name: str, values: flags.FlagValues) -> int:
+    from cnnlab.analysis.drawing.pictures import PICTURES
+    from cnnlab.layers.table import LAYERS
+    from cnnlab.layers.table.describe import compare, describe
+
+    if values.picture:
+        if name not in PICTURES:
+            raise UserError(f"there is no picture of '{name}'; there is of: {', '.join(PICTURES)}")
+        _draw(name, values)
+    print(describe(name, LAYERS[name]))
+    right = True
+    if values.check:
+        right, words = compare(LAYERS[name])
+        print(f"check       {words}")
+    if values.picture:
+        print(f"drawn in {values.picture}")
+    elif name in PICTURES:
+        print(f"picture     python launch.py layers {name} --picture={name}.gif [--pass=backward]")
+    return _verdict([] if right else [name])
+
+
+def _draw(name: str, values: flags.FlagValues) -> None:
+    from cnnlab.analysis.drawing.pictures import picture
+    from cnnlab.analysis.drawing.render import save
+
+    padding = values.padding
+    if padding is not None:
+        padding = int(padding) if padding.lstrip("-").isdigit() else padding.upper()
+    options = {key: values[key].value for key in ("size", "kernel", "stride", "dilation")}
+    frames = picture(name, backward=values["pass"].value == "backward", padding=padding, **options)
+    save(frames, Path(values.picture))
+
+
+def _fields(values: flags.FlagValues) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from cnnlab import models
+    from cnnlab.analysis.drawing.overlay import boxes_of, overlay
+    from cnnlab.analysis.drawing.render import save_figure
+    from cnnlab.analysis.summary import summarize
+
+    size = values.size or 64
+    summary = summarize(models.create(values.receptive_field, num_classes=10), (1, size, size, 3))
+    rows = [summary.row(name) for name in values.endpoints] or list(summary.rows)
+    table = Table("endpoint", "shape", "field", "stride", "start")
+    for row in rows:
+        if None in row.receptive_field:
+            places = ["all", "-", "-"]
+        else:
+            places = [
+                "×".join(map(str, row.receptive_field)),
+                "×".join(f"{n:g}" for n in row.stride),
+                ", ".join(f"{n:g}" for n in row.start),
+            ]
+        table.add_row(row.name, "×".join(map(str, row.shape[1:])), *places)
+    Console(highlight=False).print(table)
+    if values.picture:
+        boxes = boxes_of(rows, (size, size))
+        figure = overlay(_image(values.image, size), boxes, f"what {values.receptive_field} sees")
+        save_figure(figure, Path(values.picture))
+        print(f"drawn in {values.picture}")
+
+
+def _image(path: str, size: int):
+    """Return the middle square of an image, or a picture of `shapes`, size x size."""
+    import numpy as np
+    from PIL import Image, ImageOps, UnidentifiedImageError
+
+    if path:
+        try:
+            with Image.open(path) as opened:
+                image = opened.convert("RGB")
+        except (OSError, UnidentifiedImageError) as error:
+            raise UserError(f"--image={path} cannot be read as an image: {error}") from None
+    else:
+        from cnnlab.data import source
+
+        image = Image.fromarray(source.load("shapes", "test[:1]")[0]["image"])
+    return np.asarray(ImageOps.fit(image, (size, size)))
+
+
+def _effective(path: Path) -> None:
+    import jax
+
+    from cnnlab.analysis.drawing.effective import effective_figure
+    from cnnlab.analysis.drawing.render import check_path, save_figure
+
+    check_path(path, (".png",))
+    save_figure(effective_figure(jax.random.key(0)), path)
+    print(f"effective receptive fields drawn in {path}")
