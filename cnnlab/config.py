@@ -16,6 +16,7 @@ from cnnlab import models
 from cnnlab.choices import check_keywords, defaults, pick
 from cnnlab.data.augment import AUGMENT
 from cnnlab.data.preprocess import PREPROCESS
+from cnnlab.training.initial import INITS
 from cnnlab.training.optimizers import OPTIMIZERS
 from cnnlab.training.schedules import SCHEDULES
 
@@ -26,6 +27,11 @@ def base() -> ConfigDict:
     config.seed = 0
     config.experiment = {"name": "supervised"}
     config.model = {"name": "lenet5"}
+    # What the parameters start from: the model's own random weights, or lsuv.
+    config.init = {
+        "name": "model",
+        **{name: keywords(function) for name, function in INITS.items() if keywords(function)},
+    }
 
     # The length of a run: one of the two is above zero. A step is one update of the parameters
     # by batch_size examples over all devices, in `accumulation` parts.

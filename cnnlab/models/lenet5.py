@@ -11,6 +11,7 @@ paper has RBF units; ReLU and max-pooling unless asked otherwise.
 """
 
 from collections import OrderedDict
+from collections.abc import Callable
 from functools import partial
 
 import flax.linen as nn
@@ -20,24 +21,21 @@ from jaxtyping import Array, Float
 
 from cnnlab.choices import pick
 from cnnlab.errors import UserError
+from cnnlab.layers import activations
 from cnnlab.layers.convolution import Conv
+from cnnlab.layers.dropout import Dropout
 from cnnlab.layers.pooling import avg_pool, max_pool
+from cnnlab.models.stage import stage
 
 SMALLEST = 32
 
 
-def scaled_tanh(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-    """Return 1.7159 tanh(2x/3), which maps 1 to 1 and -1 to -1 (LeCun et al. 1998, appendix A)."""
-    return 1.7159 * jnp.tanh(x * (2 / 3))
-
-
-# Initial weights that keep the variance of signals: He et al. 2015 for ReLU, 1 / fan-in for tanh
-# (the paper: uniform within 2.4 / fan-in).
+# The paper's tanh is the scaled one.
 ACTIVATIONS = {
-    "relu": (nn.relu, nn.initializers.he_normal()),
-    "tanh": (scaled_tanh, nn.initializers.lecun_normal()),
+    "relu": activations.ACTIVATIONS["relu"],
+    "tanh": activations.ACTIVATIONS["scaled_tanh"],
 }
-POOLS = {"max": max_pool, "avg": avg_pool}
+POOLS: dict[str, Callable[..., Array]] = {"max": max_pool, "avg": avg_pool}
 
 
 class LeNet5(nn.Module):
@@ -72,28 +70,25 @@ class LeNet5(nn.Module):
         Raises:
             UserError: for an image below 32x32 after padding, or an unknown activation or pool.
         """
-        activate, init = pick(ACTIVATIONS, self.activation, "activation of lenet5")
+        activation = pick(ACTIVATIONS, self.activation, "activation of lenet5")
         pool = pick(POOLS, self.pool, "pool of lenet5")
         dtype = jnp.dtype(self.dtype)
         _check_size(images.shape, self.padding)
         endpoints: OrderedDict[str, Array] = OrderedDict()
 
-        def layer(x, module, name):
-            x = module(use_bias=not self.norm, dtype=dtype, kernel_init=init, name=name)(x)
-            if self.norm:
-                x = nn.BatchNorm(
-                    use_running_average=not train,
-                    momentum=0.9,
-                    axis_name=self.norm_axis_name or None,
-                    dtype=dtype,
-                    name=f"{name}_norm",
-                )(x)
-            endpoints[name] = activate(x)
-            return endpoints[name]
+        apply_stage = partial(
+            stage,
+            activation=activation,
+            norm=self.norm,
+            norm_axis_name=self.norm_axis_name,
+            train=train,
+            dtype=dtype,
+        )
 
         def conv(x, filters, name, padding=0):
-            module = partial(Conv, filters, (5, 5), padding=padding)
-            return layer(x, module, name)
+            layer = partial(Conv, filters, (5, 5), padding=padding)
+            endpoints[name] = apply_stage(x, layer, name=name)
+            return endpoints[name]
 
         x = conv(jnp.asarray(images, dtype), 6, "c1", self.padding)
         x = endpoints["s2"] = pool(x, 2, 2)
@@ -101,8 +96,8 @@ class LeNet5(nn.Module):
         x = endpoints["s4"] = pool(x, 2, 2)
         x = conv(x, 120, "c5")
         x = x.reshape(x.shape[0], -1)
-        x = layer(x, lambda **kwargs: nn.Dense(84, **kwargs), "f6")
-        x = endpoints["features"] = nn.Dropout(self.dropout, deterministic=not train)(x)
+        x = endpoints["f6"] = apply_stage(x, partial(nn.Dense, 84), name="f6")
+        x = endpoints["features"] = Dropout(self.dropout)(x, train)
         at_least_float32 = jnp.promote_types(dtype, jnp.float32)
         if self.num_classes == 0:
             return x.astype(at_least_float32), endpoints

@@ -7,6 +7,7 @@ Parameters: the sum of (inputs + 1) * outputs over the layers.
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from functools import partial
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -14,12 +15,9 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from cnnlab.choices import pick
-
-# Initial weights that keep the variance of signals: He et al. 2015 for ReLU, 1 / fan-in for tanh.
-ACTIVATIONS = {
-    "relu": (nn.relu, nn.initializers.he_normal()),
-    "tanh": (jnp.tanh, nn.initializers.lecun_normal()),
-}
+from cnnlab.layers.activations import ACTIVATIONS
+from cnnlab.layers.dropout import Dropout
+from cnnlab.models.stage import stage
 
 
 class MLP(nn.Module):
@@ -28,7 +26,7 @@ class MLP(nn.Module):
     Attributes:
         hidden: widths of the hidden layers; () is a linear classifier.
         num_classes: number of logits; 0 returns the features.
-        activation: "relu" or "tanh".
+        activation: "relu", "tanh" or "scaled_tanh".
         dropout: share of each hidden layer set to zero in training, from the rng "dropout".
         norm: "batch" for BatchNorm before each activation, in place of the bias; "" for none.
         norm_axis_name: mapped axis over which BatchNorm shares statistics; "" for none.
@@ -48,23 +46,21 @@ class MLP(nn.Module):
         self, images: Float[Array | np.ndarray, "b *rest"], train: bool = False
     ) -> tuple[Float[Array, "b k"], OrderedDict[str, Array]]:
         """Return the logits and the endpoints, each after its activation and dropout."""
-        activate, init = pick(ACTIVATIONS, self.activation, "activation of the mlp")
+        activation = pick(ACTIVATIONS, self.activation, "activation of the mlp")
         dtype = jnp.dtype(self.dtype)
         endpoints: OrderedDict[str, Array] = OrderedDict()
+        apply_stage = partial(
+            stage,
+            activation=activation,
+            norm=self.norm,
+            norm_axis_name=self.norm_axis_name,
+            train=train,
+            dtype=dtype,
+        )
         x = jnp.asarray(images, dtype).reshape(images.shape[0], -1)
         for n, width in enumerate(self.hidden, 1):
-            name = f"hidden{n}"
-            x = nn.Dense(width, use_bias=not self.norm, dtype=dtype, kernel_init=init, name=name)(x)
-            if self.norm:
-                x = nn.BatchNorm(
-                    use_running_average=not train,
-                    momentum=0.9,
-                    axis_name=self.norm_axis_name or None,
-                    dtype=dtype,
-                    name=f"{name}_norm",
-                )(x)
-            x = nn.Dropout(self.dropout, deterministic=not train)(activate(x))
-            endpoints[name] = x
+            x = apply_stage(x, partial(nn.Dense, width), name=f"hidden{n}")
+            x = endpoints[f"hidden{n}"] = Dropout(self.dropout)(x, train)
         endpoints["features"] = x
         at_least_float32 = jnp.promote_types(dtype, jnp.float32)
         if self.num_classes == 0:

@@ -14,6 +14,7 @@ from cnnlab.choices import pick
 from cnnlab.console import LOG
 from cnnlab.data import pipeline
 from cnnlab.errors import UserError
+from cnnlab.training import initial as initial_lib
 from cnnlab.training import optimizers, schedules
 from cnnlab.training import parallel as parallel_lib
 from cnnlab.training import state as state_lib
@@ -153,6 +154,7 @@ def make(config: Any, experiment: Any) -> Setup:
     # The options of the optimizer are checked before the data is opened, which may take long; a
     # run measured in epochs gets its length from the data, any long one does for now.
     learning(config, config.steps or 10**9)
+    init = initial_lib.make(config.init)
     data = config.data.to_dict()
     host, hosts = jax.process_index(), jax.process_count()
     train = pipeline.train_data(
@@ -176,13 +178,17 @@ def make(config: Any, experiment: Any) -> Setup:
     example = _example(train, local)
     key = jax.random.key(config.seed)
 
-    def initial():
-        batch = prepare(example, key, train=False)
-        variables = experiment.init(key, batch)
+    def state_of(variables):
         return state_lib.create(variables, optimizer, config.seed, bool(config.ema_decay))
+
+    def initial():
+        return state_of(experiment.init(key, prepare(example, key, train=False)))
 
     shapes = jax.eval_shape(initial)
     state = jax.jit(initial, out_shardings=parallel.state_sharding(shapes))()
+    if config.init.name != "model":
+        variables = init(experiment, state, train.source, prepare, key)
+        state = parallel.place_state(jax.jit(state_of)(variables))
     prepared = jax.eval_shape(lambda: prepare(example, key, train=True))
 
     step = step_lib.make_train_step(

@@ -7,7 +7,6 @@ import pytest
 
 from cnnlab import models
 from cnnlab.errors import UserError
-from cnnlab.models.lenet5 import scaled_tanh
 
 IMAGES = jax.random.normal(jax.random.key(0), (2, 32, 32, 1))
 
@@ -100,10 +99,6 @@ def test_padding_equals_zeros_around_the_image():
     np.testing.assert_allclose(
         model.apply(variables, small)[0], unpadded.apply(variables, around)[0], atol=1e-5
     )
-
-
-def test_the_scaled_tanh_keeps_plus_and_minus_one():
-    np.testing.assert_allclose(scaled_tanh(jnp.array([-1.0, 0.0, 1.0])), [-1, 0, 1], atol=1e-4)
 
 
 @pytest.mark.parametrize(("activation", "gain"), [("relu", 2.0), ("tanh", 1.0)])
