@@ -21,6 +21,7 @@ from jaxtyping import Array, Float
 from cnnlab.errors import UserError
 from cnnlab.layers import forms
 from cnnlab.layers.geometry import Padding, PerAxis, flatten, pad, windows
+from cnnlab.layers.initializers import he_normal, zeros
 
 LETTERS = {1: "W", 2: "HW", 3: "DHW"}
 
@@ -145,8 +146,8 @@ class Conv(nn.Module):
     dilation: PerAxis = 1
     groups: int = 1
     use_bias: bool = True
-    kernel_init: Callable[..., Array] = nn.initializers.he_normal()
-    bias_init: Callable[..., Array] = nn.initializers.zeros_init()
+    kernel_init: Callable[..., Array] = he_normal
+    bias_init: Callable[..., Array] = zeros
     convolve: Callable[..., Array] = conv
     dtype: Any = None
     param_dtype: Any = jnp.float32

@@ -1,0 +1,212 @@
+"""Graph convolution: each node takes in its neighbors, under weights that all nodes share.
+
+Kipf & Welling 2017, equation 2, with A~ = A + I and D~ the diagonal of its row sums:
+
+    H' = A^ H W + b,   A^ = D~^-1/2 A~ D~^-1/2
+
+Dense graphs are adjacency matrices [*batch, n, n], where A[i, j] is the weight of the edge from j
+to i. Sparse ones are `Edges`, lists of senders j, receivers i and weights; an undirected edge is
+in it in both directions. Both give the same. Graphs of different sizes in one batch: see
+`graph_batch`. Permuting the nodes permutes the result.
+Deviation: a bias, which the authors' code has and the paper leaves out; no activation.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from cnnlab.errors import UserError
+
+
+class Edges(NamedTuple):
+    """Edges of one graph: from which node, to which, and how strong."""
+
+    senders: Int[Array, " e"]
+    receivers: Int[Array, " e"]
+    weights: Float[Array, " e"]
+
+
+def normalized_adjacency(
+    adjacency: Float[Array, "*batch n n"], mask: Bool[Array, "*batch n"] | None = None
+) -> Float[Array, "*batch n n"]:
+    """Return D~^-1/2 (A + I) D~^-1/2.
+
+    Args:
+        adjacency: weights of the edges, not negative.
+        mask: True for nodes that are there; the others are cut off and get rows of zeros.
+
+    Raises:
+        UserError: for a matrix that is not square, or a mask of another size.
+    """
+    if adjacency.ndim < 2 or adjacency.shape[-1] != adjacency.shape[-2]:
+        raise UserError(f"graph_conv: adjacency {adjacency.shape} must be square, [*batch, n, n]")
+    if mask is not None and mask.shape != adjacency.shape[:-1]:
+        raise UserError(f"graph_conv: mask {mask.shape} must be {adjacency.shape[:-1]}")
+    a = adjacency + jnp.eye(adjacency.shape[-1], dtype=adjacency.dtype)
+    if mask is not None:
+        a = jnp.where(mask[..., :, None] & mask[..., None, :], a, 0)
+    root = _inverse_root(jnp.sum(a, axis=-1))
+    return root[..., :, None] * a * root[..., None, :]
+
+
+def normalized_edges(edges: Edges, mask: Bool[Array, " n"]) -> Edges:
+    """Return the edges of `normalized_adjacency`: those given, then one of each node to itself.
+
+    Args:
+        edges: with weights that are not negative; those of weight 0 may go anywhere (padding).
+        mask: True for nodes that are there; edges of others are cut.
+    """
+    nodes = jnp.arange(mask.shape[0], dtype=edges.senders.dtype)
+    senders = jnp.concatenate([edges.senders, nodes])
+    receivers = jnp.concatenate([edges.receivers, nodes])
+    own = jnp.ones(mask.shape, edges.weights.dtype)
+    weights = jnp.concatenate([edges.weights, own])
+    weights = jnp.where(mask[senders] & mask[receivers], weights, 0)
+    root = _inverse_root(jax.ops.segment_sum(weights, receivers, mask.shape[0]))
+    return Edges(senders, receivers, root[receivers] * weights * root[senders])
+
+
+def _inverse_root(degree):
+    # Twice `where`: else the gradient of the branch not taken, infinite at 0, becomes NaN.
+    there = degree > 0
+    return jnp.where(there, jax.lax.rsqrt(jnp.where(there, degree, 1)), 0)
+
+
+def spread(
+    adjacency: Float[Array, "*batch n n"] | Edges, nodes: Float[Array, "*batch n c"]
+) -> Float[Array, "*batch n c"]:
+    """Return A H: what each node receives, with the weights as they are."""
+    if isinstance(adjacency, Edges):
+        sent = adjacency.weights[:, None] * nodes[adjacency.senders]
+        return jax.ops.segment_sum(sent, adjacency.receivers, nodes.shape[0])
+    return adjacency @ nodes
+
+
+def graph_conv(
+    nodes: Float[Array, "*batch n c"],
+    adjacency: Float[Array, "*batch n n"] | Edges,
+    kernel: Float[Array, "c features"],
+    bias: Float[Array, " features"] | None = None,
+) -> Float[Array, "*batch n features"]:
+    """Return A^ H W + b, spreading before or after the product, whichever has fewer channels.
+
+    Args:
+        nodes: H. With `Edges` of a single graph, [n, c]; use jax.vmap for more.
+        adjacency: A^, already normalized.
+        kernel: W.
+        bias: b.
+
+    Raises:
+        UserError: for shapes or dtypes that do not fit.
+    """
+    check(nodes, adjacency, kernel, bias)
+    if kernel.shape[0] <= kernel.shape[1]:
+        y = spread(adjacency, nodes) @ kernel
+    else:
+        y = spread(adjacency, nodes @ kernel)
+    return y if bias is None else y + bias
+
+
+def graph_conv_backward(
+    nodes: Float[Array, "*batch n c"],
+    adjacency: Float[Array, "*batch n n"] | Edges,
+    kernel: Float[Array, "c features"],
+    dz: Float[Array, "*batch n features"],
+) -> tuple[Float[Array, "*batch n c"], Float[Array, "c features"], Float[Array, " features"]]:
+    """Return the gradients (dnodes, dkernel, dbias) of `graph_conv`, given that of its result.
+
+    dW = (A^ H)^T dZ, summed over the batch; dH = A^^T dZ W^T: the gradient runs back along the
+    edges; db = sum of dZ. For an undirected graph A^ is its own transpose.
+    """
+    check(nodes, adjacency, kernel, None)
+    if isinstance(adjacency, Edges):
+        senders, receivers, weights = adjacency
+        back: Any = Edges(receivers, senders, weights)
+    else:
+        back = adjacency.mT
+    dkernel = jnp.einsum("...c,...f->cf", spread(adjacency, nodes), dz)
+    return spread(back, dz) @ kernel.T, dkernel, dz.reshape(-1, dz.shape[-1]).sum(axis=0)
+
+
+def check(nodes, adjacency, kernel, bias) -> None:
+    """Raise a `UserError` for arrays that do not fit each other."""
+    if nodes.ndim < 2 or kernel.ndim != 2 or nodes.shape[-1] != kernel.shape[0]:
+        raise UserError(
+            f"graph_conv: nodes {nodes.shape} must be [*batch, n, c] for kernel {kernel.shape}, "
+            "which is [c, features]"
+        )
+    arrays = {"nodes": nodes, "kernel": kernel}
+    if isinstance(adjacency, Edges):
+        sizes = [a.shape for a in adjacency]
+        if nodes.ndim != 2 or len(set(sizes)) > 1 or len(sizes[0]) != 1:
+            raise UserError(
+                f"graph_conv: edges {sizes} are of one graph, [e] each, with nodes [n, c], not "
+                f"{nodes.shape}: use jax.vmap, or graph_batch.join"
+            )
+        arrays["weights"] = adjacency.weights
+    else:
+        if adjacency.shape != (*nodes.shape[:-1], nodes.shape[-2]):
+            raise UserError(
+                f"graph_conv: adjacency {adjacency.shape} does not fit nodes {nodes.shape}"
+            )
+        arrays["adjacency"] = adjacency
+    if bias is not None:
+        if bias.shape != kernel.shape[1:]:
+            raise UserError(f"graph_conv: bias {bias.shape} for {kernel.shape[1]} features")
+        arrays["bias"] = bias
+    dtypes = {str(a.dtype) for a in arrays.values()}
+    if len(dtypes) > 1:
+        raise UserError(f"graph_conv: {', '.join(arrays)} have dtypes {sorted(dtypes)}")
+
+
+class GraphConv(nn.Module):
+    """Graph convolution with parameters `kernel` [c, features] and `bias` [features].
+
+    Attributes:
+        features: of each node in the result.
+        normalize: whether to add self-loops and normalize; without, the adjacency is used as it is
+            (normalized once, for all layers of a network).
+        use_bias: one number a feature.
+        kernel_init: initial weights; Glorot & Bengio's uniform ones, as in the paper.
+        bias_init: initial bias.
+        dtype: of the computation; None takes the widest of input and parameters.
+        param_dtype: of the parameters.
+    """
+
+    features: int
+    normalize: bool = True
+    use_bias: bool = True
+    kernel_init: Callable[..., Array] = nn.initializers.xavier_uniform()
+    bias_init: Callable[..., Array] = nn.initializers.zeros_init()
+    dtype: Any = None
+    param_dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self,
+        nodes: Float[Array, "*batch n c"],
+        adjacency: Float[Array, "*batch n n"] | Edges,
+        mask: Bool[Array, "*batch n"] | None = None,
+    ) -> Float[Array, "*batch n features"]:
+        """Return the new nodes; those that `mask` leaves out are zero. Errors as `graph_conv`."""
+        shape = (nodes.shape[-1], self.features)
+        kernel = self.param("kernel", self.kernel_init, shape, self.param_dtype)
+        bias = None
+        if self.use_bias:
+            bias = self.param("bias", self.bias_init, (self.features,), self.param_dtype)
+        sparse = adjacency if isinstance(adjacency, Edges) else None
+        nodes, weights, kernel, bias = nn.dtypes.promote_dtype(
+            nodes, sparse.weights if sparse else adjacency, kernel, bias, dtype=self.dtype
+        )
+        graph: Any = sparse._replace(weights=weights) if sparse else weights
+        if self.normalize and sparse:
+            there = jnp.ones(nodes.shape[:-1], bool) if mask is None else mask
+            graph = normalized_edges(graph, there)
+        elif self.normalize:
+            graph = normalized_adjacency(graph, mask)
+        y = graph_conv(nodes, graph, kernel, bias)
+        return y if mask is None else jnp.where(mask[..., None], y, 0)
