@@ -23,6 +23,7 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from cnnlab.errors import UserError
+from cnnlab.layers.initializers import zeros
 
 
 def batch_norm_train(
@@ -216,7 +217,7 @@ class BatchNorm(nn.Module):
     use_bias: bool = True
     unbiased_running_var: bool = False
     scale_init: Callable[..., Array] = nn.initializers.ones_init()
-    bias_init: Callable[..., Array] = nn.initializers.zeros_init()
+    bias_init: Callable[..., Array] = zeros
     dtype: Any = None
     param_dtype: Any = jnp.float32
 

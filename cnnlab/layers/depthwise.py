@@ -18,6 +18,7 @@ from cnnlab.errors import UserError
 from cnnlab.layers.convolution import conv
 from cnnlab.layers.convolution_backward import bias_gradient, check_incoming
 from cnnlab.layers.geometry import Padding, PerAxis, pad, unpad, windows
+from cnnlab.layers.initializers import he_normal, zeros
 from cnnlab.layers.taps import each, look, put_back, window_of
 
 
@@ -149,8 +150,8 @@ class DepthwiseConv(nn.Module):
     padding_mode: str = "zeros"
     dilation: PerAxis = 1
     use_bias: bool = True
-    kernel_init: Callable[..., Array] = nn.initializers.he_normal()
-    bias_init: Callable[..., Array] = nn.initializers.zeros_init()
+    kernel_init: Callable[..., Array] = he_normal
+    bias_init: Callable[..., Array] = zeros
     dtype: Any = None
     param_dtype: Any = jnp.float32
 

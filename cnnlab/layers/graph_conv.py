@@ -20,6 +20,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from cnnlab.errors import UserError
+from cnnlab.layers.initializers import xavier_uniform, zeros
 
 
 class Edges(NamedTuple):
@@ -180,8 +181,8 @@ class GraphConv(nn.Module):
     features: int
     normalize: bool = True
     use_bias: bool = True
-    kernel_init: Callable[..., Array] = nn.initializers.xavier_uniform()
-    bias_init: Callable[..., Array] = nn.initializers.zeros_init()
+    kernel_init: Callable[..., Array] = xavier_uniform
+    bias_init: Callable[..., Array] = zeros
     dtype: Any = None
     param_dtype: Any = jnp.float32
 

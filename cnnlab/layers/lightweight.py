@@ -21,6 +21,7 @@ from jaxtyping import Array, Float, Key
 from cnnlab.errors import UserError
 from cnnlab.layers.depthwise import depthwise_conv
 from cnnlab.layers.geometry import pad
+from cnnlab.layers.initializers import xavier_uniform
 
 
 def light_conv(
@@ -135,19 +136,19 @@ class LightConv(nn.Module):
     heads: int
     causal: bool = False
     drop_rate: float = 0.0
-    kernel_init: Callable[..., Array] = nn.initializers.xavier_uniform()
+    kernel_init: Callable[..., Array] = xavier_uniform
     dtype: Any = None
     param_dtype: Any = jnp.float32
 
     @nn.compact
     def __call__(
-        self, x: Float[Array, "*batch t d"], *, deterministic: bool = True
+        self, x: Float[Array, "*batch t d"], *, train: bool = False
     ) -> Float[Array, "*batch t d"]:
-        """Return the convolved steps; `deterministic` drops nothing."""
+        """Return the convolved steps; `train` drops taps."""
         shape = (self.kernel_size, self.heads)
         kernel = self.param("kernel", self.kernel_init, shape, self.param_dtype)
         x, kernel = nn.dtypes.promote_dtype(x, kernel, dtype=self.dtype)
-        drop = _drop(self, deterministic)
+        drop = _drop(self, train)
         return light_conv(x, kernel, causal=self.causal, **drop)
 
 
@@ -168,15 +169,15 @@ class DynamicConv(nn.Module):
     heads: int
     causal: bool = False
     drop_rate: float = 0.0
-    kernel_init: Callable[..., Array] = nn.initializers.xavier_uniform()
+    kernel_init: Callable[..., Array] = xavier_uniform
     dtype: Any = None
     param_dtype: Any = jnp.float32
 
     @nn.compact
     def __call__(
-        self, x: Float[Array, "*batch t d"], *, deterministic: bool = True
+        self, x: Float[Array, "*batch t d"], *, train: bool = False
     ) -> Float[Array, "*batch t d"]:
-        """Return the convolved steps; `deterministic` drops nothing."""
+        """Return the convolved steps; `train` drops taps."""
         predicted = nn.Dense(
             self.kernel_size * self.heads,
             use_bias=False,
@@ -187,12 +188,12 @@ class DynamicConv(nn.Module):
         )(x)
         kernels = predicted.reshape(*x.shape[:-1], self.kernel_size, self.heads)
         x, kernels = nn.dtypes.promote_dtype(x, kernels, dtype=self.dtype)
-        drop = _drop(self, deterministic)
+        drop = _drop(self, train)
         return dynamic_conv(x, kernels, causal=self.causal, **drop)
 
 
-def _drop(module, deterministic: bool) -> dict[str, Any]:
-    if deterministic or module.drop_rate == 0:
+def _drop(module, train: bool) -> dict[str, Any]:
+    if not train or module.drop_rate == 0:
         return {}
     return dict(drop_rate=module.drop_rate, key=module.make_rng("dropout"))
 
@@ -223,9 +224,9 @@ class LightConvBlock(nn.Module):
 
     @nn.compact
     def __call__(
-        self, x: Float[Array, "*batch t d"], *, deterministic: bool = True
+        self, x: Float[Array, "*batch t d"], *, train: bool = False
     ) -> Float[Array, "*batch t d"]:
-        """Return the steps after the block; `deterministic` drops nothing."""
+        """Return the steps after the block; `train` drops taps."""
         types = dict(dtype=self.dtype, param_dtype=self.param_dtype)
         features = x.shape[-1]
         gated = nn.glu(nn.Dense(2 * features, name="in", **types)(x))
@@ -237,5 +238,5 @@ class LightConvBlock(nn.Module):
             drop_rate=self.drop_rate,
             name="conv",
             **types,
-        )(gated, deterministic=deterministic)
+        )(gated, train=train)
         return nn.Dense(features, name="out", **types)(mixed)

@@ -18,6 +18,7 @@ from jaxtyping import Array, Float
 from cnnlab.errors import UserError
 from cnnlab.layers.convolution_backward import check_incoming
 from cnnlab.layers.geometry import Padding, PerAxis, Windows, pad, unpad, windows
+from cnnlab.layers.initializers import zeros
 from cnnlab.layers.taps import each, look, put_back, window_of
 
 
@@ -165,7 +166,7 @@ class LocallyConnected(nn.Module):
     dilation: PerAxis = 1
     use_bias: bool = True
     kernel_init: Callable[..., Array] | None = None
-    bias_init: Callable[..., Array] = nn.initializers.zeros_init()
+    bias_init: Callable[..., Array] = zeros
     dtype: Any = None
     param_dtype: Any = jnp.float32
 

@@ -15,6 +15,7 @@ from jaxtyping import Array, Bool, Float
 
 from cnnlab.errors import UserError
 from cnnlab.layers.attention import attention
+from cnnlab.layers.initializers import xavier_uniform, zeros
 
 
 class MultiHeadAttention(nn.Module):
@@ -41,8 +42,8 @@ class MultiHeadAttention(nn.Module):
     out_features: int | None = None
     use_bias: bool = True
     drop_rate: float = 0.0
-    kernel_init: Callable[..., Array] = nn.initializers.xavier_uniform()
-    bias_init: Callable[..., Array] = nn.initializers.zeros_init()
+    kernel_init: Callable[..., Array] = xavier_uniform
+    bias_init: Callable[..., Array] = zeros
     dtype: Any = None
     param_dtype: Any = jnp.float32
 

@@ -28,6 +28,7 @@ from cnnlab.choices import pick
 from cnnlab.errors import UserError
 from cnnlab.layers.attention import attention
 from cnnlab.layers.convolution import Conv
+from cnnlab.layers.initializers import he_normal
 from cnnlab.layers.pooling import max_pool
 
 Places = Float[Array, "*batch places d"]
@@ -97,7 +98,7 @@ class NonLocal(nn.Module):
     subsample: int = 1
     norm: Callable[..., Any] | None = None
     use_bias: bool = True
-    kernel_init: Callable[..., Array] = nn.initializers.he_normal()
+    kernel_init: Callable[..., Array] = he_normal
     dtype: Any = None
     param_dtype: Any = jnp.float32
 

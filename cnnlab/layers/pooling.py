@@ -1,175 +1,143 @@
-"""Max and average pooling over the two image axes of NHWC arrays.
+"""Max and average pooling over one, two or three axes of channels-last arrays.
 
-LeCun et al. 1998 (subsampling), Krizhevsky et al. 2012 (max). Output size along an axis:
-floor((i + pad - window) / stride) + 1, rounded down; Caffe's rounding up is not here.
+LeCun et al. 1998, section II.A (averages); Krizhevsky et al. 2012, section 3.4 (maxima, windows
+that overlap). Windows of k taps, s apart, over i values:
+
+    o = floor((i + p_low + p_high - d (k - 1) - 1) / s) + 1
+
+and with `ceil_mode` rounded up (Caffe, as GoogLeNet was trained), unless the last window would
+start in the padding (PyTorch). `window` says over how many axes: a single number is for images, so
+two; a sequence has one number for each axis. No parameters.
 """
 
 import math
-from collections.abc import Sequence
 from functools import reduce
 
-import jax
+import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Real
 
-from cnnlab.errors import UserError
-
-Pair = int | Sequence[int]
-Padding = str | Sequence[Sequence[int]]
+from cnnlab.layers.geometry import Padding, PerAxis
+from cnnlab.layers.pooling_forms import window_max, window_sum
+from cnnlab.layers.pooling_geometry import Windows, flat, windows_of
 
 
 def max_pool(
-    x: Float[Array, "*b h w c"], window: Pair, stride: Pair, padding: Padding = "VALID"
-) -> Float[Array, "*b ho wo c"]:
-    """Return the largest value of each window; padding never wins.
+    x: Real[Array, "*batch_and_space c"],
+    window: PerAxis,
+    stride: PerAxis | None = None,
+    padding: Padding = "VALID",
+    *,
+    dilation: PerAxis = 1,
+    ceil_mode: bool = False,
+) -> Real[Array, "*batch_and_space_out c"]:
+    """Return the largest value of each window; padding never wins, NaN does.
 
     The gradient goes to one value of each window, the first of its largest in row-major order.
     After a ReLU windows full of zeros are common, and there sharing it out would be another
     gradient. XLA's select-and-scatter and PyTorch choose the same one.
 
-    Windows that tile the image (`stride` equal to `window`, no padding) take another form on CPU,
-    where XLA's own gradient is many times slower: see `_tiled`. The choice is made when the
-    program is lowered for a platform; values and gradients are the same bit for bit.
-    Differentiable in reverse mode any number of times; forward mode (`jax.jvp`, `jax.jacfwd`)
-    only where windows overlap.
+    On CPU windows are computed in another form than XLA's own (`pooling_forms`): same values, same
+    winners. Differentiable any number of times, in forward and reverse mode.
 
     Args:
-        x: images; any number of leading axes.
-        window: height and width of a window, or one number for both.
-        stride: steps between windows, likewise.
-        padding: "VALID", "SAME", or ((top, bottom), (left, right)).
+        x: [*batch, *spatial, c]; any number of batch axes; also of integers.
+        window: taps along each axis; a single number is for two axes.
+        stride: steps between windows: a number, or one for each axis; None takes the window.
+        padding: "VALID", "SAME", numbers or pairs (`geometry.pads_of`).
+        dilation: distance of taps.
+        ceil_mode: whether a last window may hang over the end.
 
     Raises:
-        UserError: a window or stride below 1, an unknown padding, or an image below the window.
+        UserError: for ranks that do not fit, a window larger than the padded input, or a window,
+            stride, dilation or padding that cannot be; it names them.
     """
-    geometry = _geometry(x, window, stride, padding)
-    size, step, pads = geometry
-    if size == step and pads == ((0, 0), (0, 0)):
-        return _tiled(x, size)
-    return _reduce(x, -np.inf, lax.max, geometry)
+    windows = windows_of(
+        x, window, stride, padding, dilation=dilation, ceil_mode=ceil_mode, layer="max_pool"
+    )
+    y = window_max(flat(x, len(windows.size)), windows)
+    return y.reshape(*x.shape[: -1 - len(windows.size)], *y.shape[1:])
 
 
 def avg_pool(
-    x: Float[Array, "*b h w c"],
-    window: Pair,
-    stride: Pair,
+    x: Float[Array, "*batch_and_space c"],
+    window: PerAxis,
+    stride: PerAxis | None = None,
     padding: Padding = "VALID",
     *,
+    ceil_mode: bool = False,
     count_include_pad: bool = True,
-) -> Float[Array, "*b ho wo c"]:
+) -> Float[Array, "*batch_and_space_out c"]:
     """Return the mean of each window; arguments and errors as for `max_pool`.
 
-    With `count_include_pad` zeros of the padding count as values (flax's and PyTorch's default);
-    without it a window at the border is divided by the number of its true pixels.
+    Summed in at least float32. With `count_include_pad` zeros of the padding count as values
+    (flax's and PyTorch's default), without it a window at the border is divided by the number of
+    its true values. What hangs over the end with `ceil_mode` never counts.
     """
-    geometry = _geometry(x, window, stride, padding)
-    total = _reduce(x, 0, lax.add, geometry)
-    if count_include_pad:
-        return total / math.prod(geometry[0])
-    ones = jnp.ones((1,) * (x.ndim - 3) + x.shape[-3:-1] + (1,), x.dtype)
-    return total / _reduce(ones, 0, lax.add, geometry)
-
-
-def _pair(value: Pair, name: str) -> tuple[int, int]:
-    height, width = (value, value) if isinstance(value, int) else tuple(value)
-    if min(height, width) < 1:
-        raise UserError(f"pooling: {name}={value} must be at least 1")
-    return height, width
-
-
-def _geometry(x, window: Pair, stride: Pair, padding: Padding):
-    """Return window, stride and explicit padding as pairs, or say which of them cannot be."""
-    size, window, stride = x.shape[-3:-1], _pair(window, "window"), _pair(stride, "stride")
-    if isinstance(padding, str):
-        if padding not in ("VALID", "SAME"):
-            raise UserError(f"pooling: padding='{padding}' is neither 'VALID' nor 'SAME'")
-        pads = tuple(lax.padtype_to_pads(size, window, stride, padding))
-    else:
-        pads = tuple((int(low), int(high)) for low, high in padding)
-    for axis, name in enumerate(("high", "wide")):
-        if size[axis] + sum(pads[axis]) < window[axis]:
-            raise UserError(
-                f"pooling: the image is {size[axis]} {name}, padding {pads[axis]}, and the window "
-                f"{window[axis]}: use a larger image or a smaller window"
-            )
-    return window, stride, pads
-
-
-def _reduce(x, start, operation, geometry):
-    # The start value must be a concrete numpy scalar: only then does JAX see a max or a sum,
-    # which it can differentiate, instead of an arbitrary reduction.
-    lead = x.ndim - 3
-    window, stride, pads = geometry
-    return lax.reduce_window(
-        x,
-        np.array(start, x.dtype),
-        operation,
-        (1,) * lead + window + (1,),
-        (1,) * lead + stride + (1,),
-        ((0, 0),) * lead + pads + ((0, 0),),
+    windows = windows_of(x, window, stride, padding, ceil_mode=ceil_mode, layer="avg_pool")
+    total = window_sum(
+        flat(x, len(windows.size)).astype(jnp.promote_types(x.dtype, jnp.float32)), windows
     )
+    y = (total / divisor(windows, count_include_pad).astype(total.dtype)).astype(x.dtype)
+    return y.reshape(*x.shape[: -1 - len(windows.size)], *y.shape[1:])
 
 
-def _taps(x, window):
-    """Return the values at each place of the windows, row by row: window area x [*b, ho, wo, c]."""
-    (kh, kw), (h, w) = window, x.shape[-3:-1]
-    x = x[..., : h // kh * kh, : w // kw * kw, :]
-    return [x[..., i::kh, j::kw, :] for i in range(kh) for j in range(kw)]
+def divisor(windows: Windows, count_include_pad: bool) -> np.ndarray:
+    """Return how many values of each window count, [*count, 1]; a scalar where all are alike."""
+    counts = []
+    for i, k, s, (low, high), o in zip(
+        windows.size, windows.taps, windows.stride, windows.pads, windows.count, strict=True
+    ):
+        start = np.arange(o) * s - low
+        first, last = (-low, i + high) if count_include_pad else (0, i)
+        counts.append(np.minimum(start + k, last) - np.maximum(start, first))
+    if all((n == k).all() for n, k in zip(counts, windows.taps, strict=True)):
+        return np.asarray(math.prod(windows.taps))
+    return reduce(np.multiply, np.ix_(*counts))[..., None]
 
 
-def _tiled_native(x, window):
-    return _reduce(x, -np.inf, lax.max, (window, window, ((0, 0), (0, 0))))
+class MaxPool(nn.Module):
+    """`max_pool` as a module, without parameters; the attributes are its arguments."""
 
+    window: PerAxis
+    stride: PerAxis | None = None
+    padding: Padding = "VALID"
+    dilation: PerAxis = 1
+    ceil_mode: bool = False
 
-def _tiled_forward(x, window):
-    """Max-pooling of tiles: maxima of strided slices on CPU, XLA's own reduction elsewhere."""
-    return lax.platform_dependent(
-        x,
-        cpu=lambda x: reduce(jnp.maximum, _taps(x, window)),
-        default=lambda x: _tiled_native(x, window),
-    )
-
-
-def _tiled_backward_native(x, dy, window):
-    return jax.vjp(lambda x: _tiled_native(x, window), x)[1](dy)[0]
-
-
-def _tiled_backward_slices(x, dy, window):
-    """Give each place of a window `dy` where it is the first maximum, and put the places together.
-
-    A place wins if it is above all before it and not below any after it. Comparing with running
-    maxima keeps this free of an index of the winner, whose data-dependent choice is slow on CPU.
-    """
-    (kh, kw), taps = window, _taps(x, window)
-    parts = []
-    for n, tap in enumerate(taps):
-        wins = jnp.ones(tap.shape, bool)
-        if n > 0:
-            wins &= tap > reduce(jnp.maximum, taps[:n])
-        if n + 1 < len(taps):
-            wins &= tap >= reduce(jnp.maximum, taps[n + 1 :])
-        parts.append(jnp.where(wins, dy, jnp.zeros((), dy.dtype)))
-    *lead, ho, wo, c = dy.shape
-    rows = [jnp.stack(parts[i * kw : (i + 1) * kw], axis=-2) for i in range(kh)]
-    dx = jnp.stack(rows, axis=-4).reshape(*lead, ho * kh, wo * kw, c)
-    # What does not fill a window at the bottom and right was never looked at.
-    rest = [(0, 0, 0)] * len(lead)
-    rest += [(0, full - part, 0) for full, part in zip(x.shape[-3:], dx.shape[-3:], strict=True)]
-    return lax.pad(dx, jnp.zeros((), dx.dtype), rest)
-
-
-def _tiled_backward(window, x, dy):
-    return (
-        lax.platform_dependent(
+    def __call__(
+        self, x: Real[Array, "*batch_and_space c"]
+    ) -> Real[Array, "*batch_and_space_out c"]:
+        """Return the largest value of each window."""
+        return max_pool(
             x,
-            dy,
-            cpu=lambda x, dy: _tiled_backward_slices(x, dy, window),
-            default=lambda x, dy: _tiled_backward_native(x, dy, window),
-        ),
-    )
+            self.window,
+            self.stride,
+            self.padding,
+            dilation=self.dilation,
+            ceil_mode=self.ceil_mode,
+        )
 
 
-_tiled = jax.custom_vjp(_tiled_forward, nondiff_argnums=(1,))
-_tiled.defvjp(lambda x, window: (_tiled_forward(x, window), x), _tiled_backward)
+class AvgPool(nn.Module):
+    """`avg_pool` as a module, without parameters; the attributes are its arguments."""
+
+    window: PerAxis
+    stride: PerAxis | None = None
+    padding: Padding = "VALID"
+    ceil_mode: bool = False
+    count_include_pad: bool = True
+
+    def __call__(
+        self, x: Float[Array, "*batch_and_space c"]
+    ) -> Float[Array, "*batch_and_space_out c"]:
+        """Return the mean of each window."""
+        return avg_pool(
+            x,
+            self.window,
+            self.stride,
+            self.padding,
+            ceil_mode=self.ceil_mode,
+            count_include_pad=self.count_include_pad,
+        )

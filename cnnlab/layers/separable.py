@@ -17,6 +17,7 @@ from cnnlab.errors import UserError
 from cnnlab.layers.convolution import Conv, conv
 from cnnlab.layers.depthwise import DepthwiseConv, depthwise_conv
 from cnnlab.layers.geometry import Padding, PerAxis
+from cnnlab.layers.initializers import he_normal
 
 
 def separable_conv(
@@ -95,7 +96,7 @@ class SeparableConv(nn.Module):
     norm: Callable[..., nn.Module] | None = None
     act: Callable[[Array], Array] | None = None
     use_bias: bool = True
-    kernel_init: Callable[..., Array] = nn.initializers.he_normal()
+    kernel_init: Callable[..., Array] = he_normal
     dtype: Any = None
     param_dtype: Any = jnp.float32
 

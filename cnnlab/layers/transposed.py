@@ -26,6 +26,7 @@ from cnnlab.errors import UserError
 from cnnlab.layers.convolution import LETTERS
 from cnnlab.layers.forms import transposed as forms
 from cnnlab.layers.geometry import Padding, PerAxis, span
+from cnnlab.layers.initializers import zeros
 from cnnlab.layers.taps import window_of
 from cnnlab.layers.transposed_geometry import Geometry, place
 
@@ -205,7 +206,7 @@ class ConvTranspose(nn.Module):
     convention: str = "adjoint"
     use_bias: bool = True
     kernel_init: Callable[..., Array] | None = None
-    bias_init: Callable[..., Array] = nn.initializers.zeros_init()
+    bias_init: Callable[..., Array] = zeros
     dtype: Any = None
     param_dtype: Any = jnp.float32
 

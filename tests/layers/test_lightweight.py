@@ -129,7 +129,7 @@ def test_taps_drop_only_in_training_and_by_the_dropout_stream(module):
     x = normal(0, 8, 4).astype(jnp.float32)
     layer = module(3, heads=2, drop_rate=0.5)
     variables = layer.init(jax.random.key(0), x)
-    train = partial(layer.apply, variables, x, deterministic=False)
+    train = partial(layer.apply, variables, x, train=True)
     one, again, other = (train(rngs={"dropout": jax.random.key(n)}) for n in (1, 1, 2))
     np.testing.assert_array_equal(one, again)
     assert (one != other).any()

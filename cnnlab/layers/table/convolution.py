@@ -31,7 +31,7 @@ def clip() -> tuple[Any, Any]:
     return worked(still, inflate(jnp.asarray(KERNEL), 2), [37, 47, 67, 77])
 
 
-def line(*values: float) -> np.ndarray:
+def line(*values: int) -> np.ndarray:
     """Return a signal of one channel; as a kernel, one filter of it."""
     return np.asarray(values, np.float32)[None, :, None]
 
