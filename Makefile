@@ -18,7 +18,7 @@ test: $(VENV)/.dev  ## the test suite, but for the comparisons with peer librari
 		awk -F/ '/tests collected/ {print $$1, "checks against peer libraries wait in: make test-parity"}'
 
 test-parity: $(VENV)/.parity  ## comparisons with peer libraries (large downloads)
-	$(BIN)/python -m pytest -m parity $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) -m parity $(PYTEST_ARGS)
 
 lint: $(VENV)/.dev  ## style and types
 	$(BIN)/ruff check .
