@@ -119,15 +119,15 @@ def _check(x, kernel, layer: str) -> None:
         raise UserError(f"{layer}: x has dtype {x.dtype} and kernel {kernel.dtype}: cast to one")
 
 
-class LightConv(nn.Module):
-    """Lightweight convolution with parameter `kernel` [k, heads].
+class _Lightweight(nn.Module):
+    """What both convolutions have.
 
     Attributes:
         kernel_size: taps, k.
         heads: H; the channels of each share their taps.
         causal: whether a step sees only itself and those before it.
         drop_rate: share of the taps dropped in training, by the "dropout" stream.
-        kernel_init: initial taps before the softmax.
+        kernel_init: initial weights: of the taps [k, H] before the softmax, or of `predict`.
         dtype: of the computation; None takes the widest of input and parameters.
         param_dtype: of the parameters.
     """
@@ -139,6 +139,15 @@ class LightConv(nn.Module):
     kernel_init: Callable[..., Array] = xavier_uniform
     dtype: Any = None
     param_dtype: Any = jnp.float32
+
+    def _drop(self, train: bool) -> dict[str, Any]:
+        if not train or self.drop_rate == 0:
+            return {}
+        return dict(drop_rate=self.drop_rate, key=self.make_rng("dropout"))
+
+
+class LightConv(_Lightweight):
+    """Lightweight convolution with parameter `kernel` [k, heads]; attributes: see above."""
 
     @nn.compact
     def __call__(
@@ -148,30 +157,11 @@ class LightConv(nn.Module):
         shape = (self.kernel_size, self.heads)
         kernel = self.param("kernel", self.kernel_init, shape, self.param_dtype)
         x, kernel = nn.dtypes.promote_dtype(x, kernel, dtype=self.dtype)
-        drop = _drop(self, train)
-        return light_conv(x, kernel, causal=self.causal, **drop)
+        return light_conv(x, kernel, causal=self.causal, **self._drop(train))
 
 
-class DynamicConv(nn.Module):
-    """Dynamic convolution: `predict`, a linear layer without bias, makes each step's kernel.
-
-    Attributes:
-        kernel_size: taps, k.
-        heads: H; the channels of each share their taps.
-        causal: whether a step sees only itself and those before it.
-        drop_rate: share of the taps dropped in training, by the "dropout" stream.
-        kernel_init: initial weights of `predict`, [d, k H].
-        dtype: of the computation; None takes the widest of input and parameters.
-        param_dtype: of the parameters.
-    """
-
-    kernel_size: int
-    heads: int
-    causal: bool = False
-    drop_rate: float = 0.0
-    kernel_init: Callable[..., Array] = xavier_uniform
-    dtype: Any = None
-    param_dtype: Any = jnp.float32
+class DynamicConv(_Lightweight):
+    """Dynamic convolution: `predict`, a linear layer [d, k H] without bias, makes the kernels."""
 
     @nn.compact
     def __call__(
@@ -188,14 +178,7 @@ class DynamicConv(nn.Module):
         )(x)
         kernels = predicted.reshape(*x.shape[:-1], self.kernel_size, self.heads)
         x, kernels = nn.dtypes.promote_dtype(x, kernels, dtype=self.dtype)
-        drop = _drop(self, train)
-        return dynamic_conv(x, kernels, causal=self.causal, **drop)
-
-
-def _drop(module, train: bool) -> dict[str, Any]:
-    if not train or module.drop_rate == 0:
-        return {}
-    return dict(drop_rate=module.drop_rate, key=module.make_rng("dropout"))
+        return dynamic_conv(x, kernels, causal=self.causal, **self._drop(train))
 
 
 class LightConvBlock(nn.Module):

@@ -19,7 +19,6 @@ from jaxtyping import Float
 
 from cnnlab.analysis.drawing.forward import windows
 from cnnlab.analysis.drawing.frame import (
-    VALUE,
     Actors,
     Frame,
     Span,
@@ -29,12 +28,9 @@ from cnnlab.analysis.drawing.frame import (
     extended,
     factor,
     grid,
-    indexed,
     number,
-    products,
-    reached,
-    steps,
 )
+from cnnlab.analysis.drawing.sliding import sliding_frames
 from cnnlab.errors import UserError
 from cnnlab.layers.geometry import Padding, PerAxis
 
@@ -96,30 +92,19 @@ def weight_frames(
     size, step, pads, apart = windows(x.shape, window, stride, padding, dilation, layer=title)
     _check_derivative(dy, size, title)
     values, kinds = extended(x, pads)
-    outputs = cells(size)
-    (x_name, _, x_role), (dy_name, _, dy_role), (dw_name, letter, dw_role) = actors
-
-    def terms(tap):
-        found = zip(reached(tap, outputs, apart, step), outputs, strict=True)
-        return [(values[a], dy[o]) for a, o in found if kinds[a] == VALUE]
-
-    def draw(tap, known):
-        touched = reached(tap, outputs, apart, step)
-        notes = {a: f"×{factor(dy[o])}" for a, o in zip(touched, outputs, strict=True)}
-        return Frame(
-            title,
-            (
-                grid(x_name, x_role, values, kinds=kinds, marked=touched, notes=notes),
-                "∗",
-                grid(dy_name, dy_role, dy, marked=outputs),
-                "=",
-                grid(dw_name, dw_role, known, current=[tap]),
-            ),
-            products(indexed(letter, tap), terms(tap), known[tap], (x_role, dy_role, dw_role)),
-            describe(window, step, pads, apart),
-        )
-
-    return steps(window, lambda tap: sum(a * b for a, b in terms(tap)), draw)
+    # Stride and dilation change places: the derivatives lie a stride apart, and move by taps.
+    caption = describe(window, step, pads, apart)
+    return sliding_frames(
+        values,
+        kinds,
+        dy,
+        window,
+        stride=apart,
+        dilation=step,
+        actors=actors,
+        title=title,
+        caption=caption,
+    )
 
 
 def bias_frame(dy: Float[np.ndarray, "ho wo"]) -> Frame:
@@ -163,31 +148,18 @@ def input_frames(
     around = [(max(before, 0), max(after, 0)) for before, after in zip(low, high, strict=True)]
     shift = [max(-before, 0) for before in low]
     values, kinds = extended(dy, around, step)
-    turned = kernel[::-1, ::-1]
-    taps = cells(kernel.shape)
-    (dy_name, _, dy_role), (w_name, _, w_role), (dx_name, letter, dx_role) = actors
-
-    def terms(cell):
-        found = zip(reached(cell, taps, dilation=apart, shift=shift), taps, strict=True)
-        return [(values[a], turned[tap]) for a, tap in found if kinds[a] == VALUE]
-
-    def draw(cell, known):
-        window = reached(cell, taps, dilation=apart, shift=shift)
-        notes = {a: f"×{factor(turned[tap])}" for a, tap in zip(window, taps, strict=True)}
-        return Frame(
-            title,
-            (
-                grid(dy_name, dy_role, values, kinds=kinds, marked=window, notes=notes),
-                "∗",
-                grid(w_name, w_role, turned, marked=taps),
-                "=",
-                grid(dx_name, dx_role, known, current=[cell]),
-            ),
-            products(indexed(letter, cell), terms(cell), known[cell], (dy_role, w_role, dx_role)),
-            describe(kernel.shape, step, pads, apart),
-        )
-
-    return steps(size, lambda cell: sum(a * b for a, b in terms(cell)), draw)
+    caption = describe(kernel.shape, step, pads, apart)
+    return sliding_frames(
+        values,
+        kinds,
+        kernel[::-1, ::-1],
+        size,
+        dilation=apart,
+        shift=shift,
+        actors=actors,
+        title=title,
+        caption=caption,
+    )
 
 
 def _check_derivative(dy, size, layer: str) -> None:

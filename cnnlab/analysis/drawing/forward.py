@@ -8,21 +8,8 @@ LeCun et al. 1998, section II.A; Dumoulin & Visin 2016, chapter 2. For one chann
 import numpy as np
 from jaxtyping import Float
 
-from cnnlab.analysis.drawing.frame import (
-    VALUE,
-    Actors,
-    Frame,
-    cells,
-    check,
-    describe,
-    extended,
-    factor,
-    grid,
-    indexed,
-    products,
-    reached,
-    steps,
-)
+from cnnlab.analysis.drawing.frame import Actors, Frame, check, describe, extended
+from cnnlab.analysis.drawing.sliding import sliding_frames
 from cnnlab.layers.geometry import Padding, PerAxis, output_size, pads_of, per_axis
 
 ACTORS: Actors = (("input", "x", "input"), ("kernel", "w", "kernel"), ("output", "y", "output"))
@@ -56,30 +43,18 @@ def forward_frames(
     check({"input": x, "kernel": kernel}, title)
     size, step, pads, apart = windows(x.shape, kernel.shape, stride, padding, dilation, layer=title)
     values, kinds = extended(x, pads)
-    taps = cells(kernel.shape)
-    (x_name, _, x_role), (w_name, _, w_role), (y_name, letter, y_role) = actors
-
-    def terms(cell):
-        found = zip(reached(cell, taps, step, apart), taps, strict=True)
-        return [(values[a], kernel[tap]) for a, tap in found if kinds[a] == VALUE]
-
-    def draw(cell, known):
-        window = reached(cell, taps, step, apart)
-        notes = {a: f"×{factor(kernel[tap])}" for a, tap in zip(window, taps, strict=True)}
-        return Frame(
-            title,
-            (
-                grid(x_name, x_role, values, kinds=kinds, marked=window, notes=notes),
-                "∗",
-                grid(w_name, w_role, kernel, marked=taps),
-                "=",
-                grid(y_name, y_role, known, current=[cell]),
-            ),
-            products(indexed(letter, cell), terms(cell), known[cell], (x_role, w_role, y_role)),
-            describe(kernel.shape, step, pads, apart),
-        )
-
-    return steps(size, lambda cell: sum(a * b for a, b in terms(cell)), draw)
+    caption = describe(kernel.shape, step, pads, apart)
+    return sliding_frames(
+        values,
+        kinds,
+        kernel,
+        size,
+        stride=step,
+        dilation=apart,
+        actors=actors,
+        title=title,
+        caption=caption,
+    )
 
 
 def windows(size, window, stride: PerAxis, padding: Padding, dilation: PerAxis, *, layer: str):
