@@ -4,7 +4,8 @@ Paper: LeCun, Bottou, Bengio, Haffner 1998, with the dense C3 (61,706 parameters
 
     python launch.py train --config=configs/digits_lenet5.py --workdir=runs/digits
 
-Variants: `configs/digits_lenet5.py:plain` trains without augmentation, to see what it is worth.
+Variants: `configs/digits_lenet5.py:plain` trains without augmentation, to see what it is worth;
+`configs/digits_lenet5.py:lsuv` starts from weights scaled on data (Mishkin & Matas 2016).
 
 Expected: 98 % on the test digits (README.md has mean and spread over seeds), 2,500 steps.
 """
@@ -12,7 +13,7 @@ Expected: 98 % on the test digits (README.md has mean and spread over seeds), 2,
 from cnnlab import config as cfg
 from cnnlab.errors import UserError
 
-VARIANTS = ("default", "plain")
+VARIANTS = ("default", "plain", "lsuv")
 
 
 def get_config(variant: str = "default"):
@@ -30,7 +31,9 @@ def get_config(variant: str = "default"):
     config.data.source = "digits"
     config.data.train.preprocess = upsample
     config.data.eval.preprocess = upsample
-    if variant == "default":
+    if variant == "lsuv":
+        config.init.name = "lsuv"
+    if variant != "plain":
         config.data.train.augment = cfg.augment(
             affine={"degrees": 10.0, "scale": (0.9, 1.1), "shear": 5.0, "translate": 0.1}
         )

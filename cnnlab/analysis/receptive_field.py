@@ -15,7 +15,7 @@ from jax.extend.core import Literal
 
 from cnnlab.analysis.reach import Reach, Scene, joined, union
 from cnnlab.analysis.reach_rules import RULES, unknown
-from cnnlab.analysis.trace import Equation, Program, Value, flatten
+from cnnlab.analysis.trace import Equation, Program, Value, flatten, scan_counts
 
 # Above this many numbers a constant is not computed to see which of them are zero.
 LARGEST_CONSTANT = 1 << 20
@@ -98,7 +98,7 @@ def _follow(equation: Equation, given: list[Reach | None], scene: Scene) -> list
 
 def _scan(equation: Equation, given: list[Reach | None], scene: Scene) -> list[Reach | None]:
     p = equation.params
-    fixed, held, length = p["num_consts"], p["num_carry"], p["length"]
+    (fixed, held), length = scan_counts(p), p["length"]
     if length > LONGEST_LOOP:
         return unknown(equation, given, scene)
     body = flatten(p["jaxpr"])

@@ -72,10 +72,20 @@ def programs_of(equation: Equation) -> list[Program]:
     return found
 
 
+def scan_counts(params: dict[str, Any]) -> tuple[int, int]:
+    """Return how many operands of a `scan` stay the same, and how many are carried."""
+    if "num_consts" in params:
+        return params["num_consts"], params["num_carry"]
+    # From jax 0.11 on.
+    fixed, carried, _ = params["ft_in"].unpack()
+    return len(fixed), len(carried)
+
+
 def _closed(item: Any) -> ClosedJaxpr | None:
-    if isinstance(item, Jaxpr):
-        return ClosedJaxpr(item, ())
-    return item if isinstance(item, ClosedJaxpr) else None
+    # From jax 0.11 on there is one class for both.
+    if isinstance(item, ClosedJaxpr):
+        return item
+    return ClosedJaxpr(item, ()) if isinstance(item, Jaxpr) else None
 
 
 def _inline(jaxpr, names: dict, equations: list, constants: dict) -> list[Value]:
