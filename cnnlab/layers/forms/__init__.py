@@ -1,15 +1,17 @@
 """Convolutions in other forms than XLA's own, for CPU, where those are many times slower.
 
-Chosen by shape while tracing; used only when the program is lowered for a CPU.
+Chosen by shape while tracing; used only when the program is lowered for a CPU. Equal to XLA's own
+to rounding, and computed in at least float32. Each form is an ordinary program, so derivatives of
+any order, forward and reverse, and `vmap` hold as for XLA's.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-from jaxtyping import Array
+import jax.numpy as jnp
 
+from cnnlab.layers.forms import columns, depthwise, folded, grouped, pointwise, space_time
+from cnnlab.layers.forms.setting import Form, Setting
 from cnnlab.layers.geometry import Pads
-
-Form = Callable[[Array, Array], Array]
 
 
 def pick(
@@ -30,4 +32,34 @@ def pick(
         dilation: distance of taps.
         groups: of channels.
     """
-    return None
+    setting = Setting(
+        tuple(shape), tuple(kernel), tuple(stride), tuple(pads), tuple(dilation), groups
+    )
+    form = choose(setting)
+    return None if form is None else in_float32(form)
+
+
+def choose(setting: Setting) -> Form | None:
+    """Return the first form that is meant for these shapes."""
+    if setting.empty:
+        return None
+    return (
+        pointwise.pick(setting)
+        or depthwise.pick(setting)
+        or grouped.pick(setting, choose)
+        or space_time.pick(setting, choose)
+        or columns.pick(setting)
+        or folded.pick(setting)
+    )
+
+
+def in_float32(form: Form) -> Form:
+    """Return a form that sums numbers narrower than float32 in float32, and rounds once."""
+
+    def widened(x, kernel):
+        wide = x.dtype
+        if jnp.issubdtype(wide, jnp.floating):
+            wide = jnp.promote_types(wide, jnp.float32)
+        return form(x.astype(wide), kernel.astype(wide)).astype(x.dtype)
+
+    return widened
