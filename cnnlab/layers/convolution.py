@@ -11,6 +11,7 @@ Parameters: k^n (c_in / g) c_out + c_out.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import flax.linen as nn
@@ -20,10 +21,9 @@ from jaxtyping import Array, Float
 
 from cnnlab.errors import UserError
 from cnnlab.layers import forms
+from cnnlab.layers.forms.setting import LETTERS, Setting, native
 from cnnlab.layers.geometry import Padding, PerAxis, flatten, pad, windows
 from cnnlab.layers.initializers import he_normal, zeros
-
-LETTERS = {1: "W", 2: "HW", 3: "DHW"}
 
 
 def conv(
@@ -71,24 +71,11 @@ def conv(
 
 def correlate(x, kernel, stride, pads, dilation, groups):
     """Return `conv` without its checks, for [b, *spatial, c]: XLA's form, or another on CPU."""
-
-    def native(x, kernel):
-        letters = LETTERS[kernel.ndim - 2]
-        layout = (f"N{letters}C", f"{letters}IO", f"N{letters}C")
-        return lax.conv_general_dilated(
-            x,
-            kernel,
-            stride,
-            pads,
-            rhs_dilation=dilation,
-            dimension_numbers=layout,
-            feature_group_count=groups,
-        )
-
-    form = forms.pick(x.shape, kernel.shape, stride, pads, dilation, groups)
+    setting = Setting(x.shape, kernel.shape, stride, pads, dilation, groups)
+    form, plain = forms.pick(setting), partial(native, setting)
     if form is None:
-        return native(x, kernel)
-    return lax.platform_dependent(x, kernel, cpu=form, default=native)
+        return plain(x, kernel)
+    return lax.platform_dependent(x, kernel, cpu=form, default=plain)
 
 
 def check(x, kernel, bias, groups: int, layer: str) -> None:

@@ -23,8 +23,8 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from cnnlab.errors import UserError
-from cnnlab.layers.convolution import LETTERS
 from cnnlab.layers.forms import transposed as forms
+from cnnlab.layers.forms.setting import LETTERS
 from cnnlab.layers.geometry import Padding, PerAxis, span
 from cnnlab.layers.initializers import zeros
 from cnnlab.layers.taps import window_of

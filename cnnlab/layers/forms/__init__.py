@@ -5,36 +5,14 @@ to rounding, and computed in at least float32. Each form is an ordinary program,
 any order, forward and reverse, and `vmap` hold as for XLA's.
 """
 
-from collections.abc import Sequence
-
 import jax.numpy as jnp
 
 from cnnlab.layers.forms import columns, depthwise, folded, grouped, pointwise, space_time
 from cnnlab.layers.forms.setting import Form, Setting
-from cnnlab.layers.geometry import Pads
 
 
-def pick(
-    shape: Sequence[int],
-    kernel: Sequence[int],
-    stride: Sequence[int],
-    pads: Pads,
-    dilation: Sequence[int],
-    groups: int,
-) -> Form | None:
-    """Return a function of (x, kernel) that beats XLA's convolution on CPU, or None.
-
-    Args:
-        shape: of x [b, *spatial, c_in].
-        kernel: its shape [*window, c_in / groups, c_out].
-        stride: along each axis; likewise `pads` and `dilation`.
-        pads: zeros to add.
-        dilation: distance of taps.
-        groups: of channels.
-    """
-    setting = Setting(
-        tuple(shape), tuple(kernel), tuple(stride), tuple(pads), tuple(dilation), groups
-    )
+def pick(setting: Setting) -> Form | None:
+    """Return a function of (x, kernel) that beats XLA's convolution on CPU, or None."""
     form = choose(setting)
     return None if form is None else in_float32(form)
 

@@ -91,7 +91,7 @@ def derivatives(f, x, kernel):
 def test_values_gradients_and_their_gradients_are_those_of_xla(name):
     with jax.enable_x64(True):
         case = CASES[name]
-        form = forms.pick(*case)
+        form = forms.pick(Setting(*case))
         assert form is not None
         x, kernel = arrays(*case[:2])
         close(derivatives(form, x, kernel), derivatives(xla(case), x, kernel))
@@ -107,7 +107,7 @@ def test_forward_mode_over_reverse_mode_is_that_of_xla(name):
             slope = jax.grad(lambda x, k: jnp.sum(jnp.tanh(f(x, k))), (0, 1))
             return jax.jit(lambda *a: jax.jvp(slope, a, tuple(map(jnp.cos, a))))(x, kernel)
 
-        close(curvature(forms.pick(*case)), curvature(xla(case)))
+        close(curvature(forms.pick(Setting(*case))), curvature(xla(case)))
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -161,7 +161,7 @@ def test_each_case_is_computed_by_the_form_that_it_is_for(name, monkeypatch):
 
     monkeypatch.setattr(module, function, counted)
     case = CASES[name]
-    jax.eval_shape(forms.pick(*case), *arrays(*case[:2], np.float32))
+    jax.eval_shape(forms.pick(Setting(*case)), *arrays(*case[:2], np.float32))
     assert calls
 
 
@@ -185,7 +185,7 @@ def test_each_case_is_computed_by_the_form_that_it_is_for(name, monkeypatch):
     ],
 )
 def test_where_xla_is_as_fast_or_nothing_is_computed_it_stays(case):
-    assert forms.pick(*case) is None
+    assert forms.pick(Setting(*case)) is None
 
 
 @pytest.mark.parametrize("groups", [1, 4])
@@ -221,7 +221,7 @@ def test_forms_are_for_cpu_alone_with_their_gradients(name):
 def test_vmap_over_either_argument_equals_one_call_each(name):
     case = CASES[name]
     x, kernel = arrays(*case[:2], np.float32)
-    form = jax.jit(forms.pick(*case))
+    form = jax.jit(forms.pick(Setting(*case)))
     xs, kernels = jnp.stack([x, 2 * x]), jnp.stack([kernel, kernel - 1])
     close(jax.vmap(form, (0, None))(xs, kernel), jnp.stack([form(a, kernel) for a in xs]), 1e-4)
     close(jax.vmap(form, (None, 0))(x, kernels), jnp.stack([form(x, k) for k in kernels]), 1e-4)
@@ -239,7 +239,7 @@ def test_bfloat16_is_summed_in_float32_and_rounded_once(name):
         return y, pullback(jnp.ones_like(y))
 
     run = jax.jit(both, static_argnums=0)
-    rounded = jax.tree.leaves(run(forms.pick(*case), x, kernel))
+    rounded = jax.tree.leaves(run(forms.pick(Setting(*case)), x, kernel))
     exact = jax.tree.leaves(run(xla(case), *(a.astype(jnp.float32) for a in (x, kernel))))
     for one, other in zip(rounded, exact, strict=True):
         assert one.dtype == jnp.bfloat16
