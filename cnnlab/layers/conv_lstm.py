@@ -15,6 +15,8 @@ Deviation: peepholes may be left out, or shared by all places.
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
+from math import prod
 from typing import Any
 
 import flax.linen as nn
@@ -24,8 +26,9 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from cnnlab.errors import UserError
-from cnnlab.layers.convolution import conv, correlate
-from cnnlab.layers.geometry import flatten, pads_of
+from cnnlab.layers.conv_lstm_backward import Trace, check, conv_lstm_backward, convolve, pads
+from cnnlab.layers.convolution import conv
+from cnnlab.layers.geometry import flatten
 
 Image = Float[Array, "*batch h w features"]
 State = tuple[Image, Image]
@@ -55,7 +58,7 @@ def conv_lstm_step(
     """
     arrays = {"x": x, "kernel_x": kernel_x, "kernel_h": kernel_h, "peepholes": peepholes}
     check(arrays, state, x.shape[:-1])
-    return _update(state, conv(x, kernel_x, bias), kernel_h, peepholes)
+    return _update(state, conv(x, kernel_x, bias), kernel_h, peepholes)[0]
 
 
 def conv_lstm(
@@ -70,7 +73,8 @@ def conv_lstm(
 ) -> tuple[Float[Array, "*sequences h w features"], State]:
     """Return H after each image of a sequence, and the last state (H, C).
 
-    The images of all times are convolved at once; only the states wait for each other.
+    The images of all times are convolved at once; only the states wait for each other. On CPU the
+    gradients are `conv_lstm_backward`'s, elsewhere those of the plain loop.
 
     Args:
         x: sequences of images, [*batch, time, h, w, c].
@@ -92,93 +96,103 @@ def conv_lstm(
     arrays = {"x": x, "kernel_x": kernel_x, "kernel_h": kernel_h, "peepholes": peepholes}
     check(arrays, state, (*batch, h, w))
     zeros = jnp.zeros((*batch, h, w, features), x.dtype)
-    gates = jnp.moveaxis(conv(x, kernel_x, bias), -4, 0)
+    h0, c0 = (zeros, zeros) if state is None else state
+    # Time first, and one axis of examples.
+    images = jnp.swapaxes(x.reshape(prod(batch), *x.shape[-4:]), 0, 1)
+    arguments = (images, kernel_x, kernel_h, bias, peepholes, (flatten(h0, 2), flatten(c0, 2)))
+    steps = max(1, min(unroll, time))
+    hs, last = lax.platform_dependent(
+        *arguments, cpu=partial(_by_hand, steps), default=partial(_plain, steps)
+    )
+    hs = jnp.swapaxes(hs, 0, 1).reshape(*batch, time, h, w, features)
+    h, c = (s.reshape(zeros.shape) for s in last)
+    return hs, (h, c)
+
+
+def conv_lstm_forward(
+    x: Float[Array, "time batch h w c"],
+    kernel_x: Float[Array, "kx lx c gates"],
+    kernel_h: Float[Array, "kh lh features gates"],
+    *,
+    state: State,
+    bias: Float[Array, " gates"] | None = None,
+    peepholes: Float[Array, "3 ..."] | None = None,
+    unroll: int = 1,
+) -> tuple[State, Trace]:
+    """Return the last (H, C) of `conv_lstm`, and all that `conv_lstm_backward` needs.
+
+    Time is the first axis here.
+
+    Args:
+        x: the images.
+        kernel_x: from image to gates.
+        kernel_h: from H to gates.
+        state: (H, C) at first.
+        bias: of the gates.
+        peepholes: Wci, Wcf and Wco; None is without.
+        unroll: see `conv_lstm`.
+
+    Raises:
+        UserError: as `conv_lstm`.
+    """
+    arrays = {"x": x, "kernel_x": kernel_x, "kernel_h": kernel_h, "peepholes": peepholes}
+    check(arrays, state, x.shape[1:-1])
 
     def step(state, gates):
-        state = _update(state, gates, kernel_h, peepholes)
+        (h, c), nonlinear = _update(state, gates, kernel_h, peepholes)
+        return (h, c), (h, c, nonlinear)
+
+    last, trace = lax.scan(step, state, conv(x, kernel_x, bias), unroll=unroll)
+    return last, Trace(*trace)
+
+
+def _plain(unroll, x, kernel_x, kernel_h, bias, peepholes, state):
+    """Return H of all times [time, batch, h, w, features], and the last state."""
+
+    def step(state, gates):
+        state, _ = _update(state, gates, kernel_h, peepholes)
         return state, state[0]
 
-    first = (zeros, zeros) if state is None else state
-    last, hs = lax.scan(step, first, gates, unroll=max(1, min(unroll, time)))
-    return jnp.moveaxis(hs, 0, -4), last
+    last, hs = lax.scan(step, state, conv(x, kernel_x, bias), unroll=unroll)
+    return hs, last
+
+
+# On CPU the memory that jax's own gradients of the loop go through takes longer than computing.
+_by_hand = jax.custom_vjp(_plain, nondiff_argnums=(0,))
+
+
+def _by_hand_forward(unroll, x, kernel_x, kernel_h, bias, peepholes, state):
+    last, trace = conv_lstm_forward(
+        x, kernel_x, kernel_h, state=state, bias=bias, peepholes=peepholes, unroll=unroll
+    )
+    return (trace.hs, last), (x, kernel_x, kernel_h, bias, peepholes, state, trace)
+
+
+def _by_hand_backward(unroll, saved, gradients):
+    x, kernel_x, kernel_h, bias, peepholes, state, trace = saved
+    d = conv_lstm_backward(
+        x, kernel_x, kernel_h, trace, *gradients, state=state, peepholes=peepholes, unroll=unroll
+    )
+    dbias = None if bias is None else d.bias
+    return d.x, d.kernel_x, d.kernel_h, dbias, d.peepholes, d.state
+
+
+_by_hand.defvjp(_by_hand_forward, _by_hand_backward)
 
 
 def _update(state, gates, kernel_h, peepholes):
-    """Return the next state, given what the image says to the gates."""
+    """Return the next state, given what the image says to the gates, and (i, f, g, o)."""
     h, c = state
-    gates += _convolve(flatten(h, 2), kernel_h).reshape(gates.shape)
+    gates += convolve(flatten(h, 2), kernel_h, pads(kernel_h)).reshape(gates.shape)
     i, f, g, o = jnp.split(gates, 4, axis=-1)
     if peepholes is not None:
         i, f = i + peepholes[0] * c, f + peepholes[1] * c
-    c = jax.nn.sigmoid(f) * c + jax.nn.sigmoid(i) * jnp.tanh(g)
+    i, f, g = jax.nn.sigmoid(i), jax.nn.sigmoid(f), jnp.tanh(g)
+    c = f * c + i * g
     if peepholes is not None:
         o = o + peepholes[2] * c
-    return jax.nn.sigmoid(o) * jnp.tanh(c), c
-
-
-def _pads(kernel):
-    window = kernel.shape[:2]
-    return pads_of("SAME", window, window, (1, 1), (1, 1), "conv_lstm")
-
-
-# In a loop XLA's gradients of a convolution are some ten times slower on CPU than these.
-@jax.custom_vjp
-def _convolve(x, kernel):
-    """Return the convolution of x [b, h, w, c], zeros around it, that keeps the size."""
-    return correlate(x, kernel, (1, 1), _pads(kernel), (1, 1), 1)
-
-
-def _backward(saved, dy):
-    def native(x, kernel, dy):
-        def plain(x, kernel):
-            layout = ("NHWC", "HWIO", "NHWC")
-            pads = _pads(kernel)
-            return lax.conv_general_dilated(x, kernel, (1, 1), pads, dimension_numbers=layout)
-
-        return jax.vjp(plain, x, kernel)[1](dy)
-
-    def products(x, kernel, dy):
-        """dX is a convolution with the turned kernel; dW a product for each place of it."""
-        pads, (_, h, w, _) = _pads(kernel), x.shape
-        turned = jnp.swapaxes(kernel[::-1, ::-1], 2, 3)
-        dx = correlate(dy, turned, (1, 1), tuple(p[::-1] for p in pads), (1, 1), 1)
-        around = jnp.pad(x, ((0, 0), *pads, (0, 0)))
-        taps = [
-            jnp.einsum("bhwc,bhwo->co", around[:, u : u + h, v : v + w], dy)
-            for u in range(kernel.shape[0])
-            for v in range(kernel.shape[1])
-        ]
-        return dx, jnp.stack(taps).reshape(kernel.shape)
-
-    return lax.platform_dependent(*saved, dy, cpu=products, default=native)
-
-
-_convolve.defvjp(lambda x, kernel: (_convolve(x, kernel), (x, kernel)), _backward)
-
-
-def check(arrays: dict[str, Any], state: Any, places: Sequence[int]) -> None:
-    """Raise a `UserError` for arrays that do not fit; `places` is [*batch, h, w]."""
-    features = arrays["kernel_h"].shape[-2]
-    for name in ("kernel_x", "kernel_h"):
-        shape = arrays[name].shape
-        if shape[-1] != 4 * features:
-            raise UserError(
-                f"conv_lstm: {name} {shape} must end with 4 gates x {features} features"
-            )
-    if state is not None and any(s.shape != (*places, features) for s in state):
-        shapes = [s.shape for s in state]
-        raise UserError(f"conv_lstm: state {shapes} must be two of {(*places, features)}")
-    peepholes, full = arrays["peepholes"], (3, *places[-2:], features)
-    if peepholes is not None and (
-        peepholes.ndim != 4
-        or len(peepholes) != 3
-        or any(n not in (1, m) for n, m in zip(peepholes.shape, full, strict=True))
-    ):
-        raise UserError(f"conv_lstm: peepholes {peepholes.shape} must be {full}, or 1 where shared")
-    given = [a for a in (*arrays.values(), *(state or ())) if a is not None]
-    dtypes = {str(a.dtype) for a in given}
-    if len(dtypes) > 1:
-        raise UserError(f"conv_lstm: arrays have dtypes {sorted(dtypes)}: cast to one")
+    o = jax.nn.sigmoid(o)
+    return (o * jnp.tanh(c), c), (i, f, g, o)
 
 
 class ConvLSTM(nn.Module):
