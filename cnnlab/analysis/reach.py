@@ -183,6 +183,8 @@ def reshaped(reach: Reach, old: Sequence[int], new: Sequence[int]) -> Reach:
     low, high, dim, step = reach.low, reach.high, None, reach.step
     here: list[int] = []
     there: list[int] = []
+    moving: list[int] = []
+    alone = reach.dim is not None and old[reach.dim] == 1
     for before, after in _groups(old, new):
         sizes = [old[d] for d in before]
         if any(low.shape[d] > 1 or high.shape[d] > 1 for d in before):
@@ -192,13 +194,28 @@ def reshaped(reach: Reach, old: Sequence[int], new: Sequence[int]) -> Reach:
             here += [1] * len(before)
             there += [1] * len(after)
         if reach.dim is not None and reach.dim in before:
-            inner = int(np.prod(sizes[before.index(reach.dim) + 1 :]))
-            alone = old[reach.dim] == 1
-            dim = next((d for d in after if (new[d] == 1) == alone), None)
-            if dim is not None and not alone:
-                step *= int(np.prod([new[d] for d in after if d > dim])) / inner
+            moving = [d for d in after if (new[d] == 1) == alone]
+            if not alone and len(moving) == 1:
+                step /= int(np.prod(sizes[before.index(reach.dim) + 1 :]))
     low, high = (np.broadcast_to(ends, here).reshape(there) for ends in (low, high))
+    if len(moving) > 1 and not alone:
+        # Of an axis that was split, the position moves most along the outer part.
+        steps = [_step(low, d) for d in moving]
+        step = max(steps, key=abs)
+        moving = [moving[steps.index(step)]]
+    dim = moving[0] if moving else None
     return shrunk(Reach(low, high, dim, step))
+
+
+def _step(ends: np.ndarray, axis: int) -> float:
+    """Return by how much the ends move from one element to the next, in the middle."""
+    size = ends.shape[axis]
+    if size < 2:
+        return 0.0
+    ends = np.moveaxis(ends, axis, 0)
+    middle = min(size // 2, size - 2)
+    pair = [float(ends[n].ravel()[ends[n].size // 2]) for n in (middle, middle + 1)]
+    return pair[1] - pair[0] if np.isfinite(pair).all() else 0.0
 
 
 def shrunk(reach: Reach) -> Reach:

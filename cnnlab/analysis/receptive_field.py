@@ -5,6 +5,7 @@ convolutional neural networks) generalised from chains of layers to any program:
 is the interval of input positions that each element of each value depends on.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -45,16 +46,23 @@ def field(reach: Reach | None) -> Field:
     if reach is None:
         return Field(0, 0.0, 0.0)
     low, high = np.broadcast_arrays(reach.low, reach.high)
-    middle = 0
-    if reach.dim is not None:
-        middle = low.shape[reach.dim] // 2
-        low, high = low.take([middle], reach.dim), high.take([middle], reach.dim)
+    axis, step = reach.dim, reach.step
+    size = 1 if axis is None else low.shape[axis]
+    # In enlarged maps not every element has a share of the input: one of a few neighbors has.
+    few = 1 if abs(step) >= 1 else math.ceil(1 / abs(step))
+    places = [n for n in range(size // 2, size // 2 + few) if n < size]
+    if axis is not None:
+        first, low, high = low.take(0, axis), low.take(places, axis), high.take(places, axis)
     widths = high - low + 1
     widest = float(np.max(widths, initial=0))
     if np.isinf(widest):
-        return Field(None if widest > 0 else 0, reach.step, -np.inf)
-    start = float(low[widths == widths.max()].min()) - middle * reach.step
-    return Field(round(widest), reach.step, start)
+        return Field(None if widest > 0 else 0, step, -np.inf)
+    if axis is None:
+        return Field(round(widest), step, float(low.min()))
+    start = float(low[widths == widths.max()].min()) - places[0] * step
+    # Between the steps of an enlarged map the true start is as good.
+    near = np.min(first)
+    return Field(round(widest), step, float(near) if abs(near - start) < 1 else start)
 
 
 def reaches(program: Program, inputs: Sequence[Reach | None], size: int) -> list[Reach | None]:

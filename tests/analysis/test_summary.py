@@ -10,6 +10,7 @@ import pytest
 from cnnlab import models
 from cnnlab.analysis.summary import summarize
 from cnnlab.errors import UserError
+from cnnlab.layers.table import LAYERS
 
 
 def test_lenet5_is_as_counted_by_hand():
@@ -82,6 +83,56 @@ def test_any_function_can_be_summarized():
     assert right.macs == 0
     assert summarize(jnp.sin, jnp.ones((2, 3))).total.fields == ()
     assert summarize(jnp.sin, (2, 5, 3), axes=(2,)).total.receptive_field == (1,)
+
+
+FIELDS = {
+    "conv": (3, 3),
+    "conv3d": (3, 3, 3),
+    "conv_dilated": (5, 5),
+    "conv_circular": (3, 3),
+    "conv_im2col": (3, 3),
+    "channel_shuffle": (1, 1),
+    "separable": (3, 3),
+    "locally_connected": (3, 3),
+    "transposed": (2, 2),
+    "dynamic_conv": (3,),
+    "subsampling": (2, 2),
+    "bed_of_nails": (1, 1),
+    "batch_norm": (None, None),
+    "layer_norm": (1,),
+    "multi_head_attention": (None,),
+    "non_local": (None, None),
+    "conv_lstm": (3, 7, 7),
+    "graph_conv": (None,),
+}
+STRIDES = {"conv3d": (1, 2, 2), "max_pool": (2, 2), "transposed": (0.5, 0.5)}
+# By hand: outputs x taps x channels of a group x filters, for 8 examples; a transposed convolution
+# from its inputs; attention from its four projections and two products.
+MACS = {
+    "conv": 8 * 36 * 9 * 3 * 4,
+    "conv3d": 8 * 27 * 27 * 2 * 2,
+    "conv_grouped": 8 * 36 * 9 * 2 * 6,
+    "depthwise": 8 * 30 * 9 * 6,
+    "separable": 8 * 30 * (9 * 3 + 3 * 4),
+    "locally_connected": 8 * 20 * 9 * 2 * 2,
+    "transposed": 8 * 12 * 16 * 3 * 2,
+    "max_pool": 0,
+    "graph_conv": 8 * (5 * 3 * 4 + 5 * 5 * 3),
+}
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_every_layer_is_read_rightly(name):
+    row = LAYERS[name]
+    inputs = row.inputs(jax.random.key(0))
+    total = summarize(row.module(), *inputs, **row.call).total
+    if name in FIELDS:
+        assert total.receptive_field == FIELDS[name]
+    assert total.stride == STRIDES.get(name, total.stride)
+    assert total.macs == MACS.get(name, total.macs)
+    variables = jax.eval_shape(lambda: row.module().init(jax.random.key(0), *inputs, **row.call))
+    params = jax.tree.leaves(variables.get("params", {}))
+    assert total.parameters == sum(x.size for x in params)
 
 
 def test_bad_requests_are_explained():
