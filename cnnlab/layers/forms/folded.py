@@ -5,11 +5,13 @@ there are few filters (c1 and c3 of LeCun et al. 1998).
 """
 
 import math
+from functools import partial
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
+from cnnlab.layers.forms.bilinear import bilinear
 from cnnlab.layers.forms.setting import Form, Setting
 
 # From this many input channels, or filters, on XLA's own form is as fast.
@@ -18,8 +20,12 @@ MANY_FILTERS = 32
 # Neighboring columns computed together: one alone makes the product thin, and more than these
 # fill its matrix with zeros.
 FOLDS = (4, 2)
-# Windows of a part of the batch, in numbers: larger arrays leave the cache.
-MOST = 2**21
+# From this many input channels on, windows are quicker to make of columns than of rows.
+TALL_CHANNELS = 6
+# Windows, in numbers, that are made in parts of the batch, and of such a part: larger arrays leave
+# the cache, and one part can use its windows twice.
+LARGE = 2**21
+MOST = 2**18
 
 
 def pick(setting: Setting) -> Form | None:
@@ -34,18 +40,23 @@ def pick(setting: Setting) -> Form | None:
     height, width = setting.out
     deep = setting.window[0] * (setting.window[1] + fold - 1) * setting.c_in
     batch = setting.shape[0]
-    size = _part(batch, height * width // fold * deep)
+    each = height * width // fold * deep
+    size = batch if batch * each <= LARGE else _part(batch, each)
 
-    def convolve(x, kernel):
+    def convolve(product, x, kernel):
         padded = setting.padded(x)
         if size == batch:
-            return folded(fold, padded, kernel)
+            return product(fold, padded, kernel)
         parts = padded.reshape(batch // size, size, *padded.shape[1:])
         # The windows are quick to make again and large to keep.
-        form = jax.checkpoint(lambda part: folded(fold, part, kernel), prevent_cse=False)
+        form = jax.checkpoint(lambda part: product(fold, part, kernel), prevent_cse=False)
         return lax.map(form, parts).reshape(batch, *setting.out, setting.c_out)
 
-    return convolve
+    wide = partial(convolve, folded)
+    if setting.c_in < TALL_CHANNELS:
+        return wide
+    tall = partial(convolve, stacked)
+    return bilinear(tall, of_kernel=tall, of_x=wide)
 
 
 def _part(batch: int, each: int) -> int:
@@ -72,4 +83,26 @@ def folded(fold: int, x, kernel):
     windows = jnp.stack([rows[:, :, j : j + length] for j in starts], axis=2)
     windows = jnp.concatenate([windows[:, i : i + high] for i in range(kh)], axis=-1)
     y = lax.dot(windows.reshape(math.prod(windows.shape[:3]), -1), matrix)
+    return y.reshape(batch, high, wide * fold, filters)
+
+
+def stacked(fold: int, x, kernel):
+    """The same with rows stacked first, then columns: longer runs to copy, of several channels.
+
+    Faster for values and the gradient of the kernel; that of x is slower.
+    """
+    batch, height, width, channels = x.shape
+    kh, kw, _, filters = kernel.shape
+    high, wide, span = height - kh + 1, (width - kw + 1) // fold, kw + fold - 1
+    turned = kernel.transpose(3, 1, 0, 2).reshape(filters, kw, kh * channels)
+    moved = [jnp.pad(turned, ((0, 0), (s, fold - 1 - s), (0, 0))) for s in range(fold)]
+    matrix = jnp.concatenate(moved).reshape(fold * filters, -1)
+
+    rows = jnp.concatenate([x[:, i : i + high] for i in range(kh)], axis=-1)
+    rows = rows.reshape(batch, high, width * kh * channels)
+    step, length = fold * kh * channels, span * kh * channels
+    starts = range(0, wide * step, step)
+    windows = jnp.stack([rows[:, :, j : j + length] for j in starts], axis=2)
+    windows = windows.reshape(-1, length)
+    y = lax.dot_general(windows, matrix, (((1,), (1,)), ((), ())))
     return y.reshape(batch, high, wide * fold, filters)

@@ -32,8 +32,13 @@ CASES = {
     "shifted, 1-D": ((2, 17, 6), (3, 1, 6), ONE, ((1, 1),), ONE, 6),
     "shifted, 3-D": ((1, 4, 5, 6, 3), (2, 3, 2, 1, 6), (1, 2, 1), ((1, 0),) * 3, (1, 1, 2), 3),
     "blocks": ((2, 7, 8, 8), (3, 2, 2, 12), (2, 1), ((1, 0), (0, 2)), (1, 2), 4),
-    "blocks, several": ((1, 4, 4, 64), (3, 3, 8, 32), TWO, ((1, 1), (1, 1)), TWO, 8),
+    "blocks, several": ((1, 5, 5, 64), (3, 3, 8, 32), (2, 2), ((1, 1), (1, 1)), TWO, 8),
     "blocks, large": ((1, 4, 4, 68), (3, 3, 34, 6), TWO, ((1, 1), (1, 1)), TWO, 2),
+    "blocks, dilated": ((1, 7, 7, 8), (3, 3, 2, 12), TWO, NONE, (2, 2), 4),
+    "each group": ((2, 6, 7, 12), (3, 3, 2, 18), TWO, ((1, 1), (1, 1)), TWO, 6),
+    "each group, together": ((2, 4, 5, 12), (2, 3, 2, 6), TWO, ((1, 0), (0, 2)), TWO, 6),
+    "each group, all at once": ((1, 3, 4, 6), (2, 1, 2, 3), TWO, NONE, TWO, 3),
+    "each group, in parts": ((6, 9, 8, 8), (3, 2, 4, 6), TWO, ((3, 0), (0, 2)), TWO, 2),
     "blocks, 1x1": ((1, 4, 4, 64), (1, 1, 8, 32), TWO, NONE, TWO, 8),
     "3-D, folded": ((1, 5, 6, 7, 3), (3, 2, 3, 3, 4), (2, 1, 2), ((1, 1),) * 3, (2, 1, 1), 1),
     "3-D, summed": ((1, 5, 6, 7, 17), (3, 2, 3, 17, 4), (2, 1, 2), ((1, 1),) * 3, THREE, 1),
@@ -53,7 +58,9 @@ each_case = pytest.mark.parametrize("name", CASES)
 @pytest.fixture(autouse=True)
 def small_parts(monkeypatch):
     """Cut up also what is as small as here."""
+    monkeypatch.setattr(folded, "LARGE", 9000)
     monkeypatch.setattr(folded, "MOST", 9000)
+    monkeypatch.setattr(grouped, "MOST", 2000)
     monkeypatch.setattr(depthwise, "CHANNELS", 4)
     monkeypatch.setattr(depthwise, "LINE", 16)
 
@@ -97,7 +104,9 @@ def test_values_gradients_and_their_gradients_are_those_of_xla(name):
         close(derivatives(form, x, kernel), derivatives(xla(case), x, kernel))
 
 
-@pytest.mark.parametrize("name", ["shifted, all", "blocks", "3-D, folded", "folded, in parts"])
+@pytest.mark.parametrize(
+    "name", ["shifted, all", "blocks", "each group, in parts", "3-D, folded", "folded, in parts"]
+)
 def test_forward_mode_over_reverse_mode_is_that_of_xla(name):
     with jax.enable_x64(True):
         case = CASES[name]
@@ -142,10 +151,13 @@ FAMILIES = {
     "tiles": (pointwise, "tiles"),
     "shifted": (depthwise, "shifted"),
     "blocks": (grouped, "block_kernels"),
+    "each group": (grouped, "by_columns"),
     "3-D, summed": (space_time, "summed"),
     "3-D, folded": (space_time, "folded"),
     "columns": (columns, "columns"),
     "padded first": (columns, "padded_first"),
+    "folded, 2 columns": (folded, "stacked"),
+    "folded, in parts": (folded, "stacked"),
     "folded": (folded, "folded"),
 }
 
@@ -197,7 +209,9 @@ def test_an_empty_batch_has_an_empty_result_and_gradients_of_zero(groups):
     np.testing.assert_array_equal(dkernel, np.zeros_like(kernel))
 
 
-@pytest.mark.parametrize("name", ["shifted, all", "blocks", "3-D, summed", "columns", "tiles"])
+@pytest.mark.parametrize(
+    "name", ["shifted, all", "blocks", "each group", "3-D, summed", "columns", "tiles"]
+)
 def test_forms_are_for_cpu_alone_with_their_gradients(name):
     case = CASES[name]
     x, kernel = arrays(*case[:2], np.float32)
@@ -217,7 +231,9 @@ def test_forms_are_for_cpu_alone_with_their_gradients(name):
     assert lowered(ours, "cpu") != lowered(plain, "cpu")
 
 
-@pytest.mark.parametrize("name", ["pointwise", "shifted, all", "blocks", "3-D, summed", "columns"])
+@pytest.mark.parametrize(
+    "name", ["pointwise", "shifted, all", "blocks", "each group", "3-D, summed", "columns"]
+)
 def test_vmap_over_either_argument_equals_one_call_each(name):
     case = CASES[name]
     x, kernel = arrays(*case[:2], np.float32)
@@ -228,7 +244,16 @@ def test_vmap_over_either_argument_equals_one_call_each(name):
 
 
 @pytest.mark.parametrize(
-    "name", ["tiles", "shifted", "blocks, several", "3-D, summed", "columns", "folded, in parts"]
+    "name",
+    [
+        "tiles",
+        "shifted",
+        "blocks, several",
+        "each group",
+        "3-D, summed",
+        "columns",
+        "folded, in parts",
+    ],
 )
 def test_bfloat16_is_summed_in_float32_and_rounded_once(name):
     case = CASES[name]
