@@ -44,6 +44,12 @@ def applied(name, module=None, state=None):
     return apply
 
 
+@cache
+def compiled(name):
+    """Return the layer as one program, shared by the tests."""
+    return jax.jit(applied(name))
+
+
 def close(found, expected, scale=1e-5):
     for a, b in zip(found, expected, strict=True):
         size = max(1.0, float(np.abs(np.asarray(b, np.float64)).max(initial=0)))
@@ -70,7 +76,7 @@ def test_worked_example(name):
 def test_jit_is_eager(name):
     _, params, _, inputs = built(name)
     apply = applied(name)
-    close(jax.jit(apply)(params, *inputs), apply(params, *inputs))
+    close(compiled(name)(params, *inputs), apply(params, *inputs))
 
 
 @every_layer
@@ -80,7 +86,7 @@ def test_vmap_is_one_by_one(name):
     other = tuple(jnp.flip(x, 0) if floating(x) else x for x in inputs)
     both = tuple(jnp.stack(pair) for pair in zip(inputs, other, strict=True))
     together = jax.jit(jax.vmap(apply, in_axes=(None, *(0 for _ in inputs))))(params, *both)
-    run = jax.jit(apply)
+    run = compiled(name)
     for n, alone in enumerate((inputs, other)):
         close([x[n] for x in together], run(params, *alone))
 
@@ -114,14 +120,15 @@ def test_gradient_and_its_gradient_are_finite_differences(name):
     with jax.enable_x64(True):
         along, shapes = directional(name)
         assert all(y.dtype == jnp.float64 for y in shapes if floating(y))
-        value, slope, curvature = (
-            jax.jit(f) for f in (along, jax.grad(along), jax.grad(jax.grad(along)))
-        )
+        slope = jax.grad(along)
+        orders = jax.jit(lambda t: (along(t), slope(t), jax.grad(slope)(t)))
         h = 2e-5
-        for f, derivative in ((value, slope), (slope, curvature)):
+        points = {n: orders(n * h) for n in (-2, -1, 0, 1, 2)}
+        for order in (0, 1):
+            far, near = (points[n][order] - points[-n][order] for n in (2, 1))
             # Five points: exact for polynomials up to the fourth power, as products of layers are.
-            difference = (8 * (f(h) - f(-h)) - (f(2 * h) - f(-2 * h))) / (12 * h)
-            np.testing.assert_allclose(derivative(0.0), difference, rtol=1e-6, atol=1e-6)
+            difference = (8 * near - far) / (12 * h)
+            np.testing.assert_allclose(points[0][order + 1], difference, rtol=1e-6, atol=1e-6)
 
 
 @every_layer
@@ -130,7 +137,7 @@ def test_bfloat16_is_near(name):
     half = module.clone(dtype=jnp.bfloat16) if hasattr(module, "dtype") else module
     # Rounded in both, so that rounding does not decide which of two near values is the larger.
     inputs = cast(inputs, jnp.bfloat16)
-    expected = jax.jit(applied(name))(params, *cast(inputs, jnp.float32))
+    expected = compiled(name)(params, *cast(inputs, jnp.float32))
     found = jax.jit(applied(name, half))(params, *inputs)
     assert all(y.dtype == jnp.bfloat16 for y in found if floating(y))
     close(found, expected, scale=0.04)
@@ -141,7 +148,7 @@ def test_eight_devices_give_the_same(name):
     _, params, _, inputs = built(name)
     sharding = NamedSharding(Mesh(np.array(jax.devices()), ("batch",)), P("batch"))
     assert len(jax.devices()) == 8
-    run = jax.jit(applied(name))
+    run = compiled(name)
     placed = jax.device_put(inputs, sharding)
     close(run(params, *placed), run(params, *inputs))
     if not LAYERS[name].joint:
