@@ -2,6 +2,7 @@
 
 import errno
 import importlib
+import os
 import sys
 import threading
 
@@ -79,12 +80,12 @@ def _hush() -> None:
 
 def main(arguments: list[str]) -> int:
     """Run a command; return the exit status: 0 done, 1 an error explained, 130 Ctrl-C."""
-    if arguments and arguments[0] in ("--help", "-h", "help"):
-        width = max(map(len, COMMANDS))
-        listing = "\n".join(f"  {name:{width}}  {text}" for name, text in COMMANDS.items())
-        print(OVERVIEW.format(commands=listing))
-        return 0
     try:
+        if arguments and arguments[0] in ("--help", "-h", "help"):
+            width = max(map(len, COMMANDS))
+            listing = "\n".join(f"  {name:{width}}  {text}" for name, text in COMMANDS.items())
+            print(OVERVIEW.format(commands=listing), flush=True)
+            return 0
         command, rest = _split(arguments)
         from cnnlab.commands.parsing import parse
 
@@ -103,6 +104,8 @@ def main(arguments: list[str]) -> int:
         print("interrupted: nothing was being trained, nothing is lost", file=sys.stderr)
         return 130
     except BrokenPipeError:
+        # What reads the output has seen enough; the interpreter must not flush into it either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except Exception as error:
         message = _explain(error)

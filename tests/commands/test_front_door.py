@@ -1,5 +1,9 @@
 """The front door: commands, flags and config entries that do not exist, and help that does."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from cnnlab import commands
@@ -186,3 +190,12 @@ def test_interrupt_outside_training_is_one_line(capsys, monkeypatch):
     status, _, err = run(capsys, "models")
     assert status == 130
     assert err.count("\n") == 1
+
+
+def test_a_reader_that_has_seen_enough_is_no_error():
+    root = Path(__file__).parents[2]
+    help_ = [sys.executable, "launch.py", "--help"]
+    pipes = dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    with subprocess.Popen(help_, cwd=root, **pipes) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
