@@ -1,7 +1,7 @@
 """How each primitive of JAX carries reaches from its operands to its results.
 
-A rule takes the equation, a reach (or None) for each operand, and the `Scene`. What has no rule may
-depend on everything. Convolutions and matrix products are in `reach_products`.
+A rule takes the equation, a reach (or None) for each operand, of which one at least is not None,
+and the `Scene`. What has no rule may depend on everything. Convolutions and matrix products are in `reach_products`.
 """
 
 from collections.abc import Callable
@@ -125,9 +125,8 @@ def _stack(equation: Equation, reaches: Reaches, scene: Scene) -> Reach | None:
 
 
 def _unstack(equation: Equation, reaches: Reaches, scene: Scene) -> list[Reach | None]:
-    (reach,), axis = reaches, int(equation.params["axis"])
-    if reach is None:
-        return [None] * len(equation.outputs)
+    (reach,) = (r for r in reaches if r is not None)
+    axis = int(equation.params["axis"])
     kept = [d for d in range(reach.low.ndim) if d != axis]
 
     def one(n: int) -> Reach:
@@ -148,12 +147,12 @@ def _tile(equation: Equation, reach: Reach, scene: Scene) -> Reach:
 
 
 def _split(equation: Equation, reaches: Reaches, scene: Scene) -> list[Reach | None]:
-    (reach,), axis, start = reaches, int(equation.params["axis"]), 0
+    (reach,) = (r for r in reaches if r is not None)
+    axis, start = int(equation.params["axis"]), 0
     parts: list[Reach | None] = []
     size = shape_of(equation.inputs[0])[axis]
     for length in map(int, equation.params["sizes"]):
-        end = start + length - size
-        parts.append(None if reach is None else windowed(reach, axis, size, pad=(-start, end)))
+        parts.append(windowed(reach, axis, size, pad=(-start, start + length - size)))
         start += length
     return parts
 
@@ -217,9 +216,7 @@ def _moved_by_known(equation: Equation, reaches: Reaches, scene: Scene) -> Reach
     """Gather and slice at places that are known: the intervals themselves are moved so."""
     operand, *places = equation.inputs
     indices = [scene.known(v) for v in places]
-    if reaches[0] is None:
-        return _anything(equation, reaches, scene)
-    if any(i is None for i in indices):
+    if reaches[0] is None or any(i is None for i in indices):
         return _anything(equation, reaches, scene)
     params: dict[str, Any] = dict(equation.params)
     ends = []
@@ -247,9 +244,7 @@ def _barrier(equation: Equation, reaches: Reaches, scene: Scene) -> list[Reach |
 
 
 def unknown(equation: Equation, reaches: Reaches, scene: Scene) -> list[Reach | None]:
-    """Return everything for every result, if any operand depends on the input."""
-    if all(reach is None for reach in reaches):
-        return [None] * len(equation.outputs)
+    """Return everything for every result."""
     return [everything(len(shape_of(v))) for v in equation.outputs]
 
 
