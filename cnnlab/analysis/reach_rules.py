@@ -1,7 +1,8 @@
 """How each primitive of JAX carries reaches from its operands to its results.
 
 A rule takes the equation, a reach (or None) for each operand, of which one at least is not None,
-and the `Scene`. What has no rule may depend on everything. Convolutions and matrix products are in `reach_products`.
+and the `Scene`. What has no rule may depend on everything. Convolutions and matrix products are in
+`reach_products`.
 """
 
 from collections.abc import Callable
