@@ -52,11 +52,11 @@ class Windows:
             )
         )
 
-    def fit(self, x: Shaped[Array, "..."], fill) -> Shaped[Array, "..."]:
+    def fit(self, x: Shaped[Array | np.ndarray, "..."], fill) -> Shaped[Array, "..."]:
         """Return `x` [b, *size, c] with `fill` around it, as far as the windows reach."""
         return extend(x, self.reach, fill)
 
-    def inner(self, x: Shaped[Array, "..."]) -> Shaped[Array, "..."]:
+    def inner(self, x: Shaped[Array | np.ndarray, "..."]) -> Shaped[Array, "..."]:
         """Return what of a fitted array lies on the input; zeros where no window reached."""
         return extend(x, [(-low, -high) for low, high in self.reach], 0)
 
@@ -89,7 +89,7 @@ class Windows:
 
 
 def windows_of(
-    x: Shaped[Array, "..."],
+    x: Shaped[Array | np.ndarray, "..."],
     window: PerAxis,
     stride: PerAxis | None = None,
     padding: Padding = "VALID",
@@ -145,10 +145,10 @@ def flat(x: Shaped[Array, "..."], axes: int) -> Shaped[Array, "..."]:
     return x.reshape(math.prod(x.shape[: -1 - axes]), *x.shape[-1 - axes :])
 
 
-def extend(x: Shaped[Array, "..."], pairs: Iterable[tuple[int, int]], fill) -> Array:
+def extend(x: Shaped[Array | np.ndarray, "..."], pairs: Iterable[tuple[int, int]], fill) -> Array:
     """Return x [b, *spatial, c] with `fill` added at the ends, or cut off where negative."""
     pairs = list(pairs)
     if not any(low or high for low, high in pairs):
-        return x
+        return jnp.asarray(x)
     config = [(0, 0, 0), *((low, high, 0) for low, high in pairs), (0, 0, 0)]
     return lax.pad(x, jnp.asarray(fill, x.dtype), config)

@@ -23,6 +23,10 @@ def test_all_contestants_have_the_same_losses_step_after_step(monkeypatch):
         "channels last": comparison.peer(parts, images, host["label"], channels_last=True),
     }
     comparison.check(contestants)
-    contestants["another network"] = comparison.bare(parts, 0 * images, host["label"])
+    # From the start again: after ten steps rounding has taken the same network elsewhere, too.
+    contestants = {
+        "PyTorch": comparison.peer(parts, images, host["label"]),
+        "another network": comparison.bare(parts, 0 * images, host["label"]),
+    }
     with pytest.raises(SystemExit, match="another network has losses"):
         comparison.check(contestants)
