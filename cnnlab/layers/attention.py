@@ -40,7 +40,8 @@ def attention(
     """Return the mean of the values `v`, weighted by how well their keys fit each query.
 
     The softmax is computed in at least float32. On CPU a few heads are taken at a time, which is
-    the same to rounding and faster, and the backward pass computes the scores again.
+    the same to rounding, and the backward pass computes the scores again: that needs less memory,
+    and is faster where the C library gives freed memory back.
 
     Args:
         q: queries.

@@ -1,7 +1,7 @@
 """How pooling is computed: XLA's own reduction, and on CPU sums or maxima of shifted arrays.
 
-XLA's windows are slow on CPU, their gradient most of all (27 times PyTorch's time for windows of
-3x3, 2 apart). There, the forward pass takes the maximum of one strided slice for each tap. The
+XLA's windows are slow on CPU, their gradient most of all (13 times the time of this form, 3x3/2).
+There, the forward pass takes the maximum of one strided slice for each tap. The
 tangent of that is linear in the tangent t of x, and its transpose is the backward pass:
 
     dy_i = sum over p of [p is the winner of window i] t_p
