@@ -6,7 +6,6 @@ configure, always all of them, so that every one can be set from the command lin
 """
 
 import dataclasses
-import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -125,24 +124,16 @@ def preprocess(**chosen: Mapping[str, Any]) -> ConfigDict:
 
 def model(name: str, **given: Any) -> ConfigDict:
     """Return the entry for `model`: its name and every field, given ones replaced."""
-    return ConfigDict({"name": name, **_fields(pick(models.MODELS, name, "model")), **given})
+    return ConfigDict({"name": name, **pick(models.MODELS, name, "model").fields(), **given})
 
 
 def experiment(name: str, **given: Any) -> ConfigDict:
     """Return the entry for `experiment`: its name and every hyper-parameter."""
     from experiments import EXPERIMENTS
 
-    fields = _fields(pick(EXPERIMENTS, name, "experiment"))
-    fields.pop("sync_bn")
-    return ConfigDict({"name": name, **fields, **given})
-
-
-def _fields(cls: type) -> dict[str, Any]:
-    # flax adds `parent` and `name` to the fields of a module.
-    if not dataclasses.is_dataclass(cls):
-        return keywords(inspect.unwrap(cls))
-    return {
+    fields = {
         field.name: field.default
-        for field in dataclasses.fields(cls)
-        if field.default is not dataclasses.MISSING and field.name not in ("parent", "name")
+        for field in dataclasses.fields(pick(EXPERIMENTS, name, "experiment"))
+        if field.default is not dataclasses.MISSING and field.name != "sync_bn"
     }
+    return ConfigDict({"name": name, **fields, **given})

@@ -6,7 +6,6 @@ is the features), `dtype` (of the computation; parameters and output are float32
 `norm` and `norm_axis_name`.
 """
 
-import dataclasses
 import fnmatch
 from typing import Any
 
@@ -14,13 +13,39 @@ import flax.linen as nn
 
 from cnnlab.choices import pick, suggest
 from cnnlab.errors import UserError
-from cnnlab.models.lenet5 import LeNet5
-from cnnlab.models.mlp import MLP
+from cnnlab.models import (
+    alexnet,
+    googlenet,
+    lenet5,
+    lenet5_1998,
+    locally_connected,
+    mlp,
+    mobilenet,
+    resnet,
+    resnet_cifar,
+    resnet_v2,
+    vgg,
+    xresnet,
+)
+from cnnlab.models.architecture import Architecture
 
-MODELS: dict[str, type[nn.Module]] = {"lenet5": LeNet5, "mlp": MLP}
+MODELS: dict[str, Architecture] = {
+    **mlp.MODELS,
+    **locally_connected.MODELS,
+    **lenet5.MODELS,
+    **lenet5_1998.MODELS,
+    **alexnet.MODELS,
+    **vgg.MODELS,
+    **googlenet.MODELS,
+    **resnet.MODELS,
+    **resnet_cifar.MODELS,
+    **resnet_v2.MODELS,
+    **xresnet.MODELS,
+    **mobilenet.MODELS,
+}
 
 DTYPES = {"float32", "bfloat16", "float16", "float64"}
-NORMS = {"", "batch"}
+NORMS = {"", "batch", "group"}
 
 
 def available(pattern: str = "*") -> list[str]:
@@ -35,13 +60,15 @@ def create(name: str, **kwargs: Any) -> nn.Module:
         UserError: an unknown name or keyword (with the nearest one), or a shared argument with a
             value that cannot be.
     """
-    cls = pick(MODELS, name, "model")
-    # flax adds `parent` and `name`, which are not for configs.
-    known = [f.name for f in dataclasses.fields(cls) if f.name not in ("parent", "name")]
+    architecture = pick(MODELS, name, "model")
+    fields = architecture.fields()
     for key in kwargs:
-        if key not in known:
-            raise UserError(f"model '{name}' has no argument '{key}'{suggest(key, known)}")
-    model = cls(**kwargs)
+        if key not in fields:
+            raise UserError(f"model '{name}' has no argument '{key}'{suggest(key, fields)}")
+    fields |= kwargs
+    if fields["num_classes"] is None:
+        fields["num_classes"] = 0
+    model = architecture.module(**fields)
     _check(model)
     return model
 
@@ -54,4 +81,6 @@ def _check(model: Any) -> None:
     if model.dtype not in DTYPES:
         raise UserError(f"model.dtype='{model.dtype}' is unknown{suggest(model.dtype, DTYPES)}")
     if model.norm not in NORMS:
-        raise UserError(f"model.norm='{model.norm}' is unknown: use 'batch', or '' for none")
+        raise UserError(f"model.norm='{model.norm}' is unknown: 'batch', 'group', or '' for none")
+    if getattr(model, "width", 1.0) <= 0:
+        raise UserError(f"model.width={model.width} must be above 0")

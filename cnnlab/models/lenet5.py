@@ -23,8 +23,9 @@ from cnnlab.choices import pick
 from cnnlab.errors import UserError
 from cnnlab.layers import activations
 from cnnlab.layers.convolution import Conv
-from cnnlab.layers.dropout import Dropout
 from cnnlab.layers.pooling import avg_pool, max_pool
+from cnnlab.models.architecture import Architecture
+from cnnlab.models.parts import classify
 from cnnlab.models.stage import stage
 
 SMALLEST = 32
@@ -97,13 +98,14 @@ class LeNet5(nn.Module):
         x = conv(x, 120, "c5")
         x = x.reshape(x.shape[0], -1)
         x = endpoints["f6"] = apply_stage(x, partial(nn.Dense, 84), name="f6")
-        x = endpoints["features"] = Dropout(self.dropout)(x, train)
-        at_least_float32 = jnp.promote_types(dtype, jnp.float32)
-        if self.num_classes == 0:
-            return x.astype(at_least_float32), endpoints
-        logits = nn.Dense(self.num_classes, dtype=dtype, name="logits")(x)
-        endpoints["logits"] = logits.astype(at_least_float32)
-        return endpoints["logits"], endpoints
+        return classify(
+            x,
+            endpoints,
+            num_classes=self.num_classes,
+            dropout=self.dropout,
+            train=train,
+            dtype=dtype,
+        )
 
 
 def _check_size(shape: tuple[int, ...], padding: int) -> None:
@@ -116,3 +118,14 @@ def _check_size(shape: tuple[int, ...], padding: int) -> None:
             f"lenet5: images of {height}x{width} with padding={padding} are too small, it needs "
             f"{SMALLEST}x{SMALLEST}: resize them, or set padding={needed}"
         )
+
+
+MODELS = {
+    "lenet5": Architecture(
+        LeNet5,
+        "LeCun et al. 1998, figure 2",
+        (32, 32, 1),
+        top1=99.05,
+        protocol="MNIST test, no distortions",
+    ),
+}

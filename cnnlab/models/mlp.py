@@ -17,6 +17,8 @@ from jaxtyping import Array, Float
 from cnnlab.choices import pick
 from cnnlab.layers.activations import ACTIVATIONS
 from cnnlab.layers.dropout import Dropout
+from cnnlab.models.architecture import Architecture
+from cnnlab.models.parts import classify
 from cnnlab.models.stage import stage
 
 
@@ -61,10 +63,10 @@ class MLP(nn.Module):
         for n, width in enumerate(self.hidden, 1):
             x = apply_stage(x, partial(nn.Dense, width), name=f"hidden{n}")
             x = endpoints[f"hidden{n}"] = Dropout(self.dropout)(x, train)
-        endpoints["features"] = x
-        at_least_float32 = jnp.promote_types(dtype, jnp.float32)
-        if self.num_classes == 0:
-            return x.astype(at_least_float32), endpoints
-        logits = nn.Dense(self.num_classes, dtype=dtype, name="logits")(x)
-        endpoints["logits"] = logits.astype(at_least_float32)
-        return endpoints["logits"], endpoints
+        # Each hidden layer has had its dropout.
+        return classify(
+            x, endpoints, num_classes=self.num_classes, dropout=0.0, train=train, dtype=dtype
+        )
+
+
+MODELS = {"mlp": Architecture(MLP, "Rumelhart, Hinton & Williams 1986", (32, 32, 1))}

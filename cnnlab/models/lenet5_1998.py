@@ -1,0 +1,5 @@
+"""To come."""
+
+from cnnlab.models.architecture import Architecture
+
+MODELS: dict[str, Architecture] = {}

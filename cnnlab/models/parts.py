@@ -1,0 +1,98 @@
+"""What the architectures share: norms by name, the classifier, widths, sizes of images."""
+
+import math
+from collections import OrderedDict
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import flax.linen as nn
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from cnnlab.errors import UserError
+from cnnlab.layers.batch_norm import BatchNorm
+from cnnlab.layers.dropout import Dropout
+from cnnlab.layers.initializers import lecun_normal
+
+# Groups of channels (Wu & He 2018, table 3: 32 is best).
+GROUPS = 32
+
+
+def norm_layer(
+    kind: str, *, train: bool, axis_name: str = "", dtype: Any = None, epsilon: float = 1e-5
+) -> Callable[..., Callable[[Array], Array]]:
+    """Return what makes a norm, given `name` and perhaps `scale_init`, inside a `__call__`.
+
+    Args:
+        kind: "batch"; "group" (Wu & He 2018), which needs no batch; "" for none.
+        train: whether BatchNorm goes by the statistics of the batch.
+        axis_name: mapped axis over which BatchNorm shares statistics; "" for none.
+        dtype: of the computation.
+        epsilon: added to the variance.
+    """
+    if kind == "batch":
+        return partial(BatchNorm, train=train, axis_name=axis_name, dtype=dtype, epsilon=epsilon)
+    if kind == "group":
+        return partial(_GroupNorm, dtype=dtype, epsilon=epsilon)
+    return lambda **_: lambda x: x
+
+
+class _GroupNorm(nn.Module):
+    """Group normalization in 32 groups, or as many as divide the channels."""
+
+    epsilon: float = 1e-5
+    dtype: Any = None
+    scale_init: Callable[..., Array] = nn.initializers.ones_init()
+
+    @nn.compact
+    def __call__(self, x):
+        return nn.GroupNorm(
+            math.gcd(GROUPS, x.shape[-1]),
+            epsilon=self.epsilon,
+            dtype=self.dtype,
+            scale_init=self.scale_init,
+            name="group",
+        )(x)
+
+
+def classify(
+    x: Float[Array, "b c"],
+    endpoints: OrderedDict[str, Array],
+    *,
+    num_classes: int,
+    dropout: float,
+    train: bool,
+    dtype: Any,
+    kernel_init: Callable[..., Array] = lecun_normal,
+) -> tuple[Float[Array, "b k"], OrderedDict[str, Array]]:
+    """Return the logits, or with 0 classes the features, and the endpoints with both added.
+
+    Called inside a model's `__call__`; its parameters are `logits`. Dropout comes before
+    "features", which is what the classifier sees. Output is float32 or wider.
+    """
+    x = endpoints["features"] = Dropout(dropout)(x, train)
+    wide = jnp.promote_types(dtype, jnp.float32)
+    if num_classes == 0:
+        return x.astype(wide), endpoints
+    logits = nn.Dense(num_classes, dtype=dtype, kernel_init=kernel_init, name="logits")(x)
+    endpoints["logits"] = logits.astype(wide)
+    return endpoints["logits"], endpoints
+
+
+def scaled(channels: int, width: float, multiple: int = 1) -> int:
+    """Return `channels` times `width`, rounded to a multiple of `multiple` that is not 0."""
+    return max(1, round(channels * width / multiple)) * multiple
+
+
+def check_images(images: Array | np.ndarray, smallest: int, model: str) -> None:
+    """Raise a `UserError` for images that are not [b, h, w, c], or below `smallest` pixels."""
+    if images.ndim != 4:
+        raise UserError(f"{model} takes images [b, height, width, channels], not {images.shape}")
+    height, width = images.shape[1:3]
+    if min(height, width) < smallest:
+        raise UserError(
+            f"{model}: images of {height}x{width} are too small, it needs {smallest}x{smallest}: "
+            "resize them"
+        )
