@@ -31,6 +31,12 @@ def base() -> ConfigDict:
         "name": "model",
         **{name: keywords(function) for name, function in INITS.items() if keywords(function)},
     }
+    # Parameters of another training: a run's folder or a .pth or .safetensors file, without those
+    # whose path matches `skip` ("head": the classifier). Of a run: which checkpoint, and whether
+    # to take the moving average where there is one.
+    config.init_from = {"path": "", "skip": (), "checkpoint": "latest", "ema": True}
+    # Parameters that stay as they are, by expressions searched in their paths.
+    config.freeze = ()
 
     # The length of a run: one of the two is above zero. A step is one update of the parameters
     # by batch_size examples over all devices, in `accumulation` parts.
@@ -45,6 +51,8 @@ def base() -> ConfigDict:
         "weight_decay": 0.0,
         "clip_norm": 0.0,
         "decay_mask": "kernels",
+        # Pairs of an expression and a factor of the learning rate, as in (("/bias$", 2.0),).
+        "multipliers": (),
         **{name: keywords(function) for name, function in OPTIMIZERS.items()},
     }
     # warmup: steps, or a fraction of the run if below 1.
@@ -60,9 +68,12 @@ def base() -> ConfigDict:
         "source": "digits",
         "data_dir": "",
         "keys": ("image", "label"),
+        # Names or numbers of the classes to keep, renumbered in this order; (): all.
+        "classes": (),
         "placement": "auto",
         "on_corrupt": "stop",
-        "train": {"split": "train", "preprocess": {}, "augment": {}},
+        # per_class: examples drawn of each class, by the seed; 0: all.
+        "train": {"split": "train", "per_class": 0, "preprocess": {}, "augment": {}},
         "eval": {"splits": {"validation": "validation", "test": "test"}, "preprocess": {}},
         "normalize": {"mean": (0.0,), "std": (1.0,)},
         "grain": {"threads": 8, "workers": 0},

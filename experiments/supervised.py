@@ -11,6 +11,7 @@ is multi-class, and it is the sigmoid row that serves several labels at once.
 """
 
 import dataclasses
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -62,17 +63,22 @@ class Supervised(Experiment):
             (`linear`).
         label_smoothing: mass moved from the true class to all classes alike (Szegedy et al.
             2016, section 7); training only, so that validation losses stay comparable.
+        auxiliary_weight: of the losses of auxiliary classifiers, endpoints that start with
+            "auxiliary", where a model has them in training (Szegedy et al. 2014, section 5).
     """
 
     objective: str = "softmax"
     target: str = "label"
     label_smoothing: float = 0.0
+    auxiliary_weight: float = 0.3
 
     def __post_init__(self):
         """Check the hyper-parameters."""
         pick(OBJECTIVES, self.objective, "experiment.objective")
         if not 0 <= self.label_smoothing < 1:
             raise UserError(f"experiment.label_smoothing={self.label_smoothing}: needs [0, 1)")
+        if self.auxiliary_weight < 0:
+            raise UserError(f"experiment.auxiliary_weight={self.auxiliary_weight}: needs 0 or more")
         if self.label_smoothing and self.objective != "softmax":
             raise UserError(
                 f"experiment.label_smoothing needs objective='softmax', not '{self.objective}'"
@@ -82,7 +88,7 @@ class Supervised(Experiment):
         self, params, model_state, batch, rng, *, train, axis_name
     ) -> tuple[Float[Array, ""], Aux]:
         """Return the mean loss over the batch; see `Experiment.loss`."""
-        logits, _, model_state = self.apply(
+        logits, endpoints, model_state = self.apply(
             params, model_state, batch, rng, train=train, axis_name=axis_name
         )
         mask = batch.get("mask")
@@ -94,8 +100,14 @@ class Supervised(Experiment):
             )
         smoothing = {"label_smoothing": self.label_smoothing} if train else {}
         keywords = smoothing if self.objective == "softmax" else {}
-        values = OBJECTIVES[self.objective].loss(logits, target, **keywords)
+        loss = partial(OBJECTIVES[self.objective].loss, target=target, **keywords)
+        values = loss(logits)
         metrics: dict[str, Any] = {"loss": Mean.of(values, mask)}
+        auxiliary = [loss(x) for name, x in endpoints.items() if name.startswith("auxiliary")]
+        if train and auxiliary:
+            extra = sum(auxiliary)
+            metrics["auxiliary_loss"] = Mean.of(extra, mask)
+            values = values + self.auxiliary_weight * extra
         metrics |= self._metrics(logits, batch, target, mask)
         outputs: dict[str, Array] = {}
         if not train:

@@ -17,7 +17,7 @@ from jax.extend.core import Literal
 from cnnlab.analysis.cost import activations, equation_macs
 from cnnlab.analysis.reach import Reach, identity
 from cnnlab.analysis.receptive_field import Field, field, reaches
-from cnnlab.analysis.trace import Equation, Program, Value, trace
+from cnnlab.analysis.trace import Equation, Program, Value, part, trace
 from cnnlab.errors import UserError
 
 Shape = tuple[int, ...]
@@ -103,50 +103,63 @@ def summarize(
         axes = range(1, given[0].ndim - 1) if given else ()
     if given and any(not 0 <= a < given[0].ndim for a in axes):
         raise UserError(f"summarize: axes={tuple(axes)} for an input of {given[0].shape}")
-    if isinstance(target, nn.Module):
-        function, variables = _applied(target, given, call)
-        params = variables.pop("params", {})
-    else:
-        variables = {}
-
-        def function(params, _, *inputs):
-            return target(*(() if params is None else (params,)), *inputs, **call)
-
     names: list[str] = []
+    if isinstance(target, nn.Module):
+        program, weights, first = _of_module(target, given, call, names)
+        return _summary(program, names, weights, first, axes)
 
-    def listed(params, variables, *inputs):
-        named = _named(function(params, variables, *inputs))
+    def listed(params, *inputs):
+        named = _named(target(*(() if params is None else (params,)), *inputs, **call))
         names.extend(name for name, _ in named)
         return [value for _, value in named]
 
-    program = trace(listed, params, variables, *given)
     weights = len(jax.tree.leaves(params))
-    first = weights + len(jax.tree.leaves(variables))
-    return _summary(program, names, weights, first, axes)
+    return _summary(trace(listed, params, *given), names, weights, weights, axes)
 
 
-def _applied(module: nn.Module, inputs: list, call: dict):
+def _of_module(module: nn.Module, inputs: list, call: dict, names: list[str]):
+    """Return a model's program, how many of its inputs are parameters, and which is the first other.
+
+    The model is traced while it makes its variables, and what makes them is cut off: applied to
+    variables that are there, flax would trace the making of each once more.
+    """
     if "train" in inspect.signature(type(module).__call__).parameters:
         call = {"train": False, **call}
-    keys = {"params": jax.random.key(0), "dropout": jax.random.key(1)}
-    variables = dict(jax.eval_shape(lambda: module.init(keys, *map(_zeros, inputs), **call)))
+    trees: list[Any] = []
 
-    def apply(params, others, *inputs):
-        mutable = list(others) if others and call.get("train") else False
-        result = module.apply(
-            {"params": params, **others},
-            *inputs,
-            rngs={"dropout": jax.random.key(1)},
-            mutable=mutable,
-            **call,
+    def keys():
+        return {"params": jax.random.key(0), "dropout": jax.random.key(1)}
+
+    def outcome(result, *kept):
+        named = _named(result)
+        names[:] = [name for name, _ in named]
+        return [*kept, *(value for _, value in named)]
+
+    def made(*inputs):
+        result, variables = module.init_with_output(keys(), *inputs, **call)
+        others = dict(variables)
+        trees[:] = [
+            jax.eval_shape(lambda x: x, tree) for tree in (others.pop("params", {}), others)
+        ]
+        return outcome(
+            result, *jax.tree.leaves(variables.get("params", {})), *jax.tree.leaves(others)
         )
-        return result[0] if mutable else result
 
-    return apply, variables
+    def applied(params, others, *inputs):
+        mutable = list(others) if others and call.get("train") else False
+        variables = {"params": params, **others}
+        result = module.apply(variables, *inputs, rngs=keys(), mutable=mutable, **call)
+        return outcome(result[0] if mutable else result)
 
-
-def _zeros(x: jax.ShapeDtypeStruct) -> Any:
-    return jnp.zeros(x.shape, x.dtype)
+    program = trace(made, *inputs)
+    weights, others = (len(jax.tree.leaves(tree)) for tree in trees)
+    first = weights + others
+    variables = program.outputs[:first]
+    if any(isinstance(v, Literal) for v in variables) or len(set(variables)) < first:
+        # A scalar that is known while tracing has no name by which to follow it.
+        return trace(applied, *trees, *inputs), weights, first
+    cut = part(program, (*variables, *program.inputs), program.outputs[first:])
+    return cut, weights, first
 
 
 def _abstract(x: Any) -> jax.ShapeDtypeStruct:

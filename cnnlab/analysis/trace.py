@@ -5,7 +5,7 @@ branch for platforms without a form of their own is taken: it has the operation 
 define it. Loops and data-dependent branches stay single equations with programs inside.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,6 +59,23 @@ def flatten(closed: ClosedJaxpr) -> Program:
     equations: list[Equation] = []
     outputs = _inline(closed.jaxpr, {}, equations, constants)
     return Program(tuple(closed.jaxpr.invars), tuple(outputs), tuple(equations), constants)
+
+
+def part(program: Program, inputs: Sequence[Value], outputs: Sequence[Value]) -> Program:
+    """Return the part of a program that leads from some of its values to others."""
+    producers = program.producers()
+    needed, seen, waiting = set(), set(inputs), list(outputs)
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, Literal) or value in seen:
+            continue
+        seen.add(value)
+        if value in producers:
+            needed.add(id(producers[value]))
+            waiting.extend(producers[value].inputs)
+    equations = tuple(e for e in program.equations if id(e) in needed)
+    constants = {v: program.constants[v] for v in program.constants if v in seen - {*inputs}}
+    return Program(tuple(inputs), tuple(outputs), equations, constants)
 
 
 def programs_of(equation: Equation) -> list[Program]:

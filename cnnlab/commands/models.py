@@ -1,96 +1,267 @@
 """List the models, or show the stages of one: shapes, parameters, MACs, receptive fields.
 
-usage: python launch.py models [PATTERN | NAME]
+usage: python launch.py models [PATTERN] [--sort=COLUMN] [--format=csv|json|markdown] [--flags]
+       python launch.py models NAME [--picture=FILE.png] [--format=csv|json|markdown] [--flags]
 
-Numbers are read off the traced program; nothing is computed. MACs are multiplications with their
-addition in convolutions and matrix products; activations are what those put out. The (receptive)
-field is how many input pixels, padding included, the central element of an endpoint depends on;
-"all" where that is every pixel at any size of the input. The stride is how far the fields of
-neighbors lie apart.
+Numbers are read off the traced program, for one image of the size that the paper has; nothing is
+computed. Parameters are all that are trained, auxiliary classifiers too. MACs are multiplications
+with their addition in convolutions and matrix products; activations are what those put out. The
+(receptive) field is how many input pixels, padding included, the central element of an endpoint
+depends on; "all" where that is every pixel at any size of the input. The stride is how far the
+fields of neighbors lie apart. In the list both are those of the last endpoint that is a map: after
+global pooling or a dense layer it would be all.
+
+Top-1 and top-5 are the paper's own accuracies in percent, not measurements of this code; what they
+were measured on is the column `protocol` of csv, json and markdown.
+
+Columns to sort by: name, parameters, macs, activations, receptive_field, stride, input, paper,
+paper_top1, paper_top5, protocol. The largest comes first, text goes from A to Z; --sort=-macs is
+the other way round. Unless sorted, models come in the order of their history.
+
+csv, json and markdown print nothing but the rows on stdout; models that cannot take the images are
+left out, and named on stderr. json of one model has its row, and its endpoints as `stages`.
 
 examples:
   python launch.py models
-  python launch.py models 'lenet*'
-  python launch.py models lenet5 --size=32 --channels=1
+  python launch.py models 'resnet*' --sort=macs
+  python launch.py models --format=json > models.json
+  python launch.py models resnet50 --picture=resnet50.png
+  python launch.py models mobilenet_v1 --size=128 --set=width=0.5
+  python launch.py models 'vgg*' --size=32 --num_classes=10 --format=csv
 """
+
+import ast
+import sys
+from pathlib import Path
+from typing import Any
 
 from absl import flags
 
 from cnnlab.errors import UserError
 
+# What a narrow terminal goes without, in this order.
+DISPENSABLE = ("paper", "activations", "input", "stride", "paper_top5", "paper_top1")
+
 
 def define(values: flags.FlagValues) -> None:
     """Define the flags of this command."""
-    flags.DEFINE_integer("size", 32, "height and width of the input image", flag_values=values)
-    flags.DEFINE_integer("channels", 1, "channels of the input image", flag_values=values)
-    flags.DEFINE_integer("num_classes", 10, "classes of the output", flag_values=values)
+    about = {
+        "size": "height and width of the image; the paper's unless given",
+        "channels": "channels of the image; the paper's unless given",
+    }
+    for name, text in about.items():
+        flags.DEFINE_integer(name, None, text, lower_bound=1, flag_values=values)
+    flags.DEFINE_integer(
+        "num_classes",
+        None,
+        "classes of the output, 0: features only; the paper's unless given",
+        lower_bound=0,
+        flag_values=values,
+    )
+    flags.DEFINE_multi_string(
+        "set", [], "argument of the models, key=value; can be repeated", flag_values=values
+    )
+    flags.DEFINE_string("sort", "", "column to sort models by", flag_values=values)
+    flags.DEFINE_enum(
+        "format",
+        "table",
+        ["table", "csv", "json", "markdown"],
+        "how to print: for eyes, or for programs",
+        flag_values=values,
+    )
+    flags.DEFINE_string("picture", "", "PNG to draw the stages of one in", flag_values=values)
 
 
 def run(values: flags.FlagValues, arguments: list[str]) -> int:
     """Print a table of the models whose names match, or of the stages of one."""
     from cnnlab import models
 
+    if len(arguments) > 1:
+        raise UserError(f"models takes one name or pattern, not {', '.join(arguments)}")
     pattern = arguments[0] if arguments else "*"
-    names = models.available(pattern)
+    matching = models.available(pattern)
+    names = [name for name in models.MODELS if name in matching]
     if not names:
-        raise UserError(f"no model matches '{pattern}'; there are: {', '.join(models.available())}")
-    shape = (1, values.size, values.size, values.channels)
-    summaries = {name: _summary(name, values.num_classes, shape) for name in names}
+        from cnnlab.choices import suggest
+
+        raise UserError(
+            f"no model matches '{pattern}'{suggest(pattern.strip('*?'), models.MODELS)}"
+        )
     if names == [pattern]:
-        _show_one(pattern, summaries[pattern], shape)
+        if values.sort:
+            raise UserError(f"--sort is for lists: the stages of {pattern} have their own order")
+        _one(pattern, values)
+    elif values.picture:
+        raise UserError(f"a picture is of one model, not of '{pattern}': {', '.join(names)}")
     else:
-        _show_all(summaries, shape)
+        _list(names, values)
     return 0
 
 
-def _summary(name: str, num_classes: int, shape: tuple[int, ...]):
+def _list(names: list[str], values: flags.FlagValues) -> None:
+    from cnnlab.analysis import model_table as tables
+    from cnnlab.console import console
+    from cnnlab.models import MODELS
+
+    # An unknown column is told before the work.
+    tables.ordered([], values.sort or "name")
+    rows, failures = [], {}
+    with console.status("") as status:
+        for name in names:
+            status.update(name)
+            try:
+                summary, shape = _summary(name, values)
+            except UserError as error:
+                failures[name] = str(error)
+                continue
+            rows.append(tables.model_row(name, MODELS[name], summary, shape))
+    if not rows:
+        raise UserError(next(iter(failures.values())))
+    if values.sort:
+        rows = tables.ordered(rows, values.sort)
+    if values.format == "table":
+        _print_list(rows)
+    else:
+        _print_plain(rows, tables.COLUMNS, values.format)
+    for name, message in failures.items():
+        message = message if message.startswith(name) else f"{name}: {message}"
+        print(f"left out: {message}", file=sys.stderr)
+
+
+def _one(name: str, values: flags.FlagValues) -> None:
+    from cnnlab.analysis import model_table as tables
+    from cnnlab.analysis.drawing.render import check_path, save_figure
+    from cnnlab.models import MODELS
+
+    if values.picture:
+        check_path(Path(values.picture), (".png",))
+    summary, shape = _summary(name, values)
+    rows = tables.stage_rows(summary)
+    model = tables.model_row(name, MODELS[name], summary, shape)
+    if values.picture:
+        from cnnlab.analysis.drawing.stages import stages_figure
+
+        save_figure(stages_figure(model, summary), Path(values.picture))
+    if values.format == "json":
+        print(tables.json_text({**model, "stages": rows}), flush=True)
+    elif values.format != "table":
+        _print_plain(rows, tables.STAGE_COLUMNS, values.format)
+    else:
+        _print_one(model, rows, tables.total_row(summary))
+    if values.picture:
+        out = sys.stdout if values.format == "table" else sys.stderr
+        print(f"drawn in {values.picture}", file=out)
+
+
+def _summary(name: str, values: flags.FlagValues) -> tuple[Any, tuple[int, int, int]]:
+    """Return the summary of a model with what the flags change, and the shape of its image."""
     from cnnlab import models
     from cnnlab.analysis.summary import summarize
 
-    return summarize(models.create(name, num_classes=num_classes), shape)
+    height, width, channels = models.MODELS[name].input
+    shape = values.size or height, values.size or width, values.channels or channels
+    given = _arguments(values.set, models.MODELS[name].fields())
+    if values.num_classes is not None:
+        given["num_classes"] = values.num_classes
+    return summarize(models.create(name, **given), (1, *shape)), shape
 
 
-def _show_all(summaries: dict, shape: tuple[int, ...]) -> None:
-    table = _table(f"input {shape}", "model", "parameters", "MACs", "endpoints")
-    for name, summary in summaries.items():
-        total = summary.total
-        endpoints = " ".join(row.name for row in summary.rows)
-        table.add_row(name, f"{total.parameters:,}", f"{total.macs:,}", endpoints)
-    _print(table)
+def _arguments(texts: list[str], fields: dict[str, Any]) -> dict[str, Any]:
+    """Return `key=value` texts as values of the types that the fields have."""
+    found = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise UserError(f"--set={text} must be --set=key=value, such as --set=width=0.5")
+        # A model that has no such argument says so itself.
+        found[key] = _read(key, value, fields.get(key, ""))
+    return found
 
 
-def _show_one(name: str, summary, shape: tuple[int, ...]) -> None:
-    columns = ("endpoint", "parameters", "MACs", "activations", "field", "stride")
-    table = _table(f"{name}, input {shape}", *columns, "shape")
-    for row in (*summary.rows, summary.total):
-        if row is summary.total:
-            table.add_section()
-        counts = (f"{n:,}" for n in (row.parameters, row.macs, row.activations))
-        table.add_row(row.name, *counts, *_field(row), "x".join(map(str, row.shape[1:])))
-    _print(table)
+def _read(key: str, text: str, default: Any) -> Any:
+    kind = type(default)
+    if kind is str:
+        return text
+    try:
+        value = ast.literal_eval(text.title() if kind is bool else text)
+    except (ValueError, SyntaxError):
+        value = None
+    if kind is float and type(value) is int:
+        value = float(value)
+    if kind is tuple and isinstance(value, list):
+        value = tuple(value)
+    if type(value) is not kind:
+        raise UserError(f"--set={key}={text} must be of type {kind.__name__}, such as {default}")
+    return value
 
 
-def _field(row) -> tuple[str, str]:
-    if None in row.receptive_field:
-        return "all", ""
-    return _per_axis(row.receptive_field), _per_axis(row.stride)
+def _print_plain(rows: list[dict], columns: dict[str, str], form: str) -> None:
+    from cnnlab.analysis import model_table as tables
+
+    texts = {
+        "csv": lambda: tables.csv_text(rows, columns),
+        "json": lambda: tables.json_text(rows),
+        "markdown": lambda: tables.markdown_text(rows, columns),
+    }
+    print(texts[form](), flush=True)
 
 
-def _per_axis(numbers) -> str:
-    """Write one number for each axis, or a single one if they are the same."""
-    return "x".join(f"{n:g}" for n in (numbers[:1] if len({*numbers}) == 1 else numbers))
+def _print_list(rows: list[dict]) -> None:
+    from cnnlab.analysis.model_table import COLUMNS
+
+    console = _console()
+    columns = {key: title for key, title in COLUMNS.items() if key != "protocol"}
+    missing = []
+    unlimited = console.options.update(max_width=1000)
+    for key in DISPENSABLE:
+        if console.measure(_table(rows, columns), options=unlimited).maximum <= console.width:
+            break
+        missing.append(columns.pop(key))
+    console.print(_table(rows, columns))
+    if missing:
+        print(f"no room for: {', '.join(missing)} (--format=csv has them)", flush=True)
 
 
-def _table(title: str, *columns: str):
+def _print_one(model: dict, rows: list[dict], total: dict) -> None:
+    from cnnlab.analysis.model_table import STAGE_COLUMNS, cell
+
+    table = _table(rows, STAGE_COLUMNS)
+    table.add_section()
+    table.add_row(*(cell(total[key]) for key in STAGE_COLUMNS))
+    lines = [f"{model['name']}: {model['paper']}; image {cell(model['input'])}"]
+    accuracies = [
+        f"{title} {cell(model[key])} %"
+        for key, title in (("paper_top1", "top-1"), ("paper_top5", "top-5"))
+        if model[key] is not None
+    ]
+    if accuracies:
+        lines.append(f"in the paper: {', '.join([*accuracies, model['protocol']])}")
+    print("\n".join(lines), flush=True)
+    _console().print(table)
+
+
+def _table(rows: list[dict], columns: dict[str, str]) -> Any:
+    from rich import box
     from rich.table import Table
+    from rich.text import Text
 
-    table = Table(*columns, title=title)
-    for column in table.columns[1:-1]:
-        column.justify = "right"
+    from cnnlab.analysis.model_table import TEXT, cell
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for key, title in columns.items():
+        table.add_column(title, justify="left" if key in TEXT else "right", no_wrap=True)
+    for row in rows:
+        # Of an endpoint that has a value, no number means that it depends on everything.
+        everything = {"receptive_field"} if row.get("shape") else set()
+        texts = (
+            "all" if key in everything and row[key] is None else cell(row[key]) for key in columns
+        )
+        table.add_row(*map(Text, texts))
     return table
 
 
-def _print(table) -> None:
+def _console() -> Any:
     from rich.console import Console
 
-    Console(highlight=False).print(table)
+    # Into a file or a pipe everything goes: there is no edge.
+    return Console(highlight=False, width=None if sys.stdout.isatty() else 1000)

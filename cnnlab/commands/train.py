@@ -92,7 +92,7 @@ def run(values: flags.FlagValues, arguments: list[str]) -> int:
         console.print(f"{workdir} is finished; name another --workdir to train anew")
         return 0
     try:
-        parts = setup.make(config, experiment)
+        parts = setup.make(config, experiment, resume=run_folder.has_checkpoints(workdir))
     except UserError:
         # An empty folder is left to nobody.
         with contextlib.suppress(OSError):

@@ -67,6 +67,10 @@ class FolderSource:
     def __len__(self) -> int:
         return len(self._files)
 
+    def labels(self) -> np.ndarray:
+        """Return every label; no image is opened."""
+        return np.array([label for _, _, label in self._files], np.int32)
+
     def __getitem__(self, index: int) -> dict[str, np.ndarray]:
         folder, file, label = self._files[index]
         image = decode(folder / file, index=int(index))

@@ -57,6 +57,10 @@ class NpzSource:
     def __len__(self) -> int:
         return len(self._rows["label"])
 
+    def labels(self) -> np.ndarray:
+        """Return every label."""
+        return self._rows["label"]
+
     def __getitem__(self, index: int) -> dict[str, np.ndarray]:
         return {key: np.asarray(rows[index]) for key, rows in self._rows.items()}
 

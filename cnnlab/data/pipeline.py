@@ -16,6 +16,7 @@ from cnnlab.data.augment import check as check_augment
 from cnnlab.data.order import eval_indices, example_indices
 from cnnlab.data.preprocess import check as check_preprocess
 from cnnlab.data.preprocess import is_random, preprocess
+from cnnlab.data.subset import Subset
 from cnnlab.errors import UserError
 
 PLACEMENTS = {
@@ -136,9 +137,27 @@ class EvalData:
             yield {**rows, "index": indices.astype(np.int32), "mask": mask & readable}
 
 
-def _open(data: Mapping[str, Any], split: str, part: Mapping[str, Any]) -> Prepared:
-    check_preprocess(part["preprocess"])
+def open_split(data: Mapping[str, Any], split: str, *, per_class: int = 0, seed: int = 0) -> Any:
+    """Return the source of a split, with the classes that `data` keeps.
+
+    Args:
+        data: a config's `data` entry.
+        split: the split expression.
+        per_class: examples to draw of each class; 0 for all.
+        seed: of the draw.
+
+    Raises:
+        UserError: as `source.load` and `Subset`.
+    """
     source = sources.load(data["source"], split, data_dir=data["data_dir"])
+    if not data["classes"] and not per_class:
+        return source
+    return Subset(source, classes=data["classes"], per_class=per_class, seed=seed)
+
+
+def _open(data: Mapping[str, Any], split: str, part: Mapping[str, Any], seed: int = 0) -> Prepared:
+    check_preprocess(part["preprocess"])
+    source = open_split(data, split, per_class=part.get("per_class", 0), seed=seed)
     if len(source) == 0:
         raise UserError(f"'{data['source']}' split '{split}' is empty")
     return Prepared(source, part["preprocess"], tuple(data["keys"]))
@@ -175,7 +194,7 @@ def train_data(
     check_augment({**data["train"]["augment"], "normalize": data["normalize"]})
     pick(ON_CORRUPT, data["on_corrupt"], "data.on_corrupt")
     skip = data["on_corrupt"] == "skip"
-    raw = _open(data, data["train"]["split"], data["train"])
+    raw = _open(data, data["train"]["split"], data["train"], seed)
     prepared = _readable(raw, "next") if skip else raw
     placement = _placement(data, prepared)
     held: dict[str, np.ndarray] = {}

@@ -4,18 +4,13 @@ An example is a dict whose "image" is a uint8 array (h, w, c). Each function tak
 `numpy.random.Generator`, which the deterministic ones ignore, and returns a new dict. Boxes and
 masks move along where that is easy, and stop the run where it is not.
 
-`interpolation` is "area" (the mean over the pixels that an output pixel covers), "linear", "cubic"
-(these two blur nothing and so alias when they shrink) or "auto": area along an axis that shrinks,
-cubic along one that grows. That is near to PIL's antialiased resizing, which the usual ImageNet
-recipes have.
+`interpolation` is explained in `cnnlab.data.resampling`.
 """
 
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
-import cv2
 import numpy as np
-from jaxtyping import UInt8
 
 from cnnlab.choices import pick
 from cnnlab.data.augment.guards import refuse_targets
@@ -26,12 +21,9 @@ from cnnlab.data.augment.limits import (
     check_arguments,
 )
 from cnnlab.data.augment.rectangles import TRIES, central_rectangle
+from cnnlab.data.framing import random_crop, random_resize
+from cnnlab.data.resampling import Interpolation, image_of, resample
 from cnnlab.errors import UserError
-
-Interpolation = Literal["auto", "area", "linear", "cubic"]
-Image = UInt8[np.ndarray, "h w c"]
-Resized = UInt8[np.ndarray, "h2 w2 c"]
-FLAGS = {"area": cv2.INTER_AREA, "linear": cv2.INTER_LINEAR, "cubic": cv2.INTER_CUBIC}
 
 
 def resize(
@@ -49,7 +41,7 @@ def resize(
     are scaled along, `masks` (n, h, w) take the nearest pixel. Raises `UserError` for keypoints
     and flow.
     """
-    image = _image(example, "resize")
+    image = image_of(example, "resize")
     refuse_targets(example, "resize", ("keypoints", "flow"))
     height, width = image.shape[:2]
     shorter = min(height, width) if mode == "shorter" else 0
@@ -84,7 +76,7 @@ def random_resized_crop(
     is the largest central part of that aspect. Raises `UserError` for boxes, masks and other
     targets with a place.
     """
-    image = _image(example, "random_resized_crop")
+    image = image_of(example, "random_resized_crop")
     refuse_targets(example, "random_resized_crop")
     top, left, height, width = _random_part(rng, image.shape[:2], scale, ratio)
     part = image[top : top + height, left : left + width]
@@ -102,7 +94,7 @@ def center_crop(
 
     Raises `UserError` for a smaller image, and for boxes, masks and other targets with a place.
     """
-    image = _image(example, "center_crop")
+    image = image_of(example, "center_crop")
     refuse_targets(example, "center_crop")
     height, width = image.shape[:2]
     if min(height, width) < size:
@@ -117,10 +109,12 @@ def center_crop(
 # In the order of application, whatever the order in a config.
 PREPROCESS: dict[str, Callable[..., dict[str, Any]]] = {
     "resize": resize,
+    "random_resize": random_resize,
     "random_resized_crop": random_resized_crop,
     "center_crop": center_crop,
+    "random_crop": random_crop,
 }
-RANDOM = ("random_resized_crop",)
+RANDOM = ("random_resize", "random_resized_crop", "random_crop")
 
 
 def check(chosen: Any) -> None:
@@ -154,26 +148,6 @@ def preprocess(
     return result
 
 
-def resample(image: Image, size: tuple[int, int], interpolation: Interpolation = "auto") -> Resized:
-    """Resize `image` to `size` (height, width)."""
-    if interpolation != "auto":
-        return _cv2_resize(image, size, interpolation)
-    smaller = min(size[0], image.shape[0]), min(size[1], image.shape[1])
-    return _cv2_resize(_cv2_resize(image, smaller, "area"), size, "cubic")
-
-
-def _cv2_resize(image: Image, size: tuple[int, int], interpolation: str) -> Resized:
-    if image.shape[:2] == size:
-        return image
-    # cv2 averages areas of at most 4 channels, and drops the axis of a single one.
-    channels = image.shape[-1]
-    parts = [
-        cv2.resize(image[..., i : i + 4], size[::-1], interpolation=FLAGS[interpolation])
-        for i in range(0, channels, 4)
-    ]
-    return np.concatenate([part.reshape(*size, -1) for part in parts], axis=-1)
-
-
 def _random_part(
     rng: np.random.Generator,
     size: tuple[int, ...],
@@ -190,13 +164,3 @@ def _random_part(
             top, left = rng.integers(height - rows + 1), rng.integers(width - columns + 1)
             return int(top), int(left), rows, columns
     return central_rectangle((height, width), ratio)
-
-
-def _image(example: Mapping[str, Any], name: str) -> Image:
-    image = np.asarray(example["image"])
-    if image.dtype != np.uint8 or image.ndim != 3 or 0 in image.shape:
-        raise UserError(
-            f"{name} needs a uint8 image of shape (height, width, channels), not "
-            f"{image.dtype} {image.shape}; convert it where it is loaded"
-        )
-    return image

@@ -121,6 +121,10 @@ class TFDSSource:
     def __len__(self) -> int:
         return len(self._source)
 
+    def labels(self) -> np.ndarray:
+        """Return every label; images are read and not decoded."""
+        return np.array([self._source[i]["label"] for i in range(len(self))], np.int32)
+
     def __getitem__(self, index: int) -> dict[str, np.ndarray]:
         if not 0 <= index < len(self):
             raise IndexError(index)

@@ -1,10 +1,16 @@
-"""Cross-entropies: negative log-likelihoods of a categorical and of Bernoulli variables."""
+"""Cross-entropies: negative log-likelihoods of a categorical and of Bernoulli variables.
+
+And the criterion of LeCun et al. 1998, a cross-entropy with a class for what is no class.
+"""
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Integer, Shaped
 
 from cnnlab.errors import UserError
+
+# Penalty of the class that is none, for `map_criterion`.
+RUBBISH = 1.0
 
 
 def softmax_cross_entropy(
@@ -44,6 +50,49 @@ def softmax_cross_entropy(
     if not label_smoothing:
         return nll
     return (1 - label_smoothing) * nll - label_smoothing * jnp.mean(log_p, axis=-1)
+
+
+def map_criterion(
+    logits: Float[Array, "*b c"],
+    target: Integer[Array, "*b"] | Float[Array, "*b c"],
+    *,
+    rubbish: float | int = RUBBISH,
+) -> Float[Array, "*b"]:
+    """Return the discriminative criterion of LeCun et al. 1998, equation 9, for one example each.
+
+    With penalties y = -logits (for LeNet-5 squared distances to codes) and the class D,
+
+        E = y_D + log(exp(-j) + sum_i exp(-y_i))
+
+    which is the softmax cross-entropy with one more class, rubbish, that is never right and always
+    has the penalty j. Where the penalty of a wrong class is far above j, it is not pushed further.
+    Gradient with respect to the logits: `rubbish_softmax`(logits) - target.
+
+    Args:
+        logits: minus the penalties, any float type.
+        target: class indices, or distributions over the classes. An index outside [0, c) gives
+            NaN.
+        rubbish: the constant j; the paper has no number for it.
+    """
+    extended = _with_rubbish(logits, rubbish)
+    if jnp.issubdtype(target.dtype, jnp.integer):
+        # Rubbish has an index, but is no target.
+        return softmax_cross_entropy(extended, jnp.where(target < logits.shape[-1], target, -1))
+    never = jnp.zeros((*target.shape[:-1], 1), target.dtype)
+    return softmax_cross_entropy(extended, jnp.concatenate([target, never], axis=-1))
+
+
+def rubbish_softmax(
+    logits: Float[Array, "*b c"], *, rubbish: float | int = RUBBISH
+) -> Float[Array, "*b c"]:
+    """Return the probabilities of the classes next to rubbish, which has what is missing to 1."""
+    return jax.nn.softmax(_with_rubbish(logits, rubbish), axis=-1)[..., :-1]
+
+
+def _with_rubbish(logits, rubbish: float):
+    logits = logits.astype(jnp.float32)
+    constant = jnp.full((*logits.shape[:-1], 1), -rubbish, logits.dtype)
+    return jnp.concatenate([logits, constant], axis=-1)
 
 
 def sigmoid_cross_entropy(

@@ -1,9 +1,15 @@
 """Models by name. `output, endpoints = model.apply(variables, images, train=False)`.
 
 Images are NHWC floats; `endpoints` is an ordered dict of every named stage, last "features" (what
-goes into the classifier) and "logits". All models take `num_classes` (0: no classifier, the output
-is the features), `dtype` (of the computation; parameters and output are float32), `dropout`,
-`norm` and `norm_axis_name`.
+goes into the classifier) and "logits". All models take `num_classes` (0 or None: no classifier, the
+output is the features) and `dtype` (of the computation; parameters and output are float32), and
+where they make sense
+
+    stem             "imagenet" or "cifar": how the first layers shrink the image
+    width            factor on the number of channels
+    dropout          share of values set to zero before dense layers, in training
+    norm             "batch", "group" or "" (none); norm_axis_name shares BatchNorm's statistics
+    remat            recompute each stage in the backward pass, to save memory; same results
 """
 
 import fnmatch
@@ -76,11 +82,13 @@ def create(name: str, **kwargs: Any) -> nn.Module:
 def _check(model: Any) -> None:
     if model.num_classes < 0:
         raise UserError(f"model.num_classes={model.num_classes} must be 0 (features only) or more")
-    if not 0 <= model.dropout < 1:
-        raise UserError(f"model.dropout={model.dropout} must be at least 0 and below 1")
     if model.dtype not in DTYPES:
         raise UserError(f"model.dtype='{model.dtype}' is unknown{suggest(model.dtype, DTYPES)}")
-    if model.norm not in NORMS:
-        raise UserError(f"model.norm='{model.norm}' is unknown: 'batch', 'group', or '' for none")
-    if getattr(model, "width", 1.0) <= 0:
-        raise UserError(f"model.width={model.width} must be above 0")
+    # Not every architecture has these.
+    dropout, norm, width = (getattr(model, key, None) for key in ("dropout", "norm", "width"))
+    if dropout is not None and not 0 <= dropout < 1:
+        raise UserError(f"model.dropout={dropout} must be at least 0 and below 1")
+    if norm is not None and norm not in NORMS:
+        raise UserError(f"model.norm='{norm}' is unknown: use 'batch', 'group', or '' for none")
+    if width is not None and width <= 0:
+        raise UserError(f"model.width={width} must be above 0")

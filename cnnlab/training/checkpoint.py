@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 import orbax.checkpoint as ocp
 from jaxtyping import PyTree
 from orbax.checkpoint import checkpoint_managers as managers
@@ -133,6 +134,33 @@ class Checkpoints:
                 )
         return state, record
 
+    def read(self, step: int, *parts: str) -> dict[str, np.ndarray]:
+        """Read parts of a state (`params`, ...) to the host, whatever model it is of.
+
+        Returns:
+            Arrays by name, such as `params/c1/kernel`; none for a part that is empty.
+
+        Raises:
+            Damaged: if files are missing or unreadable, or the numbers are not those saved.
+        """
+        record = self._read(step, position=ocp.args.JsonRestore())["position"]
+        names = [name for name in record["leaves"] if name.partition("/")[0] in parts]
+        if not names:
+            return {}
+        like = _nested(names)
+        plain = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), like)
+        options = ocp.args.PyTreeRestore(like, restore_args=plain, partial_restore=True)
+        tree = self._read(step, state=options)["state"]
+        found = dict(zip(leaf_names(tree), jax.tree.leaves(tree), strict=True))
+        expected = dict(zip(record["leaves"], record["fingerprint"], strict=True))
+        for name, sum_ in zip(found, fingerprint(tree), strict=True):
+            if expected[name] != sum_:
+                raise Damaged(
+                    f"checkpoint {self.folder / str(step)} is damaged: "
+                    f"'{name}' is not what was saved"
+                )
+        return found
+
     def _read(self, step: int, **items: Any) -> Any:
         try:
             return self._manager.restore(step, args=ocp.args.Composite(**items))
@@ -191,6 +219,18 @@ class Checkpoints:
     def close(self) -> None:
         """Finish writing and release the threads."""
         self._manager.close()
+
+
+def _nested(names: list[str]) -> PyTree:
+    """Return a tree with these names; where all keys of a node are numbers, it is a list."""
+    children: dict[str, list[str]] = {}
+    for name in names:
+        key, _, rest = name.partition("/")
+        children.setdefault(key, []).append(rest)
+    if children.keys() == {""}:
+        return 0
+    tree = {key: _nested(rests) for key, rests in children.items()}
+    return list(tree.values()) if all(key.isdigit() for key in tree) else tree
 
 
 def _layout(state: PyTree) -> dict[str, str]:

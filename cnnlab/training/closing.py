@@ -12,7 +12,7 @@ from rich.table import Table
 from cnnlab.analysis import figures
 from cnnlab.analysis.floors import FLOORS
 from cnnlab.choices import pick
-from cnnlab.data import source as sources
+from cnnlab.data import pipeline
 from cnnlab.training.loop import Loop, Position
 from cnnlab.training.progress import format_value
 from cnnlab.training.run_folder import write_json
@@ -91,15 +91,16 @@ def _floors(setup: Setup) -> dict[str, dict[str, float]]:
     if not names or not held_out:
         return {}
 
-    def pixels(split: str) -> tuple[np.ndarray, np.ndarray]:
-        source = sources.load(config.data.source, split, data_dir=config.data.data_dir)
+    def pixels(split: str, per_class: int = 0) -> tuple[np.ndarray, np.ndarray]:
+        data = config.data.to_dict()
+        source = pipeline.open_split(data, split, per_class=per_class, seed=config.seed)
         examples = [source[i] for i in range(len(source))]
         images = np.stack([e["image"].reshape(-1) for e in examples]).astype(np.float64) / 255
         return images, np.array([e["label"] for e in examples])
 
     splits = config.data.eval.splits
-    used = [config.data.train.split, *(splits[s] for s in config.evaluate.splits)]
-    parts = [pixels(split) for split in used]
+    train = pixels(config.data.train.split, config.data.train.per_class)
+    parts = [train, *(pixels(splits[s]) for s in config.evaluate.splits)]
     images, labels = (np.concatenate(part) for part in zip(*parts, strict=True))
     result: dict[str, dict[str, float]] = {}
     for name in names:

@@ -129,7 +129,7 @@ class Loop:
         if self.step % options.log_every == 0 or last:
             self._record()
         improved = False
-        if self.setup.evaluations and (self.step % options.evaluate.every == 0 or last):
+        if options.evaluate.splits and (self.step % options.evaluate.every == 0 or last):
             self.position.evaluated = False
             # A run that is at its end is finished, signal or not.
             improved = self._evaluate(Flag() if last else flag)

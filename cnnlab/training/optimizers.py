@@ -1,10 +1,11 @@
 """Optimizers by name, each a chain of optax's pieces with its paper's order of operations.
 
 What they share, in this order: clip the global norm of the gradient; weight decay; the rule;
-the learning rate of a schedule. Where the decay enters differs, and so do the results:
+the learning rate of a schedule; its multipliers by path. Where the decay enters differs, and so do
+the results:
 
 - sgd, rmsprop, adam: "coupled" L2, added to the gradient before moments and momentum.
-- adamw, lamb: "decoupled" (Loshchilov & Hutter 2019), added to the rule's own update.
+- adamw, lamb, ranger: "decoupled" (Loshchilov & Hutter 2019), added to the rule's own update.
 - lars: in the gradient and in the denominator of the trust ratio.
 """
 
@@ -18,6 +19,8 @@ import optax
 
 from cnnlab.choices import defaults, pick, suggest
 from cnnlab.errors import UserError
+from cnnlab.training import multipliers as multipliers_lib
+from cnnlab.training.ranger import ranger
 
 Number = int | float
 Mask = Callable[[Any], Any]
@@ -43,7 +46,23 @@ def everything(params: Any) -> Any:
     return jax.tree.map(lambda _: True, params)
 
 
-DECAY_MASKS: dict[str, Mask] = {"kernels": kernels, "all": everything}
+def not_depthwise(params: Any) -> Any:
+    """Return True as `kernels`, but for depthwise filters, which MobileNet does not decay.
+
+    Howard et al. 2017, section 3.2: they have so few parameters. Told by the name of the layer.
+    """
+
+    def decayed(path, wanted):
+        return wanted and "depthwise" not in jax.tree_util.keystr(path)
+
+    return jax.tree_util.tree_map_with_path(decayed, kernels(params))
+
+
+DECAY_MASKS: dict[str, Mask] = {
+    "kernels": kernels,
+    "not_depthwise": not_depthwise,
+    "all": everything,
+}
 
 
 def sgd(
@@ -54,17 +73,19 @@ def sgd(
     *,
     momentum: Number = 0.9,
     nesterov: bool = False,
+    rate_in_momentum: bool = False,
 ) -> optax.GradientTransformation:
     """Momentum v = m v + g, p -= lr v; with `nesterov` p -= lr (g + m v) (Sutskever et al. 2013).
 
     The rate stands outside the momentum, so a drop acts at once (Goyal et al. 2017, remark 2).
+    With `rate_in_momentum` v = m v + lr g, p -= v (Krizhevsky et al. 2012, section 5; Caffe): the
+    steps of before a drop die out as they are. At a constant rate both are the same.
     """
     _below_one(momentum=momentum)
-    return optax.chain(
-        _decay(weight_decay, mask),
-        optax.trace(momentum, nesterov) if momentum else optax.identity(),
-        optax.scale_by_learning_rate(schedule),
-    )
+    trace = optax.trace(momentum, nesterov) if momentum else optax.identity()
+    rate = optax.scale_by_learning_rate(schedule)
+    order = (rate, trace) if rate_in_momentum else (trace, rate)
+    return optax.chain(_decay(weight_decay, mask), *order)
 
 
 def adam(
@@ -189,6 +210,7 @@ OPTIMIZERS: dict[str, Callable[..., optax.GradientTransformation]] = {
     "rmsprop": rmsprop,
     "lars": lars,
     "lamb": lamb,
+    "ranger": ranger,
 }
 
 
@@ -199,6 +221,7 @@ def make(
     weight_decay: Number = 0.0,
     clip_norm: Number = 0.0,
     decay_mask: str = "kernels",
+    multipliers: multipliers_lib.Pairs = (),
     **kwargs: Any,
 ) -> optax.GradientTransformation:
     """Return the optimizer called `name`; the rate of update t is `schedule(t)`.
@@ -208,7 +231,9 @@ def make(
         schedule: step -> learning rate, from `cnnlab.training.schedules`.
         weight_decay: its coefficient; 0 is off.
         clip_norm: largest global norm of the gradient, before all else; 0 is off.
-        decay_mask: "kernels" leaves out biases and norm scales, "all" decays everything.
+        decay_mask: "kernels" leaves out biases and norm scales, "not_depthwise" depthwise filters
+            too, "all" decays everything.
+        multipliers: of the learning rate, by path; see `cnnlab.training.multipliers`.
         kwargs: the optimizer's own hyper-parameters.
 
     Raises:
@@ -222,7 +247,13 @@ def make(
     _not_negative(weight_decay=weight_decay, clip_norm=clip_norm)
     _not_negative(**{key: kwargs[key] for key in ("eps", "trust_coefficient") if key in kwargs})
     mask = pick(DECAY_MASKS, decay_mask, "decay_mask")
-    rule = function(schedule, weight_decay, mask, **kwargs)
+    multipliers_lib.check(multipliers)
+
+    def rule_of(factor: float) -> optax.GradientTransformation:
+        rate = (lambda step: factor * schedule(step)) if factor != 1 else schedule
+        return function(rate, weight_decay, mask, **kwargs)
+
+    rule = multipliers_lib.by_path(multipliers, rule_of)
     return optax.chain(optax.clip_by_global_norm(clip_norm), rule) if clip_norm else rule
 
 

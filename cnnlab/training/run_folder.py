@@ -108,8 +108,7 @@ def open_run(workdir: Path, config: Mapping[str, Any], *, on_change: str = "stop
     if path.exists():
         changed = difference(read_config(workdir), plain)
         # Nothing is lost where nothing was saved yet.
-        started = any((workdir / "checkpoints").glob("[0-9]*"))
-        if changed and started and on_change == "stop":
+        if changed and has_checkpoints(workdir) and on_change == "stop":
             lines = "\n  ".join(changed)
             raise UserError(
                 f"{workdir} holds a run with another config:\n  {lines}\n"
@@ -124,6 +123,11 @@ def open_run(workdir: Path, config: Mapping[str, Any], *, on_change: str = "stop
                 "name an empty or a new folder"
             )
     return changed
+
+
+def has_checkpoints(workdir: Path) -> bool:
+    """Return whether a run has saved anything that it would go on from."""
+    return any((workdir / "checkpoints").glob("[0-9]*"))
 
 
 def record(workdir: Path, config: Mapping[str, Any]) -> None:

@@ -104,6 +104,58 @@ def exponential(
     return _schedule(shape, learning_rate, steps, warmup)
 
 
+def piecewise(
+    learning_rate: Number,
+    steps: int,
+    *,
+    warmup: Number = 0,
+    boundaries: Sequence[Number] = (0.5, 0.75),
+    factors: Sequence[Number] = (0.1, 0.01),
+) -> optax.Schedule:
+    """Multiply the full rate by `factors[i]` from `boundaries[i]` on (LeNet-5, LeCun et al. 1998).
+
+    Unlike those of `step`, the factors do not add up. Boundaries count from the start of the run.
+    """
+    first = _validate(learning_rate, steps, warmup)
+    if len(factors) != len(boundaries):
+        raise UserError(
+            f"piecewise: {len(boundaries)} boundaries need as many factors, not {len(factors)}"
+        )
+    for factor in factors:
+        _not_negative("factors", factor)
+    at = [_length("boundaries", value, steps) for value in boundaries]
+    if at != sorted(at) or (at and at[0] < first):
+        raise UserError(f"boundaries={tuple(boundaries)}: need to rise, from the warm-up on")
+
+    def shape(past, rest):
+        passed = sum((jnp.asarray(first + past) >= a).astype(jnp.int32) for a in at)
+        return jnp.asarray((1.0, *factors), jnp.float32)[passed]
+
+    return _schedule(shape, learning_rate, steps, warmup)
+
+
+def flat_cosine(
+    learning_rate: Number,
+    steps: int,
+    *,
+    warmup: Number = 0,
+    flat: Number = 0.75,
+    final: Number = 1e-5,
+) -> optax.Schedule:
+    """Keep the rate for the fraction `flat` of the steps, then fall to `final` by half a cosine.
+
+    What fast.ai trains XResNets with, by the name of flat-cos, and with these defaults.
+    """
+    _not_negative("final", final)
+    if not 0 <= flat < 1:
+        raise UserError(f"flat={flat} must be at least 0 and below 1")
+
+    def shape(past, rest):
+        return final + (1 - final) * _fall((past / rest - flat) / (1 - flat))
+
+    return _schedule(shape, learning_rate, steps, warmup)
+
+
 def one_cycle(
     learning_rate: Number,
     steps: int,
@@ -135,9 +187,11 @@ def one_cycle(
 SCHEDULES: dict[str, Callable[..., optax.Schedule]] = {
     "constant": constant,
     "step": step,
+    "piecewise": piecewise,
     "cosine": cosine,
     "polynomial": polynomial,
     "exponential": exponential,
+    "flat_cosine": flat_cosine,
     "one_cycle": one_cycle,
 }
 

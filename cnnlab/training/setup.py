@@ -15,11 +15,12 @@ from cnnlab.console import LOG
 from cnnlab.data import pipeline
 from cnnlab.errors import UserError
 from cnnlab.training import initial as initial_lib
-from cnnlab.training import optimizers, schedules
+from cnnlab.training import multipliers, optimizers, schedules, transfer
 from cnnlab.training import parallel as parallel_lib
 from cnnlab.training import state as state_lib
 from cnnlab.training import step as step_lib
 from cnnlab.training.evaluation import Evaluation, evaluate
+from cnnlab.training.freeze import Freeze
 
 # On an accelerator a step of a small network takes less time than its dispatch.
 MAX_STEPS_PER_DISPATCH = 50
@@ -115,9 +116,10 @@ def learning(config: Any, steps: int) -> tuple[optax.Schedule, optax.GradientTra
         weight_decay=config.optimizer.weight_decay,
         clip_norm=config.optimizer.clip_norm,
         decay_mask=config.optimizer.decay_mask,
+        multipliers=config.optimizer.multipliers,
         **config.optimizer[config.optimizer.name],
     )
-    return schedule, optimizer
+    return schedule, Freeze(config.freeze).optimizer(optimizer)
 
 
 def _steps_per_dispatch(config: Any, steps: int, platform: str) -> int:
@@ -136,8 +138,14 @@ def _steps_per_dispatch(config: Any, steps: int, platform: str) -> int:
     return wanted
 
 
-def make(config: Any, experiment: Any) -> Setup:
+def make(config: Any, experiment: Any, *, resume: bool = False) -> Setup:
     """Check a config, open its data, initialise the state and wrap the steps.
+
+    Args:
+        config: of the run.
+        experiment: what is optimised.
+        resume: the state is about to come from a checkpoint, so that what `init` and `init_from`
+            start from is not looked at; the file may be gone.
 
     Raises:
         UserError: for what cannot work, before anything is compiled.
@@ -155,6 +163,7 @@ def make(config: Any, experiment: Any) -> Setup:
     # run measured in epochs gets its length from the data, any long one does for now.
     learning(config, config.steps or 10**9)
     init = initial_lib.make(config.init)
+    transfer.check(config)
     data = config.data.to_dict()
     host, hosts = jax.process_index(), jax.process_count()
     train = pipeline.train_data(
@@ -185,10 +194,17 @@ def make(config: Any, experiment: Any) -> Setup:
         return state_of(experiment.init(key, prepare(example, key, train=False)))
 
     shapes = jax.eval_shape(initial)
+    freeze = Freeze(config.freeze)
+    freeze.check(shapes.params)
+    multipliers.check(config.optimizer.multipliers, shapes.params)
+    given = {} if resume else transfer.load(config, shapes.params, shapes.model_state)
     state = jax.jit(initial, out_shardings=parallel.state_sharding(shapes))()
-    if config.init.name != "model":
+    if config.init.name != "model" and not resume:
         variables = init(experiment, state, train.source, prepare, key)
         state = parallel.place_state(jax.jit(state_of)(variables))
+    if given:
+        variables = transfer.replace({"params": state.params, **state.model_state}, given)
+        state = jax.jit(state_of, out_shardings=parallel.state_sharding(shapes))(variables)
     prepared = jax.eval_shape(lambda: prepare(example, key, train=True))
 
     step = step_lib.make_train_step(
@@ -198,6 +214,7 @@ def make(config: Any, experiment: Any) -> Setup:
         ema_decay=config.ema_decay,
         accumulation=config.accumulation,
         unroll=parallel.platform == "cpu",
+        freeze=freeze,
     )
     train_step = step if scan == 1 else step_lib.make_scan(step)
     variables = (shapes.params, shapes.model_state)

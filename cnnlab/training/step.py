@@ -14,6 +14,7 @@ import optax
 from jaxtyping import Array, PyTree
 
 from cnnlab.metrics.mean import Mean
+from cnnlab.training.freeze import NOTHING, Freeze
 from cnnlab.training.state import TrainState, leaf_names
 
 Prepare = Callable[..., dict[str, Array]]
@@ -79,6 +80,7 @@ def make_train_step(
     ema_decay: float = 0.0,
     accumulation: int = 1,
     unroll: bool = True,
+    freeze: Freeze = NOTHING,
 ) -> Callable[..., tuple[TrainState, Report]]:
     """Return `step(state, batch, data, axis_name) -> (state, report)`.
 
@@ -90,11 +92,13 @@ def make_train_step(
         accumulation: gradients are averaged over this many equal parts of the batch.
         unroll: write the accumulation loop out. XLA's CPU backend runs convolutions inside a
             loop many times slower; elsewhere the loop compiles faster.
+        freeze: parameters without a gradient and statistics that stay.
     """
+    training_loss = freeze.loss(experiment.loss)
 
     def gradients(params, model_state, batch, key, axis_name):
         def loss_fn(params):
-            return experiment.loss(params, model_state, batch, key, train=True, axis_name=axis_name)
+            return training_loss(params, model_state, batch, key, train=True, axis_name=axis_name)
 
         (loss, aux), grads = jax.value_and_grad(loss_fn, has_aux=True)(params)
         return loss, grads, aux.model_state, aux.metrics
@@ -132,6 +136,8 @@ def make_train_step(
             loss, grads, model_state = _mean_over(axis_name, (loss, grads, model_state))
             metrics = jax.lax.psum(metrics, axis_name)
             bad_batch = jax.lax.psum(bad_batch.astype(jnp.int32), axis_name) > 0
+        # After the mean, which may round.
+        model_state = freeze.keep(state.model_state, model_state)
 
         checked = [bad_batch, _not_finite(state.params), _not_finite(loss), _not_finite(grads)]
         bad = _first(jnp.concatenate(checked))

@@ -41,7 +41,6 @@ ERRORS = {
     "has no variant 'fast': default, plain": [CONFIG + ":fast", "--workdir=x"],
     "--profile=7: needs two steps": [CONFIG, "--workdir=x", "--profile=7"],
     "--profile=9:7: needs two steps": [CONFIG, "--workdir=x", "--profile=9:7"],
-    "no model matches 'resnet*'; there are: lenet5": ["models", "resnet*"],
     "data prepare needs one name": ["data", "prepare"],
     "one set at a time, not digits, shapes": ["data", "digits", "shapes"],
     "unknown data set 'digit'; did you mean 'digits'": ["data", "digit"],
@@ -114,27 +113,6 @@ def test_config_draws_the_learning_rate(capsys, tmp_path):
     )
     assert status == 1
     assert "needs a length in steps" in err
-
-
-def test_models_are_listed_with_their_parameters(capsys):
-    _, out, _ = run(capsys, "models", "lenet*")
-    assert "61,706" in out
-    assert "mlp" not in out
-
-
-def test_stages_of_one_model_are_shown(capsys):
-    status, _, err = run(capsys, "models", "lenet5", "--size=28")
-    assert status == 1
-    assert "too small" in err
-    _, out, _ = run(capsys, "models", "lenet5")
-    row = next(line for line in out.splitlines() if " c3 " in line)
-    assert [cell.strip() for cell in row.split("│")[1:-1]] == [
-        *("c3", "2,416", "240,000", "1,600", "14", "2", "10x10x16")
-    ]
-    row = next(line for line in out.splitlines() if " total " in line)
-    assert "416,520" in row
-    _, out, _ = run(capsys, "models", "mlp")
-    assert "│   all │" in out
 
 
 def test_data_is_listed_and_shown(capsys, tmp_path):

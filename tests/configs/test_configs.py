@@ -1,18 +1,43 @@
-"""Every config file: complete, documented, and it runs."""
+"""Every config file: complete, documented, and it runs.
+
+Those of the embedded sets train for a step in every variant. The baselines run from decoding to
+checkpoint on a few images with the true specification of their set, networks narrow and short, and
+their other variants are checked as far as nothing is compiled.
+"""
 
 import importlib.util
 import json
+import math
 from pathlib import Path
 
+import fabricated
+import numpy as np
 import pytest
 import small
 
+import experiments
 from cnnlab import config as cfg
+from cnnlab.data import pipeline
+from cnnlab.data.builders import EMBEDDED
 from cnnlab.errors import UserError
 from cnnlab.training import setup
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted(p for p in (ROOT / "configs").glob("*.py") if not p.name.startswith("_"))
+# Training examples of the real sets, less those that the config validates on.
+EXAMPLES = {
+    "mnist": 55_000,
+    "cifar10": 45_000,
+    "imagenet2012": 1_281_167,
+    "imagenette/320px-v2": 9469,
+}
+# What makes each architecture small, where it has such a field.
+SMALLER = {
+    "width": 0.125,
+    "depths": (1, 1, 1, 1),
+    "layers": (1, 1, 1, 1, 1),
+    "shallow": True,
+}
 
 
 def load(path):
@@ -22,8 +47,25 @@ def load(path):
     return module
 
 
-def variants():
-    return [(p.stem, v) for p in FILES for v in load(p).VARIANTS]
+def get(name, variant="default"):
+    return load(ROOT / "configs" / f"{name}.py").get_config(variant)
+
+
+def variants(embedded):
+    """Return the names and variants on embedded sets, or of the baselines."""
+    every = [(p.stem, v) for p in FILES for v in load(p).VARIANTS]
+    return [(n, v) for n, v in every if (get(n, v).data.source in EMBEDDED) == embedded]
+
+
+BASELINES = sorted({name for name, _ in variants(embedded=False)})
+
+
+@pytest.fixture(scope="module")
+def sets(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("sets")
+    for name in fabricated.SETS:
+        fabricated.fabricate(name, folder)
+    return str(folder)
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: p.stem)
@@ -32,14 +74,24 @@ def test_docstring_gives_paper_command_and_variants(path):
     assert f"--config=configs/{path.name}" in module.__doc__
     assert "Expected" in module.__doc__
     for variant in module.VARIANTS:
-        assert variant == "default" or f"{path.name}:{variant}" in module.__doc__
+        # One of a family is in a command, the others are listed.
+        stem = variant.removesuffix("_50k")
+        assert variant == "default" or stem in module.__doc__
+    assert len(module.VARIANTS) == 1 or f"{path.name}:" in module.__doc__
     with pytest.raises(UserError, match="has no variant 'nonsense'"):
         module.get_config("nonsense")
 
 
-@pytest.mark.parametrize(("name", "variant"), variants())
+@pytest.mark.parametrize("path", [p for p in FILES if p.stem in BASELINES], ids=lambda p: p.stem)
+def test_a_baseline_says_whose_numbers_it_has_and_what_deviates(path):
+    words = " ".join(load(path).__doc__.lower().split())
+    for needed in ("not reproduced here", "deviation", "data prepare"):
+        assert needed in words, needed
+
+
+@pytest.mark.parametrize(("name", "variant"), variants(embedded=True))
 def test_config_trains_for_a_step(name, variant, tmp_path):
-    settings = load(ROOT / "configs" / f"{name}.py").get_config(variant)
+    settings = get(name, variant)
     settings.parallel.devices = 1
     settings.batch_size = 8 * settings.accumulation
     settings.steps, settings.epochs, settings.log_every = 1, 0.0, 1
@@ -54,6 +106,85 @@ def test_config_trains_for_a_step(name, variant, tmp_path):
     assert loop.step == 1
 
 
+def first_images(split, count):
+    """Return a split expression for its first `count` examples, wherever they start."""
+    return f"{split.partition('[')[0]}[:{count}]"
+
+
+@pytest.mark.parametrize("name", BASELINES)
+def test_baseline_goes_from_decoding_to_checkpoint(name, sets, tmp_path):
+    settings = get(name)
+    for field in SMALLER.keys() & settings.model.keys():
+        settings.model[field] = SMALLER[field]
+    settings.parallel.devices = 1
+    settings.steps, settings.epochs, settings.batch_size = 2, 0.0, 4
+    settings.log_every, settings.evaluate.every, settings.checkpoint.every = 1, 2, 2
+    settings.evaluate.batch_size = 4
+    if "boundaries" in settings.schedule[settings.schedule.name]:
+        settings.schedule[settings.schedule.name].boundaries = (0.5,)
+    settings.data.data_dir = sets
+    settings.data.grain.threads = 2
+    settings.data.train.split = first_images(settings.data.train.split, 8)
+    for key, split in settings.data.eval.splits.items():
+        settings.data.eval.splits[key] = first_images(split, 8)
+    loop, state = small.train(settings.lock(), tmp_path / "run")
+    assert int(state.step) == loop.step == 2
+    lines = [json.loads(x) for x in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    losses = {key: x for line in lines for key, x in line.items() if key.endswith("loss")}
+    assert "validation/loss" in losses and np.isfinite(list(losses.values())).all()
+    assert (tmp_path / "run" / "checkpoints" / "2").is_dir()
+
+
+@pytest.mark.parametrize(("name", "variant"), variants(embedded=False))
+def test_variant_of_a_baseline_is_sound_at_its_real_length(name, variant, sets):
+    settings = get(name, variant)
+    setup.check(settings)
+    count = EXAMPLES[settings.data.source] + 5000 * variant.endswith("_50k")
+    steps = settings.steps or math.ceil(settings.epochs * count / settings.batch_size)
+    schedule, _ = setup.learning(settings, steps)
+    assert float(schedule(steps)) < 0.2 * settings.optimizer.learning_rate
+    experiments.create(settings.experiment.to_dict(), settings.model.to_dict())
+    settings.data.data_dir = sets
+    settings.data.train.split = first_images(settings.data.train.split, 5)
+    data = settings.data.to_dict()
+    train = pipeline.train_data(data, seed=0, batch_size=1).source
+    evaluation = pipeline.eval_data(
+        data, first_images(settings.data.eval.splits.popitem()[1], 5), batch_size=1
+    ).source
+    shapes = {source[i]["image"].shape for source in (train, evaluation) for i in range(5)}
+    assert len(shapes) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "variant", "rates"),
+    [
+        # Section III.B of LeCun et al.: 0.0005, 0.0002, 0.0001, 0.00005 and 0.00001 of 20 passes.
+        ("mnist_lenet5", "1998", {0.09: 1, 0.11: 0.4, 0.26: 0.2, 0.41: 0.1, 0.61: 0.02}),
+        ("cifar10_resnet", "default", {31_999: 1, 32_000: 0.1, 47_999: 0.1, 48_000: 0.01}),
+        ("cifar10_resnet", "resnet110", {0: 1 / 401, 400: 1, 31_999: 1, 32_000: 0.1}),
+        ("imagenet_resnet", "default", {149_999: 1, 150_000: 0.1, 450_000: 0.001}),
+        # Epoch 5 of 90 ends the warm-up; half way through the rest the cosine is at a half.
+        ("imagenet_resnet", "modern", {6256: 1, 0.528: 0.5}),
+        ("imagenet_vgg", "default", {0.24: 1, 0.26: 0.1, 0.76: 0.001}),
+        ("imagenet_alexnet", "torchvision", {29.9 / 90: 1, 30.1 / 90: 0.1, 60.1 / 90: 0.01}),
+        # 4 % every 8 epochs of 250; 6 % every 2.5 epochs of 200.
+        ("imagenet_googlenet", "default", {7.9 / 250: 1, 8.1 / 250: 0.96, 80.1 / 250: 0.96**10}),
+        ("imagenet_googlenet", "quick", {0.5: 0.5**0.5, 0.75: 0.25**0.5}),
+        ("imagenet_mobilenet", "default", {2.4 / 200: 1, 2.6 / 200: 0.94, 100.1 / 200: 0.94**40}),
+        ("imagenette_xresnet50", "default", {0.74: 1, 0.875: 0.5}),
+    ],
+)
+def test_the_rate_falls_as_the_recipe_says(name, variant, rates):
+    settings = get(name, variant)
+    count = EXAMPLES[settings.data.source]
+    steps = settings.steps or math.ceil(settings.epochs * count / settings.batch_size)
+    schedule, _ = setup.learning(settings, steps)
+    for at, factor in rates.items():
+        step = round(at * steps) if 0 < at < 1 else at
+        expected = factor * settings.optimizer.learning_rate
+        assert float(schedule(step)) == pytest.approx(expected, rel=5e-3), at
+
+
 def test_every_entry_can_be_overridden_from_the_command_line():
     # ml_collections cannot replace None, and knows only these types.
     def check(entries, prefix=""):
@@ -64,6 +195,8 @@ def test_every_entry_can_be_overridden_from_the_command_line():
                 assert isinstance(value, bool | int | float | str | tuple), prefix + key
 
     check(cfg.base().to_dict())
+    for name, variant in variants(embedded=False):
+        check(get(name, variant).to_dict(), f"{name}:{variant} ")
 
 
 def test_unknown_transform_or_keyword_is_suggested():

@@ -173,7 +173,8 @@ def test_the_chosen_apply_in_the_order_of_the_table():
     result = preprocess(example, None, center_crop={"size": 16}, resize={"size": 20})
     expected = center_crop(resize(example, size=20), size=16)
     np.testing.assert_array_equal(result["image"], expected["image"])
-    assert list(PREPROCESS) == ["resize", "random_resized_crop", "center_crop"]
+    order = ("resize", "random_resize", "random_resized_crop", "center_crop", "random_crop")
+    assert tuple(PREPROCESS) == order
     assert preprocess(example, None)["image"] is example["image"]
 
 

@@ -181,3 +181,37 @@ def test_mistakes_are_drawn_with_the_image_that_was_taken_wrong(tmp_path, monkey
     assert drawn["images"] == ["image 12", "image 11"]
     assert drawn["captions"] == ["b → a 95%", "a → b 73%"]
     assert drawn["title"].startswith("2 of 4 wrong")
+
+
+class WithAuxiliary(Fixed):
+    """A model with two auxiliary classifiers in training: twice and three times the input."""
+
+    def __call__(self, images, train=False):
+        more = {"auxiliary1": 2 * images, "auxiliary2": 3 * images} if train else {}
+        return images, {**more, "logits": images}
+
+
+def test_auxiliary_classifiers_add_their_weighted_losses_in_training_alone():
+    batch = {"image": jnp.asarray(LOGITS), "label": jnp.asarray(LABELS)}
+    objective = experiments.Supervised(model=WithAuxiliary(), auxiliary_weight=0.25)
+
+    def nll(logits):
+        return -np.mean(np.log(softmax(logits.astype(np.float64))[np.arange(6), LABELS]))
+
+    def run(train):
+        return objective.loss({}, {}, batch, jax.random.key(0), train=train, axis_name=None)
+
+    value, aux = run(train=True)
+    expected = nll(2 * LOGITS) + nll(3 * LOGITS)
+    np.testing.assert_allclose(value, nll(LOGITS) + 0.25 * expected, rtol=1e-6)
+    # The loss that is recorded can be compared with the validation's.
+    np.testing.assert_allclose(aux.metrics["loss"].compute(), nll(LOGITS), rtol=1e-6)
+    np.testing.assert_allclose(aux.metrics["auxiliary_loss"].compute(), expected, rtol=1e-6)
+    value, aux = run(train=False)
+    np.testing.assert_allclose(value, nll(LOGITS), rtol=1e-6)
+    assert "auxiliary_loss" not in aux.metrics
+
+
+def test_negative_auxiliary_weight_is_refused():
+    with pytest.raises(UserError, match=r"auxiliary_weight=-1"):
+        experiment(auxiliary_weight=-1.0)

@@ -13,6 +13,7 @@ softmax_cross_entropy = jax.jit(
     classification.softmax_cross_entropy, static_argnames="label_smoothing"
 )
 sigmoid_cross_entropy = jax.jit(classification.sigmoid_cross_entropy)
+map_criterion = jax.jit(classification.map_criterion, static_argnames="rubbish")
 
 RNG = np.random.default_rng(0)
 LOGITS = jnp.asarray(RNG.normal(size=(6, 4)) * 3, jnp.float32)
@@ -138,3 +139,40 @@ def test_further_axes_are_examples_too():
 def test_label_smoothing_out_of_range_is_named(smoothing):
     with pytest.raises(UserError, match=f"label_smoothing={smoothing}"):
         softmax_cross_entropy(LOGITS, LABELS, label_smoothing=smoothing)
+
+
+def test_map_criterion_is_equation_9():
+    penalties = -np.asarray(LOGITS, np.float64)
+    for j in (0.0, 1.0, 5.0):
+        competition = np.log(np.exp(-j) + np.exp(-penalties).sum(axis=-1))
+        expected = penalties[np.arange(6), LABELS] + competition
+        for target in (LABELS, ONE_HOT):
+            loss = map_criterion(LOGITS, target, rubbish=j)
+            np.testing.assert_allclose(loss, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_map_criterion_without_rubbish_is_the_softmax_cross_entropy():
+    far = map_criterion(LOGITS, LABELS, rubbish=1e4)
+    np.testing.assert_allclose(far, softmax_cross_entropy(LOGITS, LABELS), rtol=1e-6)
+
+
+def test_rubbish_leaves_penalties_that_are_large_already_alone():
+    # As far as the lengths of codes go: the right class at 40, a wrong one at 20.
+    z = jnp.array([-40.0, -20.0])
+    with_rubbish, without = (
+        jax.grad(lambda z, j=j: map_criterion(z, jnp.array(0), rubbish=j))(z) for j in (1.0, 1e4)
+    )
+    np.testing.assert_allclose(with_rubbish, [-1, 0], atol=1e-6)
+    np.testing.assert_allclose(without, [-1, 1], atol=1e-6)
+
+
+def test_rubbish_softmax_leaves_to_rubbish_what_is_missing_to_one():
+    p = classification.rubbish_softmax(jnp.array([-1.0, -2.0]), rubbish=0.5)
+    weights = np.exp([-1, -2])
+    np.testing.assert_allclose(p, weights / (weights.sum() + np.exp(-0.5)), rtol=1e-6)
+
+
+@pytest.mark.parametrize("label", [-1, 4, 5])
+def test_a_label_that_is_no_class_gives_nan_by_the_map_criterion_too(label):
+    loss = map_criterion(LOGITS[:2], jnp.array([label, 1]))
+    assert np.isnan(loss[0]) and np.isfinite(loss[1])

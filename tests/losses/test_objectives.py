@@ -11,7 +11,9 @@ LOGITS = jax.random.normal(jax.random.key(0), (4, 3))
 TARGET = jnp.eye(3)[jnp.array([0, 2, 1, 1])]
 
 
-@pytest.mark.parametrize(("name", "scale"), [("linear", 2 / 3), ("sigmoid", 1), ("softmax", 1)])
+@pytest.mark.parametrize(
+    ("name", "scale"), [("linear", 2 / 3), ("sigmoid", 1), ("softmax", 1), ("map", 1)]
+)
 def test_the_gradient_is_activated_output_minus_target(name, scale):
     activation, loss = OBJECTIVES[name]
     gradient = jax.grad(lambda z: loss(z, TARGET).sum())(LOGITS)

@@ -102,6 +102,13 @@ def rmsprop(p, g, lr, decay, memory):
     return p - v
 
 
+def first_of_ranger(p, g, lr, decay, memory):
+    # Up to the 5th update RAdam is momentum SGD, and the slow weights are left alone.
+    t = memory["t"] = memory.get("t", 0) + 1
+    m = memory["m"] = 0.95 * memory.get("m", 0) + 0.05 * g
+    return p - lr * (m / (1 - 0.95**t) + decay * p)
+
+
 RULES = {
     "sgd": sgd,
     "adam": lambda p, g, lr, decay, memory: p - lr * adam(p, g + decay * p, memory),
@@ -109,6 +116,7 @@ RULES = {
     "rmsprop": rmsprop,
     "lars": lars,
     "lamb": lamb,
+    "ranger": first_of_ranger,
 }
 
 
@@ -127,6 +135,17 @@ def test_nesterov_looks_ahead():
         return sgd(*arguments, nesterov=True)
 
     assert_same(run("sgd", nesterov=True, weight_decay=DECAY), by_hand(rule))
+
+
+def test_the_rate_may_be_within_the_momentum_as_alexnet_has_it():
+    def rule(p, g, lr, decay, memory):
+        v = memory["v"] = 0.9 * memory.get("v", 0) - decay * lr * p - lr * g
+        return p + v
+
+    history = run("sgd", rate_in_momentum=True, weight_decay=DECAY)
+    assert_same(history, by_hand(rule))
+    # Under a rate that changes it is another rule than the usual one.
+    assert np.abs(history[-1]["kernel"] - run("sgd", weight_decay=DECAY)[-1]["kernel"]).max() > 0.1
 
 
 @pytest.mark.parametrize("name", ["sgd", "rmsprop", "lars"])
@@ -180,6 +199,15 @@ def test_the_mask_takes_lenets_kernels_and_nothing_else():
     decayed = {name for name, value in flat.items() if value}
     assert decayed == {f"{layer}/kernel" for layer in ("c1", "c3", "c5", "f6", "logits")}
     assert {"c1_norm/scale", "c1_norm/bias", "logits/bias"} <= flat.keys() - decayed
+
+
+def test_depthwise_filters_are_not_decayed_where_the_mask_says_so():
+    kernel, bias = jnp.zeros((3, 3, 1, 8)), jnp.zeros(8)
+    params = {"block1": {"depthwise": {"kernel": kernel}, "pointwise": {"kernel": kernel}}}
+    params |= {"stem": {"kernel": kernel, "bias": bias}}
+    mask = optimizers.DECAY_MASKS["not_depthwise"](params)
+    assert mask["block1"] == {"depthwise": {"kernel": False}, "pointwise": {"kernel": True}}
+    assert mask["stem"] == {"kernel": True, "bias": False}
 
 
 def test_stacked_biases_and_scales_are_not_decayed_for_all_their_rank():

@@ -34,6 +34,14 @@ CLOSED_FORMS = {
         {"power": 3.0, "final": 0.1},
         lambda t: 0.1 + 0.9 * (1 - part(t)) ** 3,
     ),
+    "piecewise": (
+        {"boundaries": (0.5, 30), "factors": (0.4, 0.02)},
+        lambda t: 0.02 if t >= 30 else 0.4 if t >= 20 else 1,
+    ),
+    "flat_cosine": (
+        {"flat": 0.75, "final": 0.1},
+        lambda t: 0.1 + 0.9 * (1 + math.cos(math.pi * max(part(t) - 0.75, 0) / 0.25)) / 2,
+    ),
     "exponential": (
         {"rate": 0.9, "every": 5, "staircase": True},
         lambda t: 0.9 ** ((t - WARMUP) // 5),
@@ -111,7 +119,8 @@ def test_a_stair_falls_exactly_at_its_step_however_long_the_run():
 @pytest.mark.parametrize("name", schedules.SCHEDULES)
 def test_the_shortest_runs_are_finite(name, steps, warmup):
     # A boundary within the warm-up is refused, so this run has none.
-    kwargs = {"boundaries": ()} if name == "step" else {}
+    none: dict = {"boundaries": ()}
+    kwargs = {"step": none, "piecewise": {**none, "factors": ()}}.get(name, {})
     assert np.all(np.isfinite(curve(name, steps=steps, warmup=warmup, more=2, **kwargs)))
 
 
@@ -135,6 +144,12 @@ def test_hyper_parameters_are_keywords_with_a_default():
         ("step", 0.1, 10, {"boundaries": (5, 20)}, "boundaries=20"),
         ("step", 0.1, 10, {"boundaries": (5,), "warmup": 6}, "warm-up"),
         ("step", 0.1, 10, {"factor": -1.0}, "factor=-1"),
+        ("piecewise", 0.1, 10, {"factors": (0.1,)}, "2 boundaries need as many factors, not 1"),
+        ("piecewise", 0.1, 10, {"boundaries": (0.75, 0.5)}, "boundaries=.* need to rise"),
+        ("piecewise", 0.1, 10, {"warmup": 6}, "boundaries=.* from the warm-up on"),
+        ("piecewise", 0.1, 10, {"factors": (0.1, -0.1)}, "factors=-0.1"),
+        ("flat_cosine", 0.1, 10, {"flat": 1.0}, "flat=1.0"),
+        ("flat_cosine", 0.1, 10, {"final": -1.0}, "final=-1"),
         ("polynomial", 0.1, 10, {"power": 0.0}, "power=0"),
         ("exponential", 0.1, 10, {"every": 0}, "every=0"),
         ("exponential", 0.1, 100, {"rate": 0.0}, "rate=0"),

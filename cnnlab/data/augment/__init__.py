@@ -18,6 +18,7 @@ from cnnlab.data.augment.cropping import pad_crop, random_resized_crop
 from cnnlab.data.augment.erasing import random_erasing
 from cnnlab.data.augment.flipping import flip
 from cnnlab.data.augment.jitter import color_jitter
+from cnnlab.data.augment.lighting import pca_noise
 from cnnlab.data.augment.limits import check_arguments
 from cnnlab.data.augment.mixing import cutmix, mixup
 from cnnlab.data.augment.rand_augmentation import rand_augment
@@ -35,6 +36,7 @@ AUGMENT: dict[str, Callable[..., dict[str, Any]]] = {
     "affine": affine,
     "rand_augment": rand_augment,
     "color_jitter": color_jitter,
+    "pca_noise": pca_noise,
     "normalize": normalize,
     "random_erasing": random_erasing,
     "mixup": mixup,

@@ -7,7 +7,7 @@ any order, forward and reverse, and `vmap` hold as for XLA's.
 
 import jax.numpy as jnp
 
-from cnnlab.layers.forms import columns, depthwise, folded, grouped, pointwise, space_time
+from cnnlab.layers.forms import columns, dense, depthwise, folded, grouped, pointwise, space_time
 from cnnlab.layers.forms.setting import Form, Setting
 
 
@@ -28,6 +28,7 @@ def choose(setting: Setting) -> Form | None:
         or space_time.pick(setting, choose)
         or columns.pick(setting)
         or folded.pick(setting)
+        or dense.pick(setting)
     )
 
 

@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from cnnlab.layers.connection_table import TableConv, table_conv
 from cnnlab.layers.depthwise import DepthwiseConv, depthwise_conv
 from cnnlab.layers.grouped import ChannelShuffle, channel_shuffle
 from cnnlab.layers.lightweight import DynamicConv, LightConv, LightConvBlock, light_conv
@@ -42,6 +43,14 @@ def _locally_connected():
     times = np.array([[1, 2], [3, 4]], np.float32)
     kernel = times.reshape(2, 2, 1, 1, 1, 1) * W
     return local_conv(jnp.asarray(X), jnp.asarray(kernel), padding="VALID")[..., 0], times * Y
+
+
+def _connection_table():
+    # The first filter sees both maps, the second the second alone, which is twice the first.
+    x, kernel = np.concatenate([X, 2 * X], -1), np.concatenate([W, W, 10 * W], -1)[..., 0, :]
+    arrays = (jnp.asarray(a) for a in (x, kernel))
+    y = table_conv(*arrays, table=((0, 1), (1,)), padding="VALID")
+    return y, np.stack([3 * Y, 20 * Y], -1)
 
 
 def _transposed():
@@ -100,6 +109,13 @@ ROWS: dict[str, Layer] = {
         paper="Taigman et al. 2014 (DeepFace), section 2.2",
         formula="y[i,j,o] = b[i,j,o] + sum_uvc x[i+u, j+v, c] w[i,j,u,v,c,o]",
         example=_locally_connected,
+    ),
+    "connection_table": Layer(
+        module=lambda: TableConv(((0, 1), (2,), (0, 2)), (3, 3)),
+        inputs=normal(4, 5, 3),
+        paper="LeCun et al. 1998, section II.B and table I",
+        formula="y[i,j,o] = b[o] + sum over c in T[o], u, v of x[i+u, j+v, c] w[u,v,c,o]",
+        example=_connection_table,
     ),
     "transposed": Layer(
         module=lambda: ConvTranspose(2, (4, 4), stride=2),

@@ -6,6 +6,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
 
+from cnnlab.layers.adaptive_pooling import AdaptiveAvgPool, adaptive_avg_pool
 from cnnlab.layers.global_pooling import (
     GlobalAvgPool,
     GlobalMaxPool,
@@ -39,6 +40,12 @@ def _max():
 
 def _avg():
     return avg_pool(_image(HAND), 2)[0, ..., 0], [[3.75, 5.25], [4.5, 3]]
+
+
+def _adaptive_avg():
+    # Windows of 4 / 3 values: 0 and 1, 1 and 2, 2 and 3.
+    expected = [[3.75, 4.5, 5.25], [5.5, 4, 4], [4.5, 3, 3]]
+    return adaptive_avg_pool(_image(HAND), 3)[0, ..., 0], expected
 
 
 def _global_avg():
@@ -84,6 +91,13 @@ ROWS: dict[str, Layer] = {
         paper="LeCun et al. 1998, section II.A",
         formula="y[i,j] = (1 / k^2) sum over u,v of x[s i + u - p, s j + v - p]",
         example=_avg,
+    ),
+    "adaptive_avg_pool": Layer(
+        module=lambda: AdaptiveAvgPool((3, 2)),
+        inputs=normal(7, 4, 3),
+        paper="He et al. 2014 (SPP-net), section 2.2",
+        formula="y[i,j] = mean of x over floor(i n / m) <= u < ceil((i + 1) n / m), v likewise",
+        example=_adaptive_avg,
     ),
     "global_avg_pool": Layer(
         module=GlobalAvgPool,

@@ -1,0 +1,71 @@
+"""Random scale and random place: how the papers from AlexNet to ResNet bring images to one size.
+
+Krizhevsky et al. 2012, section 4.1, crop at random from images resized to 256 pixels; Simonyan &
+Zisserman 2014, section 3.1, and He et al. 2015, section 3.4, draw that size anew each time ("scale
+jitter"). They work on single examples on the host, as do those of `cnnlab.data.preprocess`, in
+whose table they are.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
+
+import numpy as np
+
+from cnnlab.data.augment.guards import refuse_targets
+from cnnlab.data.augment.limits import Limit, PositiveWhole
+from cnnlab.data.resampling import Interpolation, image_of, resample
+from cnnlab.errors import UserError
+
+
+def _whole_interval(value: Any) -> bool:
+    listed = isinstance(value, list | tuple) and len(value) == 2
+    return listed and all(type(v) is int for v in value) and 0 < value[0] <= value[1]
+
+
+WholeInterval = Annotated[
+    Sequence[int], Limit("two whole numbers (low, high) with 0 < low <= high", _whole_interval)
+]
+
+
+def random_resize(
+    example: Mapping[str, Any],
+    rng: np.random.Generator,
+    /,
+    *,
+    shorter: WholeInterval = (256, 480),
+    interpolation: Interpolation = "auto",
+) -> dict[str, Any]:
+    """Resize to a shorter side drawn uniformly from the whole numbers of `shorter`, ends included.
+
+    The aspect stays; the longer side is rounded down. (256, 480) is ResNet's range, (256, 512)
+    VGG's. Raises `UserError` for boxes, masks and other targets with a place.
+    """
+    image = image_of(example, "random_resize")
+    refuse_targets(example, "random_resize")
+    size = int(rng.integers(shorter[0], shorter[1], endpoint=True))
+    height, width = image.shape[:2]
+    new = size * height // min(height, width), size * width // min(height, width)
+    return {**example, "image": resample(image, new, interpolation)}
+
+
+def random_crop(
+    example: Mapping[str, Any],
+    rng: np.random.Generator,
+    /,
+    *,
+    size: PositiveWhole = 224,
+) -> dict[str, Any]:
+    """Cut `size` x `size` pixels out, all places alike.
+
+    Raises `UserError` for a smaller image, and for boxes, masks and other targets with a place.
+    """
+    image = image_of(example, "random_crop")
+    refuse_targets(example, "random_crop")
+    height, width = image.shape[:2]
+    if min(height, width) < size:
+        raise UserError(
+            f"random_crop.size = {size} is more than an image of {height} x {width} pixels has; "
+            f"resize to {size} or more first, or make the crop smaller"
+        )
+    top, left = rng.integers(height - size + 1), rng.integers(width - size + 1)
+    return {**example, "image": image[top : top + size, left : left + size]}

@@ -1,0 +1,204 @@
+"""PyTorch's .pth files as numpy arrays, without PyTorch and without running what they say.
+
+A .pth file is a pickle that refers to raw arrays beside it. Since PyTorch 1.6 both lie in a zip
+archive, `<folder>/data.pkl` and `<folder>/data/<key>`; before, they followed each other: a magic
+number, a version, facts on the machine, the pickle, a list of keys, and for each key a count and
+the bytes. Many published weights still have the older form.
+
+A pickle can call any function by name. This one reaches only what `Weights.find_class` knows:
+ordered dicts, and stand-ins for PyTorch's tensors and storages that call nothing.
+"""
+
+import dataclasses
+import io
+import math
+import pickle
+import struct
+import zipfile
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import ml_dtypes
+import numpy as np
+
+from cnnlab.errors import UserError
+
+MAGIC = 0x1950A86A20F9469CFC6C
+# How a pickle of the older form begins: protocol 2, then the magic number.
+LEGACY_START = pickle.dumps(MAGIC, protocol=2)[:-1]
+ZIP_START = b"PK\x03\x04"
+
+DTYPES: dict[str, np.dtype] = {
+    "DoubleStorage": np.dtype("<f8"),
+    "FloatStorage": np.dtype("<f4"),
+    "HalfStorage": np.dtype("<f2"),
+    "BFloat16Storage": np.dtype(ml_dtypes.bfloat16),
+    "LongStorage": np.dtype("<i8"),
+    "IntStorage": np.dtype("<i4"),
+    "ShortStorage": np.dtype("<i2"),
+    "CharStorage": np.dtype("i1"),
+    "ByteStorage": np.dtype("u1"),
+    "BoolStorage": np.dtype("?"),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Storage:
+    """A run of numbers that tensors are views of: `count` from `start` on under `key`."""
+
+    dtype: np.dtype
+    key: str
+    count: int
+    start: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Tensor:
+    """A view of a storage that is not read yet."""
+
+    storage: Storage
+    offset: int
+    shape: tuple[int, ...]
+    stride: tuple[int, ...]
+
+    def view(self, data: bytes) -> np.ndarray:
+        """Return the array, given the bytes under the storage's key."""
+        storage = self.storage
+        numbers = [storage.count, storage.start, self.offset, *self.shape, *self.stride]
+        if not all(type(n) is int and n >= 0 for n in numbers):
+            raise ValueError(f"a tensor of shape {self.shape} and stride {self.stride}")
+        values = np.frombuffer(data, storage.dtype, storage.count, self._bytes(storage.start))
+        if math.prod(self.shape) == 0:
+            return np.zeros(self.shape, storage.dtype)
+        last = sum((n - 1) * s for n, s in zip(self.shape, self.stride, strict=True))
+        if self.offset + last >= storage.count or math.prod(self.shape) > storage.count:
+            raise ValueError(f"a tensor of shape {self.shape} leaves its {storage.count} numbers")
+        return np.lib.stride_tricks.as_strided(
+            values[self.offset :], self.shape, [self._bytes(s) for s in self.stride]
+        )
+
+    def _bytes(self, count: int) -> int:
+        return count * self.storage.dtype.itemsize
+
+
+class Weights(pickle.Unpickler):
+    """An unpickler that makes nothing but plain values, dicts and the stand-ins above.
+
+    Attributes:
+        dtypes: of the numbers under each key that was referred to.
+    """
+
+    def __init__(self, file: Any) -> None:
+        super().__init__(file)
+        self.dtypes: dict[str, np.dtype] = {}
+
+    def find_class(self, module: str, name: str) -> Any:
+        """Return the stand-in for a class or function, or raise a `UserError` that names it."""
+        # Bound methods: unlike functions, a pickle cannot set attributes on them.
+        known = {
+            "collections.OrderedDict": OrderedDict,
+            "torch._utils._rebuild_tensor": self._tensor,
+            "torch._utils._rebuild_tensor_v2": self._tensor,
+            "torch._utils._rebuild_parameter": self._parameter,
+            "torch.nn.parameter.Parameter": self._parameter,
+        }
+        if module == "torch" and name in DTYPES:
+            return DTYPES[name]
+        if f"{module}.{name}" not in known:
+            raise UserError(
+                f"holds {module}.{name}, and only weights are read: nothing in a checkpoint is "
+                "run. Where it comes from, save the state dict: "
+                "torch.save(model.state_dict(), path)"
+            )
+        return known[f"{module}.{name}"]
+
+    def persistent_load(self, pid: Any) -> Storage:
+        """Return the storage that a pickle refers to."""
+        kind, dtype, key, _, count, *view = pid
+        if kind != "storage" or not isinstance(dtype, np.dtype):
+            raise ValueError(f"a reference to a '{kind}'")
+        self.dtypes[str(key)] = dtype
+        if view and view[0]:
+            _, start, count = view[0]
+            return Storage(dtype, str(key), count, start)
+        return Storage(dtype, str(key), count)
+
+    def _tensor(self, storage: Storage, offset: int, shape: Any, stride: Any, *_: Any) -> Tensor:
+        if not isinstance(storage, Storage):
+            raise ValueError("a tensor without a storage")
+        return Tensor(storage, offset, tuple(shape), tuple(stride))
+
+    def _parameter(self, data: Tensor, *_: Any) -> Tensor:
+        return data
+
+
+def read(path: Path) -> Any:
+    """Return what a .pth file holds, its tensors as numpy arrays.
+
+    Raises:
+        UserError: a damaged file, or one that holds more than weights, with what to do.
+    """
+    try:
+        with path.open("rb") as file:
+            zipped = file.read(4) == ZIP_START
+            file.seek(0)
+            return _read_zip(file) if zipped else _read_legacy(file)
+    except UserError as error:
+        raise UserError(f"{path} {error}") from None
+    except Exception as error:
+        # A damaged pickle raises nearly anything.
+        raise UserError(
+            f"{path} is damaged or cut short, or no checkpoint of PyTorch: get it again "
+            f"({type(error).__name__}: {error})"
+        ) from error
+
+
+def _read_zip(file: BinaryIO) -> Any:
+    with zipfile.ZipFile(file) as archive:
+        names = archive.namelist()
+        pickles = [name for name in names if name.rpartition("/")[2] == "data.pkl"]
+        if not pickles:
+            raise UserError("is a zip archive without data.pkl: not a checkpoint of PyTorch")
+        folder = pickles[0].removesuffix("data.pkl")
+        if f"{folder}constants.pkl" in names:
+            raise UserError("is a TorchScript program, not weights: save its state_dict()")
+        if f"{folder}byteorder" in names and archive.read(f"{folder}byteorder") != b"little":
+            raise UserError("was written on a big-endian machine, which is not supported")
+        content = Weights(io.BytesIO(archive.read(pickles[0]))).load()
+        data: dict[str, bytes] = {}
+
+        def values(storage: Storage) -> bytes:
+            if storage.key not in data:
+                data[storage.key] = archive.read(f"{folder}data/{storage.key}")
+            return data[storage.key]
+
+        return _fill(content, values)
+
+
+def _read_legacy(file: BinaryIO) -> Any:
+    if Weights(file).load() != MAGIC:
+        raise UserError("is a pickle, but not a checkpoint of PyTorch")
+    # The version of the format, and facts on the machine.
+    Weights(file).load()
+    if not Weights(file).load().get("little_endian", True):
+        raise UserError("was written on a big-endian machine, which is not supported")
+    pickled = Weights(file)
+    content = pickled.load()
+    data = {}
+    for key in map(str, Weights(file).load()):
+        (count,) = struct.unpack("<q", file.read(8))
+        data[key] = file.read(count * pickled.dtypes[key].itemsize)
+    return _fill(content, lambda storage: data[storage.key])
+
+
+def _fill(content: Any, values: Callable[[Storage], bytes]) -> Any:
+    """Return `content` with every `Tensor` in it read."""
+    if isinstance(content, Tensor):
+        return content.view(values(content.storage))
+    if isinstance(content, dict):
+        return {key: _fill(value, values) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [_fill(value, values) for value in content]
+    return content

@@ -1,0 +1,197 @@
+"""Starting from the parameters of another training, as `config.init_from` says.
+
+`path` is the folder of another run, of which `checkpoint` (latest, best or a step) is read, with
+`ema` the moving average where the run kept one; or a file of weights, .pth or .safetensors, which
+`cnnlab.pretrained` reads. BatchNorm's statistics come along. Parameters whose path matches an
+expression of `skip` (`cnnlab.training.paths`; "head" is the classifier) keep the values that the
+model drew for them; all others have to be there, in the same shape.
+
+Weights expect the normalization that they were trained with: another one is warned of.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from jaxtyping import PyTree
+
+from cnnlab.console import LOG
+from cnnlab.errors import UserError
+from cnnlab.training import paths, run_folder
+from cnnlab.training.checkpoint import Checkpoints, pick_step
+from cnnlab.training.state import leaf_names
+
+SHOWN = 10
+# Fields of a model that may differ between two trainings of the same weights.
+FREE = ("num_classes", "dropout", "dtype", "remat", "norm_axis_name")
+
+
+def check(config: Any) -> None:
+    """Raise a `UserError` for entries that contradict each other."""
+    options = config.init_from
+    for pattern in options.skip:
+        paths.expression(pattern, "init_from.skip")
+    if options.path and config.init.name != "model":
+        raise UserError(
+            f"init.name='{config.init.name}' and init_from.path='{options.path}': choose one"
+        )
+
+
+def load(config: Any, params: PyTree, model_state: PyTree) -> dict[str, np.ndarray]:
+    """Return the arrays to start from by name, such as `params/c1/kernel`; none without a path.
+
+    Args:
+        config: of the run.
+        params: of the model, or their shapes.
+        model_state: its other collections, or their shapes.
+
+    Raises:
+        UserError: if there is nothing at the path, or what is there does not fit.
+    """
+    options = config.init_from
+    if not options.path:
+        return {}
+    where = Path(options.path).expanduser()
+    if where.is_dir():
+        given, origin = _from_run(where, config)
+    elif where.is_file():
+        given, origin = _from_file(where, config), str(where)
+    else:
+        raise UserError(f"init_from.path={options.path}: there is no such folder or file")
+    own = {"params": params, **model_state}
+    shapes = dict(zip(leaf_names(own), (np.shape(x) for x in jax.tree.leaves(own)), strict=True))
+    taken = _choose(shapes, given, tuple(options.skip), origin)
+    left = [name for name in shapes if name not in taken and name.startswith("params/")]
+    total = sum(int(np.prod(shapes[name])) for name in shapes if name.startswith("params/"))
+    rest = sum(int(np.prod(shapes[name])) for name in left)
+    modules = sorted({_inner(name).rpartition("/")[0] for name in left})
+    LOG.info(
+        "init_from: %s of %s parameters from %s%s",
+        f"{total - rest:,}",
+        f"{total:,}",
+        origin,
+        f"; at their initial values: {', '.join(modules)}" if modules else "",
+    )
+    return taken
+
+
+def replace(variables: PyTree, given: Mapping[str, np.ndarray]) -> PyTree:
+    """Return `variables` with the given arrays in place of those of the same name."""
+
+    def one(keys, leaf):
+        value = given.get(paths.path_of(keys))
+        return leaf if value is None else np.asarray(value, leaf.dtype)
+
+    return jax.tree_util.tree_map_with_path(one, variables)
+
+
+def _from_run(folder: Path, config: Any) -> tuple[dict[str, np.ndarray], str]:
+    options = config.init_from
+    settings = run_folder.read_config(folder)
+    checkpoints = Checkpoints(
+        folder / "checkpoints",
+        metric=settings["checkpoint"]["best"],
+        mode=settings["checkpoint"]["mode"],
+        read_only=True,
+    )
+    try:
+        step = pick_step(checkpoints, options.checkpoint)
+        average = options.ema and bool(settings.get("ema_decay"))
+        state = checkpoints.read(step, *(("ema",) if average else ("params", "model_state")))
+    finally:
+        checkpoints.close()
+    # A moving average is of the pair (parameters, model state).
+    renamed = {"ema/0": "params", "ema/1/": "", "model_state/": ""}
+    given = {}
+    for name, value in state.items():
+        prefix = next((p for p in renamed if name.startswith(p)), "")
+        given[renamed.get(prefix, "") + name.removeprefix(prefix)] = value
+    _compare(folder, settings, config)
+    return given, f"step {step} of {folder}{', moving average' if average else ''}"
+
+
+def _from_file(file: Path, config: Any) -> dict[str, np.ndarray]:
+    from cnnlab import pretrained
+
+    model = config.model.to_dict()
+    weights = pretrained.read(model.pop("name"), file, skip=config.init_from.skip, **model)
+    theirs = {"mean": weights.preprocessing.mean, "std": weights.preprocessing.std}
+    _compare_normalization(theirs, config, str(file))
+    variables = jax.device_get(weights.variables)
+    return dict(zip(leaf_names(variables), jax.tree.leaves(variables), strict=True))
+
+
+def _compare(folder: Path, settings: Mapping[str, Any], config: Any) -> None:
+    """Warn of what makes the same weights compute something else."""
+    _compare_normalization(settings["data"]["normalize"], config, str(folder))
+    old, new = (
+        {key: value for key, value in model.items() if key not in FREE}
+        for model in (settings["model"], config.model.to_dict())
+    )
+    for line in run_folder.difference(old, new):
+        LOG.warning("init_from: the run's model differs in %s", line)
+
+
+def _compare_normalization(theirs: Mapping[str, Any], config: Any, whose: str) -> None:
+    mean, std = (tuple(float(x) for x in theirs[key]) for key in ("mean", "std"))
+    ours = config.data.normalize
+    if not (_same(ours.mean, mean) and _same(ours.std, std)):
+        LOG.warning(
+            "init_from: the weights of %s saw images normalized otherwise; they expect "
+            '--config.data.normalize.mean="%s" --config.data.normalize.std="%s"',
+            whose,
+            mean,
+            std,
+        )
+
+
+def _same(ours: Any, theirs: Any) -> bool:
+    a, b = np.atleast_1d(ours), np.atleast_1d(theirs)
+    # One number stands for all channels.
+    return (a.size == b.size or 1 in (a.size, b.size)) and bool(np.allclose(a, b, atol=1e-3))
+
+
+def _choose(
+    shapes: Mapping[str, tuple], given: Mapping[str, np.ndarray], skip: tuple, origin: str
+) -> dict[str, np.ndarray]:
+    """Return what is not skipped, or say all that does not fit."""
+    paths.check(skip, sorted({_inner(name) for name in (*shapes, *given)}), "init_from.skip")
+
+    def skipped(name: str) -> bool:
+        return paths.matches(skip, _inner(name), "init_from.skip")
+
+    wrong: dict[str, str] = {}
+    for name in (*shapes, *(n for n in given if n not in shapes)):
+        if skipped(name):
+            continue
+        if name not in given:
+            wrong[name] = f"{_inner(name)} is missing"
+        elif name not in shapes:
+            wrong[name] = f"{_inner(name)} is extra"
+        elif np.shape(given[name]) != shapes[name]:
+            theirs = _times(np.shape(given[name]))
+            wrong[name] = f"{_inner(name)} is {theirs}, the model's {_times(shapes[name])}"
+    if wrong:
+        inner = [_inner(name) for name in wrong]
+        skippable = next(
+            (p for p in ("^auxiliary", "head") if all(map(paths.expression(p, "").search, inner))),
+            "",
+        )
+        hint = f"; start it anew with --config.init_from.skip=\"('{skippable}',)\""
+        more = f" and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""
+        raise UserError(
+            f"init_from: {origin} does not fit the model: "
+            f"{', '.join(list(wrong.values())[:SHOWN])}{more}{hint if skippable else ''}"
+        )
+    return {name: given[name] for name in shapes if not skipped(name)}
+
+
+def _inner(name: str) -> str:
+    """Return a name without its collection."""
+    return name.partition("/")[2]
+
+
+def _times(shape: tuple[int, ...]) -> str:
+    return "×".join(map(str, shape)) or "a scalar"

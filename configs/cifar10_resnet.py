@@ -1,0 +1,70 @@
+"""ResNets and plain networks of 20 to 110 layers on CIFAR-10.
+
+Paper: He, Zhang, Ren, Sun 2015, section 4.2 and table 6. As there, 45,000 images train and 5,000
+validate while choices are made; `_50k` trains on all 50,000 for the numbers to compare, and looks
+at the test images only to report.
+
+    python launch.py data prepare cifar10
+    python launch.py train --config=configs/cifar10_resnet.py --workdir=runs/resnet20
+    python launch.py train --config=configs/cifar10_resnet.py:resnet56 --workdir=runs/resnet56
+    python launch.py train --config=configs/cifar10_resnet.py:resnet56_50k --workdir=runs/r56_50k
+
+Variants: the default is resnet20; resnet32, resnet44, resnet56, resnet110, plain20, plain32,
+plain44, plain56; resnet20_50k and so on for each.
+
+Expected (the paper's, in % of test errors after 64,000 steps on 50,000 images, one run):
+resnet20 8.75, resnet32 7.51, resnet44 7.17, resnet56 6.97, resnet110 6.43 (best of 5, mean 6.61).
+The deeper of the plain networks have the larger error, in training too (figure 6). Not reproduced
+here: no CIFAR-10 at hand.
+
+The momentum contains the rate, and norms are not decayed, as in the authors' code.
+
+Deviations: the mean of each channel is subtracted, not that of each pixel, and divided by its
+standard deviation; resnet110 warms up linearly over its first 400 steps, where the paper keeps a
+rate of 0.01 until the training error is below 80 %, about 400 steps.
+"""
+
+from cnnlab import config as cfg
+from cnnlab.errors import UserError
+
+NETWORKS = (
+    *("resnet20", "resnet32", "resnet44", "resnet56", "resnet110"),
+    *("plain20", "plain32", "plain44", "plain56"),
+)
+VARIANTS = ("default", *NETWORKS, *(f"{name}_50k" for name in NETWORKS))
+
+
+def get_config(variant: str = "default"):
+    """Return the config of a variant."""
+    if variant not in VARIANTS:
+        known = ", ".join(VARIANTS)
+        raise UserError(f"configs/cifar10_resnet.py has no variant '{variant}': {known}")
+    name = "resnet20" if variant == "default" else variant.removesuffix("_50k")
+    config = cfg.base()
+    config.experiment = cfg.experiment("supervised")
+    config.model = cfg.model(name, num_classes=10)
+    config.steps = 64_000
+    config.batch_size = 128
+
+    config.data.source = "cifar10"
+    config.data.train.split = "train[:45000]"
+    config.data.eval.splits = {"validation": "train[45000:]", "test": "test"}
+    config.data.train.augment = cfg.augment(flip={}, pad_crop={"padding": 4})
+    config.data.normalize = {"mean": (0.4914, 0.4822, 0.4465), "std": (0.2470, 0.2435, 0.2616)}
+
+    config.optimizer.name = "sgd"
+    config.optimizer.learning_rate = 0.1
+    config.optimizer.weight_decay = 1e-4
+    config.optimizer.sgd.rate_in_momentum = True
+    config.schedule.name = "step"
+    config.schedule.step = {"boundaries": (32_000, 48_000), "factor": 0.1}
+    config.schedule.warmup = 400 if name == "resnet110" else 0.0
+    config.log_every = 400
+    config.evaluate.every = 2000
+    config.checkpoint.every = 2000
+    if variant.endswith("_50k"):
+        config.data.train.split = "train"
+        config.data.eval.splits = {"test": "test"}
+        config.evaluate.splits = ("test",)
+        config.checkpoint.best = ""
+    return config

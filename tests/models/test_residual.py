@@ -1,0 +1,110 @@
+"""Residual units against numpy, option by option; what is refused."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import residual_numpy as plain
+
+from cnnlab.errors import UserError
+from cnnlab.models.residual import Layers, Residual, branches, gain_of
+
+# Odd and not square: where a pixel of padding too many or too few shows.
+X = jax.random.normal(jax.random.key(0), (2, 7, 5, 8))
+LAYERS = Layers("batch", "", False, jnp.float32)
+BASIC, BOTTLENECK = {"width": 1.0}, {"width": 0.5, "groups": 2, "width_per_group": 32}
+
+
+def unit(branch, option, layers=LAYERS, x=X):
+    module = Residual(branch, option, layers)
+    return module, module.init(jax.random.key(1), x)
+
+
+@pytest.mark.parametrize(
+    ("option", "block", "channels", "stride", "parameters"),
+    [
+        # 3x3 kernels, norms; then the shortcut's.
+        ("", "basic", 16, 2, 9 * 8 * 16 + 9 * 16 * 16 + 4 * 16),
+        ("A", "basic", 16, 2, 9 * 8 * 16 + 9 * 16 * 16 + 4 * 16),
+        ("B", "basic", 16, 2, 9 * 8 * 16 + 9 * 16 * 16 + 4 * 16 + 8 * 16 + 2 * 16),
+        ("D", "basic", 16, 2, 9 * 8 * 16 + 9 * 16 * 16 + 4 * 16 + 8 * 16 + 2 * 16),
+        ("D", "basic", 16, 1, 9 * 8 * 16 + 9 * 16 * 16 + 4 * 16 + 8 * 16 + 2 * 16),
+        ("C", "basic", 8, 1, 2 * 9 * 8 * 8 + 4 * 8 + 8 * 8 + 2 * 8),
+        ("B", "basic", 8, 1, 2 * 9 * 8 * 8 + 4 * 8),
+        ("A", "basic", 8, 2, 2 * 9 * 8 * 8 + 4 * 8),
+    ],
+)
+def test_a_basic_unit_equals_numpy(option, block, channels, stride, parameters):
+    branch = branches(block)(channels, stride)
+    module, variables = unit(branch, option)
+    assert sum(x.size for x in jax.tree.leaves(variables["params"])) == parameters
+    check(module, variables, option, (stride, 1), (1, 1))
+
+
+@pytest.mark.parametrize(
+    ("stride_in", "strides"), [("1x1", (2, 1, 1)), ("3x3", (1, 2, 1))], ids=["v1", "v1.5"]
+)
+def test_a_bottleneck_in_groups_equals_numpy(stride_in, strides):
+    make = branches("bottleneck", stride_in=stride_in, groups=2, width_per_group=16)
+    branch = make(16, 2)
+    assert [step.filters for step in branch] == [8, 8, 64]
+    check(*unit(branch, "B"), "B", strides, (1, 2, 1))
+
+
+def check(module, variables, option, strides, groups):
+    variables = plain.randomized(variables)
+    p, s = (plain.double(variables[part]) for part in ("params", "batch_stats"))
+    expected = plain.residual(np.asarray(X, np.float64), p, s, option, strides, groups)
+    np.testing.assert_allclose(module.apply(variables, X), expected, atol=2e-5)
+
+
+def test_a_last_scale_of_zero_makes_a_unit_its_shortcut():
+    layers = Layers("batch", "", True, jnp.float32, zero_scale=True)
+    module, variables = unit(branches("basic")(8, 1), "B", layers)
+    assert not np.any(variables["params"]["norm2"]["scale"])
+    assert np.all(variables["params"]["norm1"]["scale"] == 1)
+    y, _ = module.apply(variables, X, mutable=["batch_stats"])
+    np.testing.assert_array_equal(y, jax.nn.relu(X))
+
+
+def test_without_norms_branches_have_biases_and_start_smaller():
+    assert gain_of("batch", (3, 4, 6, 3)) == 1 and gain_of("", (3, 4, 6, 3)) == 0.25
+    x = jnp.zeros((1, 2, 2, 64))
+    layers = Layers("", "", True, jnp.float32, gain=0.25)
+    _, variables = unit(branches("basic")(64, 1), "B", layers, x)
+    params = variables["params"]
+    assert {name: set(layer) for name, layer in params.items()} == {
+        "conv1": {"kernel", "bias"},
+        "conv2": {"kernel", "bias"},
+    }
+    variance = {name: np.var(layer["kernel"]) * 9 * 64 / 2 for name, layer in params.items()}
+    assert variance["conv1"] == pytest.approx(1, rel=0.03)
+    assert variance["conv2"] == pytest.approx(0.25**2, rel=0.03)
+
+
+def test_width_and_groups_round_to_what_divides():
+    make = branches("bottleneck", width=0.3, groups=32, width_per_group=4)
+    # 128 * 0.3 = 38.4 is nearest to 32; 64 * 0.3 to 19.
+    assert [step.filters for step in make(64, 1)] == [32, 32, 76]
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "message"),
+    [
+        ({"block": "botleneck"}, "model.block 'botleneck'; did you mean 'bottleneck'"),
+        ({"block": "bottleneck", "stride_in": "2x2"}, "unknown model.stride_in '2x2'"),
+        ({"block": "basic", "groups": 2}, "model.groups=2 .* need block='bottleneck'"),
+    ],
+)
+def test_a_branch_that_cannot_be_is_named(kwargs, message):
+    with pytest.raises(UserError, match=message):
+        branches(**kwargs)
+
+
+@pytest.mark.parametrize(
+    ("option", "channels", "message"),
+    [("E", 8, "unknown model.shortcut 'E'"), ("A", 4, "cannot make 4 of 8 channels")],
+)
+def test_a_shortcut_that_cannot_be_is_named(option, channels, message):
+    with pytest.raises(UserError, match=message):
+        unit(branches("basic")(channels, 1), option)
