@@ -8,29 +8,25 @@ from cnnlab import models
 from cnnlab.analysis.summary import summarize
 
 
-def counts(name, start):
-    """Return parameters and multiply-adds of a model, traced with `start` units in its stages.
-
-    What another unit of a stage adds is that of one unit more where each stage has one.
-    """
-    arguments = dict(models.MODELS[name].arguments)
+def counts(name):
+    """Return parameters and multiply-adds of a model, traced with a unit or two in its stages."""
+    architecture = models.MODELS[name]
+    arguments = dict(architecture.arguments)
     depths = arguments.pop("depths")
-    total = traced(name, tuple(arguments.items()), start)
-    ones = np.ones(len(depths), int)
-    for i, (more, few) in enumerate(zip(depths, start, strict=True)):
-        if more != few:
-            two = tuple((ones + np.eye(len(depths), dtype=int)[i]).tolist())
-            both = (traced(name, tuple(arguments.items()), d) for d in (two, tuple(ones.tolist())))
-            total = total + (more - few) * np.subtract(*both)
+    shape = (1, *architecture.input)
+    one, more = shallow(architecture.module, shape, len(depths), tuple(arguments.items()))
+    total = one + sum((d - 1) * m for d, m in zip(depths, more, strict=True))
     return tuple(total.tolist())
 
 
-def traced(name, arguments, depths):
-    architecture = models.MODELS[name]
-    return _traced(architecture.module, (1, *architecture.input), arguments, depths)
-
-
 @functools.cache
-def _traced(module, shape, arguments, depths):
-    total = summarize(module(**dict(arguments), depths=depths), shape, axes=()).total
-    return np.array([total.parameters, total.macs])
+def shallow(module, shape, stages, arguments):
+    """Return the counts with one unit a stage, and what another one adds in each stage."""
+
+    def traced(depths):
+        total = summarize(module(**dict(arguments), depths=depths), shape, axes=()).total
+        return np.array([total.parameters, total.macs])
+
+    one = traced((1,) * stages)
+    two = np.eye(stages, dtype=int) + 1
+    return one, [traced(tuple(row.tolist())) - one for row in two]

@@ -5,18 +5,23 @@ import jax.numpy as jnp
 import numpy as np
 
 
-def randomized(variables, seed=0):
-    """Return the variables with random norms and biases, which start as ones and zeros."""
+def random_variables(module, shape, seed=0):
+    """Return random variables of a module: norms and biases too, which start as ones and zeros.
+
+    Drawing them here spares a compilation of the initializers.
+    """
     rng = np.random.default_rng(seed)
 
-    def value(path, x):
+    def draw(path, x):
         name = path[-1].key
         if name == "kernel":
-            return x
-        low, high = (0.5, 1.5) if name in ("scale", "var") else (-0.3, 0.3)
-        return jnp.asarray(rng.uniform(low, high, x.shape), x.dtype)
+            value = rng.normal(size=x.shape) * (2 / np.prod(x.shape[:-1])) ** 0.5
+        else:
+            value = rng.uniform(*((0.5, 1.5) if name in ("scale", "var") else (-0.3, 0.3)), x.shape)
+        return jnp.asarray(value, x.dtype)
 
-    return jax.tree.map_with_path(value, variables)
+    shapes = jax.eval_shape(lambda: module.init(jax.random.key(0), jnp.zeros(shape)))
+    return jax.tree.map_with_path(draw, shapes)
 
 
 def double(tree):

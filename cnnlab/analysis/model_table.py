@@ -1,7 +1,8 @@
 """Tables of models and of the stages of one: rows of plain values, and how they are written.
 
-A row is a dict. Counts are exact integers, for one image; a receptive field or stride is one number,
-or [vertical, horizontal] where they differ, and None where it is everything or there is none.
+A row is a dict. Counts are exact integers, for one image; a receptive field or stride is one
+number, or [vertical, horizontal] where they differ, and None where it is everything or there is
+none.
 """
 
 import csv

@@ -118,7 +118,7 @@ def summarize(
 
 
 def _of_module(module: nn.Module, inputs: list, call: dict, names: list[str]):
-    """Return a model's program, how many of its inputs are parameters, and which is the first other.
+    """Return a model's program, how many of its inputs are parameters, and which is its image.
 
     The model is traced while it makes its variables, and what makes them is cut off: applied to
     variables that are there, flax would trace the making of each once more.

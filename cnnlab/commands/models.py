@@ -124,8 +124,8 @@ def _list(names: list[str], values: flags.FlagValues) -> None:
     else:
         _print_plain(rows, tables.COLUMNS, values.format)
     for name, message in failures.items():
-        message = message if message.startswith(name) else f"{name}: {message}"
-        print(f"left out: {message}", file=sys.stderr)
+        place = "" if message.startswith(f"{name}:") else f"{name}: "
+        print(f"left out: {place}{message}", file=sys.stderr)
 
 
 def _one(name: str, values: flags.FlagValues) -> None:

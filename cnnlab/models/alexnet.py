@@ -44,7 +44,7 @@ HIDDEN = 4096
 # Five layers of windows shrink what is smaller to nothing.
 SMALLEST = 67
 
-# Section 5: ones where ReLUs would otherwise get negative inputs only.
+# Weights, and the biases that section 5 makes 1: ReLUs then have positive inputs from the start.
 INITS: dict[str, tuple[Callable[..., Array], Callable[..., Array]]] = {
     "normal": (partial(normal, std=0.01), nn.initializers.ones_init()),
     "he": (he_normal, zeros),

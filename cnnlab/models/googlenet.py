@@ -1,6 +1,6 @@
 """GoogLeNet: nine Inception modules, and in training two classifiers on the way.
 
-Szegedy et al. 2014, table 1; shapes for 224x224x3, rows of the same shape together:
+Szegedy et al. 2014, table 1; shapes for 224x224x3:
 
     conv1 112x112x64 - pool1 56x56x64 - conv2_reduce 56x56x64 - conv2 56x56x192 - pool2 28x28x192
     inception3a 28x28x256 - 3b 28x28x480 - pool3 14x14x480
@@ -55,10 +55,11 @@ SMALLEST = 15
 
 
 class GoogLeNet(nn.Module):
-    """Endpoints: conv1, pool1, conv2_reduce, conv2, pool2, inception3a, inception3b, pool3, ...
+    """Szegedy et al. 2014, table 1, with what its usual variants differ in.
 
-    then inception4a to 4e, pool4, inception5a, inception5b, in training auxiliary1 and auxiliary2
-    (logits), features, logits. conv1 and conv2 are after ReLU, all before local response
+    Endpoints: conv1, pool1, conv2_reduce, conv2, pool2, inception3a, inception3b, pool3,
+    inception4a to inception4e, pool4, inception5a, inception5b, in training auxiliary1 and
+    auxiliary2 (logits), features, logits. pool1 and conv2 are as before their local response
     normalization.
 
     Attributes:
@@ -205,7 +206,7 @@ MODELS = {
     ),
     "inception_v1_bn": Architecture(
         GoogLeNet,
-        PAPER,
+        f"{PAPER}; Ioffe & Szegedy 2015",
         (224, 224, 3),
         {"dropout": 0.0, "local_response": False, "norm": "batch"},
     ),

@@ -39,7 +39,11 @@ GRID = 7
 # Halved once for each stage.
 SMALLEST = 32
 
-INITS: dict[str, Callable[..., Array]] = {"xavier": xavier_uniform, "normal": partial(normal, std=0.01), "he": he_normal}
+INITS: dict[str, Callable[..., Array]] = {
+    "xavier": xavier_uniform,
+    "normal": partial(normal, std=0.01),
+    "he": he_normal,
+}
 
 
 class VGG(nn.Module):

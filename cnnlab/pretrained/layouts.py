@@ -102,7 +102,7 @@ def fastai_xresnet(modules: Iterable[str]) -> dict[str, str]:
             stage, block = int(unit[1]), int(unit[2])
             branch = f"idpath.{int(stage > 1)}" if unit[3] else f"convpath.{int(unit[5]) - 1}"
             names[path] = f"{stage + 3}.{block - 1}.{branch}.{int(unit[4] == 'norm')}"
-    return names
+    return _known(modules, names)
 
 
 def timm_mobilenet(modules: Iterable[str]) -> dict[str, str]:

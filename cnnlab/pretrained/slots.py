@@ -7,6 +7,7 @@ channel by channel and we place by place. BatchNorm's `scale`, `bias`, `mean` an
 on, is left out here and 0 there.
 """
 
+import functools
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -80,12 +81,23 @@ def shapes_of(model_name: str, **arguments: Any) -> dict[str, tuple[int, ...]]:
     Raises:
         UserError: an unknown model or argument.
     """
-    images = jax.ShapeDtypeStruct((1, *pick(MODELS, model_name, "model").input), jnp.float32)
-    model = create(model_name, **arguments)
+    pick(MODELS, model_name, "model")
+    # From configs tuples can come as lists.
+    given = {k: tuple(v) if isinstance(v, list) else v for k, v in arguments.items()}
+    return dict(_trace(model_name, tuple(sorted(given.items()))))
+
+
+# Looking for a model that a file fits traces many, up to a second each.
+@functools.cache
+def _trace(
+    model_name: str, arguments: tuple[tuple[str, Any], ...]
+) -> tuple[tuple[str, tuple[int, ...]], ...]:
+    images = jax.ShapeDtypeStruct((1, *MODELS[model_name].input), jnp.float32)
+    model = create(model_name, **dict(arguments))
     variables = jax.eval_shape(model.init, jax.random.key(0), images)
-    shapes = {path: leaf.shape for path, leaf in flatten_dict(variables, sep="/").items()}
+    shapes = [(path, leaf.shape) for path, leaf in flatten_dict(variables, sep="/").items()]
     # Parameters first, also in messages.
-    return dict(sorted(shapes.items(), key=lambda item: not item[0].startswith("params/")))
+    return tuple(sorted(shapes, key=lambda item: not item[0].startswith("params/")))
 
 
 def slots_of(shapes: Mapping[str, tuple[int, ...]], source: Source) -> dict[str, Slot]:

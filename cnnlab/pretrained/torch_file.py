@@ -5,11 +5,10 @@ archive, `<folder>/data.pkl` and `<folder>/data/<key>`; before, they followed ea
 number, a version, facts on the machine, the pickle, a list of keys, and for each key a count and
 the bytes. Many published weights still have the older form.
 
-A pickle can call any function by name. This one reaches only what `Weights.find_class` knows:
-ordered dicts, and stand-ins for PyTorch's tensors and storages that call nothing.
+A pickle can call any function by name. These reach only what `KNOWN` names: ordered dicts, and
+stand-ins for PyTorch's tensors and storages that call nothing.
 """
 
-import dataclasses
 import io
 import math
 import pickle
@@ -18,7 +17,7 @@ import zipfile
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import ml_dtypes
 import numpy as np
@@ -44,18 +43,22 @@ DTYPES: dict[str, np.dtype] = {
 }
 
 
-@dataclasses.dataclass(frozen=True)
-class Storage:
+# Stand-ins are tuples, strings and objects without attributes, so that a pickle cannot change them.
+class Storage(NamedTuple):
     """A run of numbers that tensors are views of: `count` from `start` on under `key`."""
 
-    dtype: np.dtype
+    kind: str
     key: str
     count: int
     start: int = 0
 
+    @property
+    def dtype(self) -> np.dtype:
+        """Of the numbers."""
+        return DTYPES[self.kind]
 
-@dataclasses.dataclass(frozen=True)
-class Tensor:
+
+class Tensor(NamedTuple):
     """A view of a storage that is not read yet."""
 
     storage: Storage
@@ -83,6 +86,32 @@ class Tensor:
         return count * self.storage.dtype.itemsize
 
 
+class _MakeTensor:
+    __slots__ = ()
+
+    def __call__(self, storage: Storage, offset: int, shape: Any, stride: Any, *_: Any) -> Tensor:
+        if not isinstance(storage, Storage):
+            raise ValueError("a tensor without a storage")
+        return Tensor(storage, offset, tuple(shape), tuple(stride))
+
+
+class _MakeParameter:
+    __slots__ = ()
+
+    def __call__(self, data: Tensor, *_: Any) -> Tensor:
+        return data
+
+
+KNOWN = {
+    "collections.OrderedDict": OrderedDict,
+    "torch._utils._rebuild_tensor": _MakeTensor(),
+    "torch._utils._rebuild_tensor_v2": _MakeTensor(),
+    "torch._utils._rebuild_parameter": _MakeParameter(),
+    "torch.nn.parameter.Parameter": _MakeParameter(),
+    **{f"torch.{kind}": kind for kind in DTYPES},
+}
+
+
 class Weights(pickle.Unpickler):
     """An unpickler that makes nothing but plain values, dicts and the stand-ins above.
 
@@ -96,42 +125,24 @@ class Weights(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         """Return the stand-in for a class or function, or raise a `UserError` that names it."""
-        # Bound methods: unlike functions, a pickle cannot set attributes on them.
-        known = {
-            "collections.OrderedDict": OrderedDict,
-            "torch._utils._rebuild_tensor": self._tensor,
-            "torch._utils._rebuild_tensor_v2": self._tensor,
-            "torch._utils._rebuild_parameter": self._parameter,
-            "torch.nn.parameter.Parameter": self._parameter,
-        }
-        if module == "torch" and name in DTYPES:
-            return DTYPES[name]
-        if f"{module}.{name}" not in known:
+        if f"{module}.{name}" not in KNOWN:
             raise UserError(
                 f"holds {module}.{name}, and only weights are read: nothing in a checkpoint is "
                 "run. Where it comes from, save the state dict: "
                 "torch.save(model.state_dict(), path)"
             )
-        return known[f"{module}.{name}"]
+        return KNOWN[f"{module}.{name}"]
 
     def persistent_load(self, pid: Any) -> Storage:
         """Return the storage that a pickle refers to."""
-        kind, dtype, key, _, count, *view = pid
-        if kind != "storage" or not isinstance(dtype, np.dtype):
-            raise ValueError(f"a reference to a '{kind}'")
-        self.dtypes[str(key)] = dtype
+        what, kind, key, _, count, *view = pid
+        if what != "storage" or kind not in DTYPES:
+            raise ValueError(f"a reference to a '{what}'")
+        self.dtypes[str(key)] = DTYPES[kind]
         if view and view[0]:
             _, start, count = view[0]
-            return Storage(dtype, str(key), count, start)
-        return Storage(dtype, str(key), count)
-
-    def _tensor(self, storage: Storage, offset: int, shape: Any, stride: Any, *_: Any) -> Tensor:
-        if not isinstance(storage, Storage):
-            raise ValueError("a tensor without a storage")
-        return Tensor(storage, offset, tuple(shape), tuple(stride))
-
-    def _parameter(self, data: Tensor, *_: Any) -> Tensor:
-        return data
+            return Storage(kind, str(key), count, start)
+        return Storage(kind, str(key), count)
 
 
 def read(path: Path) -> Any:

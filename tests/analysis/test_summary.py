@@ -141,3 +141,35 @@ def test_bad_requests_are_explained():
         summary.row("c9")
     with pytest.raises(UserError, match="axes=\\(5,\\)"):
         summarize(jnp.sin, (1, 4, 1), axes=(5,))
+
+
+def test_numbers_that_start_out_known_are_parameters_like_others():
+    class Scaled(nn.Module):
+        @nn.compact
+        def __call__(self, x):
+            # Zeros without axes are plain numbers to JAX, and all alike.
+            scale, shift = (self.param(n, nn.initializers.zeros, ()) for n in ("scale", "shift"))
+            return None, OrderedDict(scaled=scale * x, shifted=scale * x + shift)
+
+    summary = summarize(Scaled(), (1, 5, 1))
+    assert [row.parameters for row in summary.rows] == [1, 1]
+    assert summary.total.parameters == 2
+    # A weight that happens to be zero is a connection still.
+    assert summary.row("scaled").receptive_field == (1,)
+
+
+def test_what_makes_the_weights_is_no_part_of_the_model():
+    def orthogonal(key, shape, dtype):
+        return jax.random.normal(key, shape, dtype) @ jnp.ones((shape[-1],) * 2, dtype)
+
+    total = summarize(nn.Dense(3, kernel_init=orthogonal), (1, 4)).total
+    assert (total.parameters, total.macs) == (15, 12)
+
+
+def test_model_in_training_has_the_same_layers():
+    model = models.create("lenet5", norm="batch", dropout=0.5)
+    shown, trained = (summarize(model, (2, 32, 32, 1), train=train) for train in (False, True))
+    for rows in zip(shown.rows, trained.rows, strict=True):
+        assert len({(row.parameters, row.macs, row.shape) for row in rows}) == 1
+    # BatchNorm's statistics are those of whole images.
+    assert None in trained.row("c1").receptive_field

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import pytest
 from jax import lax
 
-from cnnlab.analysis.trace import trace
+from cnnlab.analysis.trace import part, trace
 
 
 def names(function, *args):
@@ -71,3 +71,18 @@ def test_constants_of_inner_functions_are_kept():
     (equation,) = program.equations
     (constant,) = (program.constants[v] for v in equation.inputs if v in program.constants)
     assert (constant == weights).all()
+
+
+def test_part_of_a_program_begins_and_ends_where_it_is_told():
+    table = jnp.arange(4.0)
+    program = trace(lambda x: [jnp.sin(x), jnp.exp(jnp.sin(x) + table), jnp.tan(x) * X], X)
+    sine, exponential, _ = program.outputs
+    whole = part(program, program.inputs, [exponential])
+    assert [e.name for e in whole.equations] == ["sin", "add", "exp"]
+    assert [v.aval.shape for v in whole.constants] == [(4,)]
+    # The sum takes a sine that is computed anew: from there on nothing else is needed.
+    added = whole.equations[1]
+    rest = part(program, added.inputs, [exponential])
+    assert [e.name for e in rest.equations] == ["add", "exp"]
+    assert rest.inputs == added.inputs and rest.constants == {}
+    assert part(program, [sine], [sine]).equations == ()

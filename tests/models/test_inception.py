@@ -102,9 +102,8 @@ def test_auxiliary_classifier_drops_hidden_units_in_training():
     params = jax.tree.map(lambda a: np.zeros(a.shape, "float32"), params)
     params["fc"]["bias"] += 1
     params["logits"]["kernel"] += 1
-    assert float(module.apply({"params": params}, x)[0, 0]) == 1000
-    trained = module.clone(train=True)
-    rngs = {"dropout": jax.random.key(3)}
-    kept = 0.3 * float(trained.apply({"params": params}, x, rngs=rngs)[0, 0])
+    assert float(jax.jit(module.apply)({"params": params}, x)[0, 0]) == 1000
+    trained = jax.jit(module.clone(train=True).apply)
+    kept = 0.3 * float(trained({"params": params}, x, rngs={"dropout": jax.random.key(3)})[0, 0])
     # Four standard deviations of a binomial number.
     assert abs(kept - 300) < 4 * (1000 * 0.3 * 0.7) ** 0.5 and kept == pytest.approx(round(kept))

@@ -8,33 +8,38 @@ import residual_numpy as plain
 from depth_counts import counts
 
 from cnnlab import models
+from cnnlab.analysis.summary import summarize
 from cnnlab.models.residual import Layers, branches
 from cnnlab.models.resnet_v2 import PreActivation
 
 
 @pytest.mark.parametrize(
-    ("name", "start", "parameters", "macs"),
+    ("name", "parameters", "macs"),
     [
-        # Beside v1: no norms of shortcuts; the last norm has the channels of the last unit.
-        ("resnet18_v2", (2, 2, 2, 2), 11_689_512 - 2 * (128 + 256 + 512), 1_814_073_344),
-        ("resnet50_v2", (3, 4, 6, 3), 25_549_352, 3_857_973_248),
-        ("resnet101_v2", (3, 4, 6, 3), 44_541_480, 7_570_194_432),
-        ("resnet152_v2", (3, 4, 6, 3), 60_185_128, 11_282_415_616),
-        ("resnet200_v2", (3, 4, 6, 3), 64_666_152, 14_776_270_848),
+        ("resnet50_v2", 25_549_352, 3_857_973_248),
+        ("resnet101_v2", 44_541_480, 7_570_194_432),
+        ("resnet152_v2", 60_185_128, 11_282_415_616),
+        ("resnet200_v2", 64_666_152, 14_776_270_848),
         # As v1: no shortcut has parameters.
-        ("resnet110_v2", (1, 1, 1), 1_727_962, 252_887_680),
-        ("resnet164_v2", (1, 1, 1), 1_703_258, 244_500_992),
+        ("resnet110_v2", 1_727_962, 252_887_680),
+        ("resnet164_v2", 1_703_258, 244_500_992),
     ],
 )
-def test_counts(name, start, parameters, macs):
-    assert counts(name, start) == (parameters, macs)
+def test_counts(name, parameters, macs):
+    assert counts(name) == (parameters, macs)
+
+
+def test_18_layers_have_those_of_v1_without_the_norms_of_shortcuts():
+    total = summarize(models.create("resnet18_v2"), (1, 224, 224, 3), axes=()).total
+    assert total.parameters == 11_689_512 - 2 * (128 + 256 + 512)
+    assert total.macs == 1_814_073_344
 
 
 def test_1001_layers_have_the_papers_10_2_million_weights_without_norms():
     # Norms of 4 m, m and m channels; those of a stage's first unit have the inputs of the stage
     # before; one at the end.
     norms = 2 * (111 * 6 * (16 + 32 + 64) - (64 - 16) - (128 - 64) - (256 - 128) + 256)
-    assert counts("resnet1001_v2", (1, 1, 1))[0] - norms == 10_178_490
+    assert counts("resnet1001_v2")[0] - norms == 10_178_490
 
 
 X = jax.random.normal(jax.random.key(0), (2, 7, 5, 8))
@@ -54,12 +59,12 @@ X = jax.random.normal(jax.random.key(0), (2, 7, 5, 8))
 def test_a_unit_equals_numpy(block, channels, stride, option, first):
     branch = branches(block)(channels, stride)
     module = PreActivation(branch, option, Layers("batch", "", False, jnp.float32), first)
-    variables = plain.randomized(module.init(jax.random.key(1), X))
+    variables = plain.random_variables(module, X.shape)
     p, s = (plain.double(variables[part]) for part in ("params", "batch_stats"))
     activated = first or option == "C" or stride == 2
     strides = [step.stride for step in branch]
     expected = plain.pre_activation(np.asarray(X, float), p, s, option, strides, activated)
-    np.testing.assert_allclose(module.apply(variables, X), expected, atol=2e-5)
+    np.testing.assert_allclose(jax.jit(module.apply)(variables, X), expected, atol=2e-5)
     assert "shortcut_norm" not in p
 
 
@@ -69,7 +74,7 @@ def test_forward_pass_equals_numpy(stem):
         "resnet18_v2", depths=(2, 1), widths=(4, 8), num_classes=3, stem=stem, stride_in="3x3"
     )
     images = jax.random.normal(jax.random.key(0), (2, 19, 14, 3))
-    variables = plain.randomized(jax.jit(model.init)(jax.random.key(1), images))
+    variables = plain.random_variables(model, images.shape)
     endpoints = jax.jit(model.apply)(variables, images)[1]
     p, s = (plain.double(variables[part]) for part in ("params", "batch_stats"))
     assert list(p["stem"]) == ["conv1"]

@@ -140,9 +140,8 @@ def make(name, layout):
 
 
 CASES = [
-    ("alexnet_torchvision", "torchvision", alexnet_layers, "legacy"),
-    ("vgg11_bn", "torchvision", vgg_layers, "zip"),
-    ("vgg16", "torchvision", vgg_layers, "legacy"),
+    ("alexnet_torchvision", "torchvision", alexnet_layers, "zip"),
+    ("vgg11_bn", "torchvision", vgg_layers, "legacy"),
     ("googlenet_torchvision", "torchvision", googlenet_layers, "zip"),
     ("resnet18", "torchvision", resnet_layers, "legacy"),
     ("resnet50_v15", "torchvision", resnet_layers, "zip"),

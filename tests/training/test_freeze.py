@@ -72,7 +72,7 @@ def test_a_linear_probe_is_the_regression_on_features_of_the_frozen_trunk(result
     _, _, after, _ = steps(1, **PROBE)
     batch = next(parts.train.batches(0))
     images = jnp.asarray(batch["image"], jnp.float32) / 255
-    variables = {"params": before.params, **before.model_state}
+    variables = jax.tree.map(jnp.asarray, {"params": before.params, **before.model_state})
     features = np.asarray(model.apply(variables, images, train=False)[1]["features"])
     logits = features @ head["kernel"] + head["bias"]
     probabilities = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)

@@ -45,5 +45,5 @@ def test_an_expression_that_matches_nothing_is_answered_with_the_modules():
 
 @pytest.mark.parametrize("pattern", ["(", 3])
 def test_what_is_no_expression_is_named(pattern):
-    with pytest.raises(UserError, match="freeze: .* is no regular expression"):
+    with pytest.raises(UserError, match=r"freeze: .* is no regular expression"):
         paths.check((pattern,), NAMES, "freeze")

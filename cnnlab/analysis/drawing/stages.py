@@ -139,7 +139,7 @@ def _bars(axes: Axes, summary: Summary, image: Sequence[int]) -> None:
         for line, count in enumerate(counts, 1):
             _bar(axes, x, line, count / max(1, *counts), color, compact(count) if count else "")
     fields = [_extent(row) for row in rows]
-    widest = max(max((f for f in fields if f), default=1), max(image[:-1]))
+    widest = max(*(size or 1 for size in fields), *image[:-1])
     for line, (row, size) in enumerate(zip(rows, fields, strict=True), 1):
         text = "all" if size is None else cell(_plain(row))
         share = 1.0 if size is None else size / widest

@@ -1,0 +1,359 @@
+"""Whole models against PyTorch: a step of training, or the forward pass, in one run.
+
+    python benchmarks/models_vs_torch.py --json=benchmarks/results/models_vs_torch_cpu.json
+    python benchmarks/models_vs_torch.py --only=resnet50 --compile --blocks=5
+    python benchmarks/models_vs_torch.py --first_call
+
+A step is forward pass, softmax cross-entropy, gradients, BatchNorm's running statistics, and SGD
+with momentum; both start from the same weights, and their first losses (or logits) are compared
+before anything is timed. PyTorch runs eagerly in its default and in its channels-last layout, and
+with --compile through torch.compile (channels last; needs a C++ compiler). Needs torch
+(requirements-parity.txt). CPU time on one core unless --cores says otherwise.
+
+On a GPU, if both libraries see one: wall time, bfloat16 (PyTorch by autocast), images of 224x224 for
+ResNet-50, and images a second as a share of what a large matrix product and a large copy reach in
+the same run.
+
+--first_call measures, in fresh processes, the seconds until the first step is done, without
+compiled code at hand and with the persistent cache of an earlier process.
+"""
+
+import itertools
+import math
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from functools import partial
+
+import numpy as np
+from timing import alternate, arguments, pin, ratio, show, write
+
+RATE, MOMENTUM = 0.01, 0.9
+
+
+@dataclass(frozen=True)
+class Case:
+    """A model of cnnlab, its peer in `torch_models`, and what goes in.
+
+    Attributes:
+        name: in the table.
+        model: name in cnnlab.
+        peer: name in `torch_models`.
+        shape: of the images [b, h, w, c].
+        classes: number of them.
+        train: whether it is a step of training; else the forward pass in inference.
+        fields: of the model; `given` likewise of the peer.
+    """
+
+    name: str
+    model: str
+    peer: str
+    shape: tuple[int, int, int, int]
+    classes: int = 1000
+    train: bool = True
+    fields: dict = field(default_factory=dict)
+    given: dict = field(default_factory=dict)
+
+
+def cases(gpu: bool = False) -> list[Case]:
+    """Return what is compared; larger batches on a GPU."""
+    large = (256, 224, 224, 3)
+    return [
+        Case("ResNet-50", "resnet50_v15", "resnet50", large if gpu else (16, 128, 128, 3)),
+        Case("ResNet-20", "resnet20", "resnet20", (1024 if gpu else 128, 32, 32, 3), 10),
+        Case("MobileNet v1", "mobilenet_v1", "MobileNet", large if gpu else (8, 128, 128, 3)),
+        Case("VGG-16", "vgg16", "VGG16", large if gpu else (4, 224, 224, 3), train=False),
+        Case(
+            "GoogLeNet, BatchNorm",
+            "googlenet_torchvision",
+            "GoogLeNet",
+            large if gpu else (8, 224, 224, 3),
+            train=False,
+        ),
+        Case(
+            "GoogLeNet",
+            "googlenet",
+            "GoogLeNet",
+            large if gpu else (8, 224, 224, 3),
+            train=False,
+            given={"norm": False},
+        ),
+    ]
+
+
+def data(case: Case):
+    """Return images and labels."""
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, case.classes, case.shape[0])
+    return rng.normal(size=case.shape).astype(np.float32), labels
+
+
+class Ours:
+    """The model in cnnlab; calling it with n runs n steps and returns the last loss or logits."""
+
+    def __init__(self, case: Case, *, dtype: str = "float32"):
+        import jax
+        import optax
+
+        from cnnlab import models
+        from cnnlab.losses.classification import softmax_cross_entropy
+
+        model = models.create(case.model, num_classes=case.classes, dtype=dtype, **case.fields)
+        images, labels = jax.device_put(data(case))
+        variables = jax.jit(model.init)(jax.random.key(0), images)
+        self.params, moving = variables["params"], variables.get("batch_stats", {})
+        optimizer = optax.sgd(RATE, MOMENTUM)
+
+        def train(params, moving, moments, images, labels):
+            def loss_of(params):
+                state = {"params": params, "batch_stats": moving}
+                (logits, _), new = model.apply(state, images, train=True, mutable=["batch_stats"])
+                return softmax_cross_entropy(logits, labels).mean(), new.get("batch_stats", {})
+
+            (loss, moving), grads = jax.value_and_grad(loss_of, has_aux=True)(params)
+            updates, moments = optimizer.update(grads, moments)
+            return optax.apply_updates(params, updates), moving, moments, loss
+
+        def forward(params, moving, images):
+            return model.apply({"params": params, "batch_stats": moving}, images)[0]
+
+        if case.train:
+            # Donated arrays are gone after a step; `params` are for the peers.
+            state = (jax.tree.map(lambda x: x.copy(), self.params), moving)
+            self.state = [(*state, optimizer.init(state[0]))]
+            self.compiled = jax.jit(train, donate_argnums=(0, 1, 2)).lower(
+                *self.state[0], images, labels
+            )
+            self.inputs = images, labels
+        else:
+            self.state = [(self.params, moving)]
+            self.compiled = jax.jit(forward).lower(*self.state[0], images)
+            self.inputs = (images,)
+        self.train = case.train
+        self.compiled = self.compiled.compile()
+
+    def __call__(self, steps: int) -> np.ndarray:
+        for _ in range(steps):
+            if self.train:
+                *self.state[0], result = self.compiled(*self.state[0], *self.inputs)
+            else:
+                result = self.compiled(*self.state[0], *self.inputs)
+        return np.asarray(result, np.float32)
+
+    def bytes(self) -> float:
+        """Return how many bytes a step reads and writes, as XLA counts them."""
+        return float((self.compiled.cost_analysis() or {}).get("bytes accessed", math.nan))
+
+
+def peer(case: Case, params, *, channels_last=False, compiled=False, device="cpu"):
+    """Return the same for PyTorch, from the same weights; on a GPU in bfloat16 by autocast."""
+    import torch
+    import torch_models
+
+    net = getattr(torch_models, case.peer)(case.classes, **case.given)
+    torch_models.copy_weights(net, params)
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    net = net.to(device, memory_format=layout).train(case.train)
+    images, labels = data(case)
+    x = torch.from_numpy(images.transpose(0, 3, 1, 2).copy()).to(device, memory_format=layout)
+    y = torch.from_numpy(labels).to(device)
+    optimizer = torch.optim.SGD(net.parameters(), lr=RATE, momentum=MOMENTUM)
+
+    def result_of(x, y):
+        with torch.autocast(device, torch.bfloat16, enabled=device == "cuda"):
+            logits = net(x)
+        return torch.nn.functional.cross_entropy(logits.float(), y) if case.train else logits
+
+    function = torch.compile(result_of) if compiled else result_of
+
+    def run(steps):
+        for _ in range(steps):
+            if case.train:
+                optimizer.zero_grad()
+                result = function(x, y)
+                result.backward()
+                optimizer.step()
+            else:
+                with torch.no_grad():
+                    result = function(x, y)
+        return result.detach().float().cpu().numpy()
+
+    return run
+
+
+def check(case: Case, contestants, tolerance: float) -> None:
+    """Stop unless all give the same first loss, or logits: else they are not the same network."""
+    results = {name: np.asarray(run(1)) for name, run in contestants.items()}
+    expected = next(iter(results.values()))
+    for name, found in results.items():
+        error = np.abs(found - expected).max() / np.abs(expected).max()
+        if not error < tolerance:
+            raise SystemExit(f"{case.name}: {name} differs by {error:.1e}")
+
+
+def on_gpu() -> bool:
+    import jax
+    import torch
+
+    return jax.default_backend() == "gpu" and torch.cuda.is_available()
+
+
+def compare(case: Case, options, gpu: bool = False) -> list[dict[str, object]]:
+    """Return a row for each peer: milliseconds, and our time over PyTorch's."""
+    ours = Ours(case, dtype="bfloat16" if gpu else "float32")
+    device = "cuda" if gpu else "cpu"
+    make = partial(peer, case, ours.params, device=device)
+    peers = {"eager": make(), "channels last": make(channels_last=True)}
+    if options.compile or gpu:
+        peers["compiled, channels last"] = make(channels_last=True, compiled=True)
+    contestants = {"cnnlab": ours, **peers}
+    check(case, contestants, 5e-2 if gpu else 2e-4)
+    blocks = {name: partial(run, options.calls) for name, run in contestants.items()}
+    clock = "wall" if gpu else "cpu"
+    times = {name: t[clock] for name, t in alternate(blocks, options.blocks, 1).items()}
+    seconds = statistics.median(times["cnnlab"]) / options.calls
+    rows = []
+    for theirs in peers:
+        found = ratio(times["cnnlab"], times[theirs])
+        rows.append(
+            {
+                "model": case.name,
+                "images": "x".join(map(str, case.shape[:3])),
+                "what": "training step" if case.train else "forward",
+                "PyTorch": theirs,
+                "ms": seconds * 1e3,
+                "PyTorch's ms": statistics.median(times[theirs]) / options.calls * 1e3,
+                "ratio": found["median"],
+                "from": found["min"],
+                "to": found["max"],
+                "images/s": case.shape[0] / seconds,
+                **(reached(case, ours, seconds) if gpu else {}),
+            }
+        )
+    return rows
+
+
+def reached(case: Case, ours: Ours, seconds: float) -> dict[str, float]:
+    """Return the shares of the device's rates that a step reaches, measured now."""
+    from cnnlab import models
+    from cnnlab.analysis.summary import summarize
+
+    macs = summarize(models.create(case.model, **case.fields), (1, *case.shape[1:])).macs
+    return shares(macs * case.shape[0], case.train, ours.bytes(), seconds, *device_rates())
+
+
+def shares(macs, train, moved, seconds, operations_a_second, bytes_a_second) -> dict[str, float]:
+    """Return shares of the rate of matrix products and of memory bandwidth.
+
+    Args:
+        macs: multiply-adds of a forward pass; a gradient takes twice as many again.
+        train: whether gradients are taken.
+        moved: bytes read and written.
+        seconds: of the step.
+        operations_a_second: multiplications and additions that a large product reaches.
+        bytes_a_second: read and written by a large copy.
+    """
+    operations = 2 * macs * (3 if train else 1)
+    return {
+        "of matrix rate": operations / seconds / operations_a_second,
+        "of bandwidth": moved / seconds / bytes_a_second,
+    }
+
+
+def device_rates(size: int = 8192, dtype: str = "bfloat16") -> tuple[float, float]:
+    """Return operations a second of a square matrix product, and bytes a second of a copy."""
+    import jax
+    import jax.numpy as jnp
+
+    a = jnp.ones((size, size), dtype)
+    product, copy = jax.jit(lambda a: a @ a), jax.jit(lambda a: a + 1)
+    large = jnp.ones((4 * size, size), dtype)
+    return (
+        2 * size**3 / _fastest(lambda: product(a)),
+        2 * large.nbytes / _fastest(lambda: copy(large)),
+    )
+
+
+def _fastest(call, calls: int = 10) -> float:
+    import jax
+
+    jax.block_until_ready(call())
+    found = []
+    for _ in range(5):
+        start = time.perf_counter()
+        jax.block_until_ready([call() for _ in range(calls)])
+        found.append((time.perf_counter() - start) / calls)
+    return min(found)
+
+
+def first_call(case: Case, options) -> dict[str, object]:
+    """Return seconds until the first step is done, in fresh processes, without and with a cache."""
+    with tempfile.TemporaryDirectory() as folder:
+        found = [_in_fresh_process(case, folder, options) for _ in range(2)]
+    return {"model": case.name, "without cache, s": found[0], "with cache, s": found[1]}
+
+
+def _in_fresh_process(case: Case, cache: str, options) -> float:
+    command = [sys.executable, __file__, f"--once={case.name}", f"--cache={cache}"]
+    command.append(f"--cores={options.cores}")
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return float(done.stdout.split()[-1])
+
+
+def once(case: Case, cache: str) -> float:
+    """Return the seconds that building the step and one call of it take, with a cache folder."""
+    import jax
+
+    jax.config.update("jax_compilation_cache_dir", cache)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    start = time.perf_counter()
+    Ours(case)(1)
+    return time.perf_counter() - start
+
+
+def main():
+    parser = arguments(__doc__)
+    parser.set_defaults(cores="0", calls=1, blocks=7)
+    parser.add_argument("--only", default="", help="models whose name matches this pattern")
+    parser.add_argument("--compile", action="store_true", help="torch.compile too (C++ compiler)")
+    parser.add_argument("--first_call", action="store_true", help="seconds to the first step")
+    parser.add_argument("--once", default="", help="(of --first_call: this model, in this process)")
+    parser.add_argument("--cache", default="", help="(of --first_call: folder for compiled code)")
+    options = parser.parse_args()
+    pin(options.cores)
+    if options.once:
+        print(once(next(c for c in cases() if c.name == options.once), options.cache))
+        return
+    chosen = [c for c in cases() if re.search(options.only, f"{c.name} {c.model}")]
+    if not chosen:
+        sys.exit(f"no model matches --only={options.only}")
+    if options.first_call:
+        rows = [first_call(case, options) for case in chosen]
+    else:
+        rows = list(itertools.chain(*_compare_all(options)))
+    show(rows)
+    write(options.json, rows)
+
+
+def _compare_all(options):
+    try:
+        import torch
+    except ImportError:
+        sys.exit("torch is missing: pip install -r requirements-parity.txt")
+    torch.set_num_threads(len(options.cores.split(",")))
+    from cnnlab.allocator import keep_freed_memory
+
+    keep_freed_memory()  # as launch.py does; in one process it helps both
+    gpu = on_gpu()
+    for case in cases(gpu):
+        if re.search(options.only, f"{case.name} {case.model}"):
+            yield compare(case, options, gpu)
+            print(case.name, "done", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,231 @@
+"""Starting from the parameters of another training."""
+
+import logging
+import shutil
+
+import jax
+import numpy as np
+import pytest
+import small
+
+from cnnlab.errors import UserError
+from cnnlab.training import closing, run_folder, setup, transfer
+from cnnlab.training.checkpoint import Checkpoints
+
+MODEL = dict(model__hidden=(16,), model__norm="batch")
+FIRST = dict(data__classes=(0, 1, 2, 3, 4), model__num_classes=5, **MODEL)
+SECOND = dict(data__classes=(5, 6, 7, 8, 9), model__num_classes=5, **MODEL)
+
+
+@pytest.fixture(scope="module")
+def pretrained(tmp_path_factory):
+    """A finished run on the digits 0 to 4, with a moving average, and its last state."""
+    folder = tmp_path_factory.mktemp("runs") / "pretrained"
+    settings = small.config(**FIRST, ema_decay=0.9, steps=40, evaluate__every=20)
+    _, state = small.train(settings, folder)
+    run_folder.record(folder, settings.to_dict())
+    return folder, jax.device_get(state)
+
+
+def start(folder, **changes):
+    entries = {**SECOND, "init_from__path": str(folder), "init_from__skip": ("head",), **changes}
+    return small.config(**entries)
+
+
+def leaves(tree):
+    return dict(zip(setup.state_lib.leaf_names(tree), jax.tree.leaves(tree), strict=True))
+
+
+def assert_same(a, b):
+    jax.tree.map(np.testing.assert_array_equal, a, b)
+
+
+@pytest.mark.parametrize("ema", [True, False])
+def test_trunk_and_statistics_are_the_other_runs_and_the_head_is_new(pretrained, ema, caplog):
+    folder, saved = pretrained
+    params, statistics = saved.ema if ema else (saved.params, saved.model_state)
+    caplog.set_level("INFO", logger="cnnlab")
+    found = small.build(start(folder, init_from__ema=ema, ema_decay=0.5)).state
+    own = small.build(small.config(**SECOND, ema_decay=0.5)).state
+    for module in ("hidden1", "hidden1_norm"):
+        assert_same(found.params[module], params[module])
+    assert_same(found.model_state, statistics)
+    assert_same(found.params["logits"], own.params["logits"])
+    assert_same(found.ema, (found.params, found.model_state))
+    # 64 * 16 weights and 2 * 16 of the norm, of these and 17 * 5 of the head.
+    average = ", moving average" if ema else ""
+    message = (
+        f"init_from: 1,056 of 1,141 parameters from step 40 of {folder}{average}; at their "
+        "initial values: logits"
+    )
+    assert message in [record.getMessage() for record in caplog.records]
+
+
+def test_average_and_parameters_differ(pretrained):
+    _, saved = pretrained
+    assert (saved.ema[0]["hidden1"]["kernel"] != saved.params["hidden1"]["kernel"]).any()
+
+
+def test_nothing_skipped_takes_everything_from_the_step_asked_for(pretrained):
+    folder, _ = pretrained
+    settings = small.config(
+        **FIRST,
+        init_from__path=str(folder),
+        init_from__checkpoint="20",
+        init_from__ema=False,
+    )
+    found = small.build(settings).state.params
+    checkpoints = Checkpoints(folder / "checkpoints", read_only=True)
+    saved = checkpoints.read(20, "params")
+    assert saved.keys() == {f"params/{name}" for name in leaves(found)}
+    for name, value in leaves(found).items():
+        np.testing.assert_array_equal(value, saved[f"params/{name}"])
+
+
+@pytest.mark.parametrize("strategy", ["pmap", "jit", "fsdp"])
+def test_every_strategy_starts_alike_and_takes_the_same_step(pretrained, strategy):
+    folder, _ = pretrained
+
+    def one_step(**changes):
+        parts = small.build(
+            start(
+                folder,
+                freeze=("^hidden1/",),
+                optimizer__multipliers=(("bias$", 2.0),),
+                parallel__sync_bn=True,
+                **changes,
+            )
+        )
+        before = jax.device_get(parts.state.params)
+        batch = parts.parallel.place_batch(next(parts.train.batches(0)))
+        state, report = parts.train_step(parts.state, batch, parts.data)
+        jax.block_until_ready(report)
+        return before, jax.device_get(state.params)
+
+    before, after = one_step()
+    many_before, many_after = one_step(parallel__devices=8, parallel__strategy=strategy)
+    assert_same(before, many_before)
+    assert_same(before["hidden1"], many_after["hidden1"])
+    for name, value in leaves(after).items():
+        np.testing.assert_allclose(leaves(many_after)[name], value, atol=2e-5, err_msg=name)
+
+
+def test_pretraining_frozen_and_probed_beats_a_random_trunk(pretrained, tmp_path):
+    # Real digits from end to end: 20 labels of each of five new classes, and a linear classifier.
+    folder, _ = pretrained
+    entries = dict(
+        freeze=("trunk",),
+        data__train__per_class=20,
+        evaluate__splits=(),
+        checkpoint__best="",
+        optimizer__learning_rate=0.5,
+        steps=60,
+    )
+    accuracy = {}
+    for name, changes in {"pretrained": {}, "random": {"init_from__path": ""}}.items():
+        loop, state = small.train(start(folder, **entries, **changes), tmp_path / name)
+        values = closing.evaluate_splits(loop.setup, state, ["validation", "test"])
+        accuracy[name] = values["test/accuracy"] / 2 + values["validation/accuracy"] / 2
+    assert accuracy["pretrained"] > accuracy["random"] + 0.03
+    assert accuracy["pretrained"] > 0.8
+
+
+def test_a_run_that_goes_on_does_not_look_at_the_weights_again(pretrained, tmp_path):
+    import experiments
+
+    settings = start(
+        pretrained[0], freeze=("^hidden1/",), optimizer__multipliers=(("^logits/", 0.5),)
+    )
+    _, whole = small.train(settings, tmp_path / "run")
+    # What a kill before the last checkpoint leaves behind; and the weights are gone.
+    (tmp_path / "run" / "checkpoints" / "12").rename(tmp_path / "unsaved")
+    with settings.unlocked():
+        settings.init_from.path = str(tmp_path / "gone")
+    assert run_folder.has_checkpoints(tmp_path / "run")
+    assert not run_folder.has_checkpoints(tmp_path)
+    experiment = experiments.create(settings.experiment.to_dict(), settings.model.to_dict())
+    loop = small.Loop(setup.make(settings, experiment, resume=True), tmp_path / "run")
+    assert loop.step == 8
+    state, _, _ = loop.run()
+    loop.checkpoints.close()
+    assert_same(jax.device_get(state), jax.device_get(whole))
+
+
+WRONG = {
+    "there is no such folder or file": dict(init_from__path="/no/such/place"),
+    "needs latest, best or a step of 20, 40": dict(init_from__checkpoint="30"),
+    "'heads' matches no parameter; the modules are: hidden1, hidden1_norm, logits": dict(
+        init_from__skip=("heads",)
+    ),
+    "init_from.skip: '(' is no regular expression": dict(init_from__skip=("(",)),
+    "init.name='lsuv' and init_from.path=": dict(init__name="lsuv"),
+    # Only the head: what to do about it.
+    "logits/kernel is 16×5, the model's 16×10; start it anew with "
+    "--config.init_from.skip=\"('head',)\"": dict(
+        init_from__skip=(), model__num_classes=10, data__classes=()
+    ),
+    "does not fit the model: hidden1/kernel is 64×16, the model's 64×8, ": dict(model__hidden=(8,)),
+    "hidden2/kernel is missing": dict(model__hidden=(16, 8)),
+    "hidden1_norm/bias is extra, hidden1_norm/scale is extra, hidden1_norm/mean is extra": dict(
+        model__norm=""
+    ),
+}
+
+
+@pytest.mark.parametrize("message", WRONG)
+def test_what_does_not_fit_is_named_before_anything_is_compiled(pretrained, message, monkeypatch):
+    def compiled(*_, **__):
+        raise AssertionError("something was compiled")
+
+    monkeypatch.setattr(setup.jax, "jit", compiled)
+    with pytest.raises(UserError) as error:
+        small.build(start(pretrained[0], **WRONG[message]))
+    assert message in str(error.value)
+
+
+def test_long_lists_are_cut_and_auxiliary_classifiers_are_told_from_the_head():
+    shapes = {f"params/layer{n:02}/kernel": (1,) for n in range(12)}
+    with pytest.raises(UserError, match=r"layer09/kernel is missing and 2 more$"):
+        transfer._choose(shapes, {}, (), "x")
+    with pytest.raises(UserError, match=r"skip=\"\('\^auxiliary',\)\""):
+        transfer._choose({"params/auxiliary1/conv/kernel": (1,)}, {}, (), "x")
+
+
+def test_other_preprocessing_and_another_kind_of_model_are_warned_of(pretrained, caplog):
+    folder, _ = pretrained
+    changes = dict(data__normalize={"mean": (0.5,), "std": (0.5,)}, model__activation="tanh")
+    small.build(start(folder, **changes))
+    assert '--config.data.normalize.mean="(0.0,)" --config.data.normalize.std="(1.0,)"' in (
+        caplog.text
+    )
+    assert "model differs in activation: relu -> tanh" in caplog.text
+    caplog.clear()
+    same = dict(data__normalize={"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)})
+    small.build(start(folder, **same, model__dropout=0.5))
+    assert not [r for r in caplog.records if r.levelno == logging.WARNING and "init_from" in r.msg]
+
+
+def test_a_file_of_weights_serves_too(pretrained, tmp_path, caplog):
+    from cnnlab import pretrained as weights
+
+    _, saved = pretrained
+    variables = {"params": saved.params, **saved.model_state}
+    variables = jax.tree.map(jax.numpy.asarray, variables)
+    file = tmp_path / "mlp.safetensors"
+    weights.save("mlp", variables, file, hidden=(16,), norm="batch", num_classes=5)
+    found = small.build(start(file)).state
+    assert_same(found.params["hidden1"], saved.params["hidden1"])
+    assert_same(found.model_state, saved.model_state)
+    assert "normalize.mean" in caplog.text  # a file says what its images underwent
+
+
+def test_a_damaged_checkpoint_is_not_taken(pretrained, tmp_path):
+    folder = tmp_path / "copy"
+    shutil.copytree(pretrained[0], folder)
+    for file in (folder / "checkpoints" / "40" / "state").rglob("*"):
+        if file.is_file():
+            data = bytearray(file.read_bytes())
+            data[len(data) // 2] ^= 0xFF
+            file.write_bytes(bytes(data))
+    with pytest.raises(UserError, match=r"cannot be read|is damaged"):
+        small.build(start(folder))
