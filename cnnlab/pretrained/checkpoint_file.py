@@ -112,4 +112,4 @@ def _as_float32(array: np.ndarray) -> np.ndarray:
 
 
 def _describe(content: Any) -> str:
-    return "nothing" if content in ({}, [], None) else f"a {type(content).__name__}"
+    return "nothing" if content in ({}, [], None) else f"an object of type {type(content).__name__}"

@@ -89,7 +89,7 @@ class Tensor(NamedTuple):
 class _MakeTensor:
     __slots__ = ()
 
-    def __call__(self, storage: Storage, offset: int, shape: Any, stride: Any, *_: Any) -> Tensor:
+    def __call__(self, storage: Any, offset: int, shape: Any, stride: Any, *_: Any) -> Tensor:
         if not isinstance(storage, Storage):
             raise ValueError("a tensor without a storage")
         return Tensor(storage, offset, tuple(shape), tuple(stride))

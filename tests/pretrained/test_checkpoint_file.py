@@ -79,9 +79,12 @@ def test_what_is_no_checkpoint_is_refused_in_one_line(content, message, tmp_path
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ([1, 2], "holds a list, not a state dict of arrays by name"),
+        ([1, 2], "holds an object of type list, not a state dict of arrays by name"),
         ({"state_dict": {}}, "holds nothing, not a state dict"),
-        ({"epoch": 3}, "holds a int under 'epoch', where a state dict has arrays only"),
+        (
+            {"epoch": 3},
+            "holds an object of type int under 'epoch', where a state dict has arrays only",
+        ),
     ],
 )
 def test_what_is_no_state_dict_is_refused(content, message, tmp_path):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import small
 
+from cnnlab import config as cfg
 from cnnlab.errors import UserError
 from cnnlab.training import closing, run_folder, setup, transfer
 from cnnlab.training.checkpoint import Checkpoints
@@ -21,7 +22,8 @@ SECOND = dict(data__classes=(5, 6, 7, 8, 9), model__num_classes=5, **MODEL)
 def pretrained(tmp_path_factory):
     """A finished run on the digits 0 to 4, with a moving average, and its last state."""
     folder = tmp_path_factory.mktemp("runs") / "pretrained"
-    settings = small.config(**FIRST, ema_decay=0.9, steps=40, evaluate__every=20)
+    entries = dict(ema_decay=0.9, steps=40, evaluate__every=20, checkpoint__every=20)
+    settings = small.config(**FIRST, **entries)
     _, state = small.train(settings, folder)
     run_folder.record(folder, settings.to_dict())
     return folder, jax.device_get(state)
@@ -205,18 +207,23 @@ def test_other_preprocessing_and_another_kind_of_model_are_warned_of(pretrained,
     assert not [r for r in caplog.records if r.levelno == logging.WARNING and "init_from" in r.msg]
 
 
-def test_a_file_of_weights_serves_too(pretrained, tmp_path, caplog):
+def test_a_file_of_weights_serves_too(tmp_path, caplog):
     from cnnlab import pretrained as weights
 
-    _, saved = pretrained
-    variables = {"params": saved.params, **saved.model_state}
-    variables = jax.tree.map(jax.numpy.asarray, variables)
+    # The size of the images that the file's model is for.
+    size = cfg.preprocess(resize={"size": 32, "mode": "exact"})
+    entries = {**SECOND, "data__train__preprocess": size, "data__eval__preprocess": size}
+    saved = small.build(small.config(**entries, seed=1)).state
     file = tmp_path / "mlp.safetensors"
-    weights.save("mlp", variables, file, hidden=(16,), norm="batch", num_classes=5)
-    found = small.build(start(file)).state
+    fields = dict(hidden=(16,), norm="batch")
+    weights.save("mlp", {"params": saved.params, **saved.model_state}, file, **fields)
+    found = small.build(start(file, **entries)).state
     assert_same(found.params["hidden1"], saved.params["hidden1"])
+    assert (found.params["logits"]["kernel"] != saved.params["logits"]["kernel"]).any()
     assert_same(found.model_state, saved.model_state)
-    assert "normalize.mean" in caplog.text  # a file says what its images underwent
+    # A file says what its images underwent.
+    assert "the weights of" in caplog.text
+    assert "--config.data.normalize.mean" in caplog.text
 
 
 def test_a_damaged_checkpoint_is_not_taken(pretrained, tmp_path):
