@@ -32,13 +32,13 @@ class Pretrained(NamedTuple):
     Attributes:
         variables: "params" and "batch_stats" (if there are any) as of a model's `init`, without
             what was skipped.
-        preprocessing: what images undergo.
+        preprocessing: what images undergo; None if neither file nor layout tells.
         layout: "torchvision", "timm", "fastai" or "cnnlab".
         arguments: fields of our model that the weights were trained with, where they matter.
     """
 
     variables: dict[str, Any]
-    preprocessing: Preprocessing
+    preprocessing: Preprocessing | None
     layout: str
     arguments: dict[str, Any]
 
@@ -96,6 +96,10 @@ def preprocessing(model_name: str, path: str | Path) -> Preprocessing:
     """Return what images have to undergo: as the file says, or as known of its source.
 
     A .pth file says nothing; the libraries' usual evaluation stands for it.
+
+    Raises:
+        UserError: an unknown name, a file that is no checkpoint, or one that says nothing in our
+            own layout.
     """
     pick(MODELS, model_name, "model")
     metadata = read_metadata(path)
@@ -103,7 +107,10 @@ def preprocessing(model_name: str, path: str | Path) -> Preprocessing:
         return Preprocessing.from_json(metadata["preprocessing"])
     checkpoint = read_checkpoint(path)
     source, _ = _source(model_name, shapes_of(model_name), checkpoint, path)
-    return known_preprocessing(source, Path(path).name)
+    known = known_preprocessing(source, Path(path).name)
+    if known is None:
+        raise UserError(f"{path} does not say how its images were preprocessed: see its training")
+    return known
 
 
 def _wanted(
@@ -147,7 +154,7 @@ def _variables(arrays: Mapping[str, np.ndarray], slots: Mapping[str, Slot]) -> d
     return unflatten_dict(flat, sep="/")
 
 
-def _preprocessing(source: Source, metadata: Mapping[str, str], path: Any) -> Preprocessing:
+def _preprocessing(source: Source, metadata: Mapping[str, str], path: Any) -> Preprocessing | None:
     if "preprocessing" in metadata:
         return Preprocessing.from_json(metadata["preprocessing"])
     return known_preprocessing(source, Path(path).name)

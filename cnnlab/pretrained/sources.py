@@ -27,7 +27,7 @@ class Source:
             order of its places and channels differs.
         arguments: fields of our model that such weights were trained with.
         instead: name of our model that has them.
-        preprocessing: of its images.
+        preprocessing: of its images; None if nothing is known.
     """
 
     layout: str
@@ -35,11 +35,11 @@ class Source:
     flattened: Mapping[str, int] = dataclasses.field(default_factory=dict)
     arguments: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     instead: str = ""
-    preprocessing: Preprocessing = USUAL
+    preprocessing: Preprocessing | None = USUAL
 
 
 # Ours, for every model; arrays as they are here.
-OWN = Source("cnnlab", layouts.own)
+OWN = Source("cnnlab", layouts.own, preprocessing=None)
 
 _RESNET = Source("torchvision", layouts.torchvision_resnet)
 _TIMM_D = Preprocessing(interpolation="bicubic")
@@ -105,8 +105,8 @@ def sources(model_name: str) -> tuple[Source, ...]:
     return (*SOURCES.get(model_name, ()), OWN)
 
 
-def known_preprocessing(source: Source, file_name: str) -> Preprocessing:
+def known_preprocessing(source: Source, file_name: str) -> Preprocessing | None:
     """Return the preprocessing of a library's weights, in a file that says nothing itself."""
-    if file_name.startswith(SECOND_RECIPE):
+    if source.preprocessing and file_name.startswith(SECOND_RECIPE):
         return dataclasses.replace(source.preprocessing, resize=232)
     return source.preprocessing

@@ -45,11 +45,11 @@ DTYPES: dict[str, np.dtype] = {
 
 # Stand-ins are tuples, strings and objects without attributes, so that a pickle cannot change them.
 class Storage(NamedTuple):
-    """A run of numbers that tensors are views of: `count` from `start` on under `key`."""
+    """A run of numbers that tensors are views of: `length` of them from `start` on under `key`."""
 
     kind: str
     key: str
-    count: int
+    length: int
     start: int = 0
 
     @property
@@ -69,15 +69,15 @@ class Tensor(NamedTuple):
     def view(self, data: bytes) -> np.ndarray:
         """Return the array, given the bytes under the storage's key."""
         storage = self.storage
-        numbers = [storage.count, storage.start, self.offset, *self.shape, *self.stride]
+        numbers = [storage.length, storage.start, self.offset, *self.shape, *self.stride]
         if not all(type(n) is int and n >= 0 for n in numbers):
             raise ValueError(f"a tensor of shape {self.shape} and stride {self.stride}")
-        values = np.frombuffer(data, storage.dtype, storage.count, self._bytes(storage.start))
+        values = np.frombuffer(data, storage.dtype, storage.length, self._bytes(storage.start))
         if math.prod(self.shape) == 0:
             return np.zeros(self.shape, storage.dtype)
         last = sum((n - 1) * s for n, s in zip(self.shape, self.stride, strict=True))
-        if self.offset + last >= storage.count or math.prod(self.shape) > storage.count:
-            raise ValueError(f"a tensor of shape {self.shape} leaves its {storage.count} numbers")
+        if self.offset + last >= storage.length or math.prod(self.shape) > storage.length:
+            raise ValueError(f"a tensor of shape {self.shape} leaves its {storage.length} numbers")
         return np.lib.stride_tricks.as_strided(
             values[self.offset :], self.shape, [self._bytes(s) for s in self.stride]
         )

@@ -40,7 +40,8 @@ def save(
         path: of the .safetensors file.
         layout: "torchvision", "timm", "fastai" or "cnnlab" (our own names and shapes); "" is the
             first of these that the model has.
-        preprocessing: what images undergo; None for what is usual with the layout.
+        preprocessing: what images undergo; None for what is usual with the layout
+            (nothing, with our own).
         arguments: fields of the model that differ from the defaults of its name. The number of
             classes is taken from the variables.
 
@@ -70,8 +71,9 @@ def save(
         "model": model_name,
         "layout": source.layout,
         "arguments": json.dumps(arguments),
-        "preprocessing": (preprocessing or source.preprocessing).to_json(),
     }
+    if known := preprocessing or source.preprocessing:
+        metadata["preprocessing"] = known.to_json()
     _write(tensors, Path(path), metadata)
 
 

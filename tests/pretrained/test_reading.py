@@ -197,6 +197,12 @@ def test_preprocessing_is_the_files_or_its_sources(vgg, tmp_path):
     assert pretrained.preprocessing("vgg11", path) == Preprocessing(resize=232)
     with pytest.raises(UserError, match="unknown model 'vgg12'; did you mean"):
         pretrained.preprocessing("vgg12", path)
+    pretrained.save(
+        "vgg11", pretrained.load("vgg11", path, **SMALL), path, layout="cnnlab", **SMALL
+    )
+    assert pretrained.read("vgg11", path, **SMALL).preprocessing is None
+    with pytest.raises(UserError, match="does not say how its images were preprocessed"):
+        pretrained.preprocessing("vgg11", path)
     half = SOURCES["googlenet_torchvision"][0].preprocessing
     assert half.mean == half.std == (0.5, 0.5, 0.5)
 
