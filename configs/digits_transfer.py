@@ -7,13 +7,15 @@ LeNet-5 with BatchNorm (LeCun et al. 1998).
     python launch.py train --config=configs/digits_transfer.py:finetune --workdir=runs/finetune \\
         --config.init_from.path=runs/0to4
 
-Variants: `digits_transfer.py:finetune` trains all layers from those of 0 to 4, the trunk at a tenth
-of the rate; `digits_transfer.py:probe` a linear classifier on the frozen trunk;
-`digits_transfer.py:scratch` all layers from random weights; `digits_transfer.py:random_probe` a
-linear classifier on a frozen random trunk. Each with the same 25 images for the same seed, a fixed
-number of steps and no selection.
+Variants: `digits_transfer.py:finetune` trains all layers from those of 0 to 4;
+`digits_transfer.py:probe` a linear classifier on the frozen trunk; `digits_transfer.py:scratch` all
+layers from random weights; `digits_transfer.py:random_probe` a linear classifier on a frozen random
+trunk. Each with the same 25 images for the same seed, a fixed number of steps and no selection.
 
-Expected: to be measured.
+Expected: 91-94 % from fine-tuning, 89-90 % from scratch, where the nearest neighbor on pixels has
+89 %; 81-89 % from the probe (one pretraining, two draws of the 25 images). Five classes are few:
+their features make a better start, but not a better space to be linear in than random ones (84-88 %
+from the random probe, 60 steps). Over seeds: `python benchmarks/transfer.py`.
 """
 
 from cnnlab import config as cfg
@@ -64,8 +66,6 @@ def get_config(variant: str = "default"):
     config.floors = ("nearest_neighbor",)
     if variant in ("finetune", "probe"):
         config.init_from.skip = ("head",)
-    if variant == "finetune":
-        config.optimizer.multipliers = (("trunk", 0.1),)
     if variant in ("probe", "random_probe"):
         config.freeze = ("trunk",)
         config.optimizer.learning_rate = 2e-2

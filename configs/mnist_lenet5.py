@@ -18,7 +18,8 @@ Expected (the paper's, on the 10,000 test images, after training on all 60,000):
 
 Deviations of 1998: the paper's rates are multiplied by one number for all parameters, where its
 stochastic diagonal Levenberg-Marquardt divides them by an estimate of each parameter's curvature;
-batches of 16, not single images (their rate was chosen on the embedded digits); fresh distortions each epoch in place of 540,000 fixed ones.
+batches of 16, not single images; the rate at the start, 0.003, was chosen on the embedded digits;
+fresh distortions each epoch in place of 540,000 fixed ones.
 """
 
 from cnnlab import config as cfg

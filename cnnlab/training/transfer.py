@@ -60,8 +60,13 @@ def load(config: Any, params: PyTree, model_state: PyTree) -> dict[str, np.ndarr
         given, origin = _from_file(where, config), str(where)
     else:
         raise UserError(f"init_from.path={options.path}: there is no such folder or file")
-    own = {"params": params, **model_state}
-    shapes = dict(zip(leaf_names(own), (np.shape(x) for x in jax.tree.leaves(own)), strict=True))
+    shapes = {
+        name: np.shape(leaf)
+        for collection, tree in {"params": params, **model_state}.items()
+        for name, leaf in zip(
+            leaf_names(tree, f"{collection}/"), jax.tree.leaves(tree), strict=True
+        )
+    }
     taken = _choose(shapes, given, tuple(options.skip), origin)
     left = [name for name in shapes if name not in taken and name.startswith("params/")]
     total = sum(int(np.prod(shapes[name])) for name in shapes if name.startswith("params/"))
@@ -117,8 +122,9 @@ def _from_file(file: Path, config: Any) -> dict[str, np.ndarray]:
 
     model = config.model.to_dict()
     weights = pretrained.read(model.pop("name"), file, skip=config.init_from.skip, **model)
-    theirs = {"mean": weights.preprocessing.mean, "std": weights.preprocessing.std}
-    _compare_normalization(theirs, config, str(file))
+    if weights.preprocessing is not None:
+        theirs = {"mean": weights.preprocessing.mean, "std": weights.preprocessing.std}
+        _compare_normalization(theirs, config, str(file))
     variables = jax.device_get(weights.variables)
     return dict(zip(leaf_names(variables), jax.tree.leaves(variables), strict=True))
 

@@ -53,3 +53,14 @@ def test_arguments_and_stages_are_those_on_file(name):
 def test_every_file_is_of_a_model():
     stale = {path.stem for path in FOLDER.iterdir()} - set(NAMES)
     assert not stale, f"delete the files of {', '.join(sorted(stale))} in {FOLDER}"
+
+
+def test_the_table_in_the_docs_is_of_these_models():
+    lines = (Path(__file__).parents[2] / "docs" / "models.md").read_text().splitlines()
+    table = [line.strip("| ").split(" | ") for line in lines if line.startswith("| ")][2:]
+    assert sorted(row[0] for row in table) == NAMES
+    for name, parameters, macs, *_ in table:
+        text = (FOLDER / f"{name}.txt").read_text()
+        if "\ntotal," in text:
+            total = text.partition("\ntotal,")[2].split(",")
+            assert [parameters, macs] == [f"{int(n):,}" for n in total[1:3]], name

@@ -112,10 +112,11 @@ def test_every_strategy_starts_alike_and_takes_the_same_step(pretrained, strateg
         np.testing.assert_allclose(leaves(many_after)[name], value, atol=2e-5, err_msg=name)
 
 
-def test_pretraining_frozen_and_probed_beats_a_random_trunk(pretrained, tmp_path):
-    # Real digits from end to end: 20 labels of each of five new classes, and a linear classifier.
-    folder, _ = pretrained
-    entries = dict(
+def test_a_linear_probe_of_a_transferred_trunk_learns_the_new_classes(pretrained, tmp_path):
+    # Real digits from end to end: 20 labels of each of five new classes.
+    folder, saved = pretrained
+    settings = start(
+        folder,
         freeze=("trunk",),
         data__train__per_class=20,
         evaluate__splits=(),
@@ -123,13 +124,13 @@ def test_pretraining_frozen_and_probed_beats_a_random_trunk(pretrained, tmp_path
         optimizer__learning_rate=0.5,
         steps=60,
     )
-    accuracy = {}
-    for name, changes in {"pretrained": {}, "random": {"init_from__path": ""}}.items():
-        loop, state = small.train(start(folder, **entries, **changes), tmp_path / name)
-        values = closing.evaluate_splits(loop.setup, state, ["validation", "test"])
-        accuracy[name] = values["test/accuracy"] / 2 + values["validation/accuracy"] / 2
-    assert accuracy["pretrained"] > accuracy["random"] + 0.03
-    assert accuracy["pretrained"] > 0.8
+    loop, state = small.train(settings, tmp_path / "probe")
+    values = closing.evaluate_splits(loop.setup, state, ["validation", "test"])
+    # Chance is 0.2.
+    assert values["test/accuracy"] > 0.6
+    assert values["validation/accuracy"] > 0.6
+    assert loop.setup.train.count == 100
+    assert_same(jax.device_get(state.params["hidden1"]), saved.ema[0]["hidden1"])
 
 
 def test_a_run_that_goes_on_does_not_look_at_the_weights_again(pretrained, tmp_path):
@@ -202,9 +203,13 @@ def test_other_preprocessing_and_another_kind_of_model_are_warned_of(pretrained,
     )
     assert "model differs in activation: relu -> tanh" in caplog.text
     caplog.clear()
-    same = dict(data__normalize={"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)})
-    small.build(start(folder, **same, model__dropout=0.5))
+    small.build(start(folder, model__dropout=0.5))
     assert not [r for r in caplog.records if r.levelno == logging.WARNING and "init_from" in r.msg]
+
+
+def test_one_number_stands_for_all_channels():
+    assert transfer._same((0.5,), (0.5, 0.5, 0.5))
+    assert not transfer._same((0.5, 0.5, 0.4), (0.5, 0.5, 0.5))
 
 
 def test_a_file_of_weights_serves_too(tmp_path, caplog):
@@ -215,7 +220,7 @@ def test_a_file_of_weights_serves_too(tmp_path, caplog):
     entries = {**SECOND, "data__train__preprocess": size, "data__eval__preprocess": size}
     saved = small.build(small.config(**entries, seed=1)).state
     file = tmp_path / "mlp.safetensors"
-    fields = dict(hidden=(16,), norm="batch")
+    fields = dict(hidden=(16,), norm="batch", preprocessing=weights.Preprocessing())
     weights.save("mlp", {"params": saved.params, **saved.model_state}, file, **fields)
     found = small.build(start(file, **entries)).state
     assert_same(found.params["hidden1"], saved.params["hidden1"])
