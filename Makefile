@@ -4,6 +4,8 @@ PYTHON ?= $(firstword $(foreach p,python3.13 python3.12 python3.11 python3,$(she
 VENV ?= .venv
 BIN := $(VENV)/bin
 WORKERS ?= 2
+# Their requirements would replace the CPU build of torch.
+UNBOUND := torchvision==0.28.0 timm==1.0.31
 export JAX_COMPILATION_CACHE_DIR ?= $(CURDIR)/.cache/jax
 export CNNLAB_DATA ?= $(CURDIR)/.cache/data
 
@@ -46,4 +48,5 @@ $(VENV)/.dev: requirements-dev.txt requirements.txt | $(BIN)/python
 
 $(VENV)/.parity: requirements-parity.txt $(VENV)/.dev
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-parity.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps $(UNBOUND)
 	touch $@

@@ -8,6 +8,9 @@
 
 The lecture's table writes "multi-label" beside softmax; a softmax picks one class of many, so it
 is multi-class, and it is the sigmoid row that serves several labels at once.
+
+A fourth objective is older: `map`, with which LeNet-5 learned to reject what is no digit (LeCun et
+al. 1998, equation 9), a softmax with one more class of fixed logit.
 """
 
 import dataclasses
@@ -58,7 +61,7 @@ class Supervised(Experiment):
     """Fit the model's output to a target that is in the batch.
 
     Attributes:
-        objective: `softmax`, `sigmoid` or `linear`, the output activation and its loss.
+        objective: `softmax`, `sigmoid`, `linear` or `map`, the output activation and its loss.
         target: key of the target: integer labels, multi-hot rows (`sigmoid`) or real vectors
             (`linear`).
         label_smoothing: mass moved from the true class to all classes alike (Szegedy et al.

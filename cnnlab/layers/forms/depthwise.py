@@ -13,7 +13,7 @@ import numpy as np
 from jax import lax
 
 from cnnlab.layers.forms.bilinear import bilinear
-from cnnlab.layers.forms.setting import Form, Setting
+from cnnlab.layers.forms.setting import Form, Setting, pad_zeros
 
 # A line of a feature map, and what it is multiplied by, should stay in the innermost cache. Sums of
 # so many numbers, or so many rows, XLA hands to a library, at 30 microseconds a call: 20 times what
@@ -32,15 +32,34 @@ def pick(setting: Setting) -> Form | None:
     product = bilinear(
         partial(shifted, one_each),
         of_kernel=partial(line_by_line, one_each),
+        of_x=partial(moved, one_each),
     )
     return lambda x, kernel: product(jnp.repeat(x, times, axis=-1) if times > 1 else x, kernel)
 
 
 def shifted(setting: Setting, x, kernel):
-    """All taps in one loop over the output; the gradient of x is of the same kind."""
+    """All taps in one loop over the output."""
     padded = setting.padded(x)
     terms = (setting.seen(padded, tap) * kernel[tap] for tap in setting.taps())
     return sum(terms, start=jnp.zeros((), x.dtype))
+
+
+def moved(setting: Setting, x, kernel):
+    """The same, products moved and added up, of which every stride-th is taken.
+
+    Transposed, one array dy with zeros around it is read at each tap. The transpose of `shifted`
+    would add up arrays that are padded after their product, and there XLA computes dy, which may
+    be long to compute, anew for every tap.
+    """
+    ends = [k - 1 for k in setting.spans]
+    total = jnp.zeros((), x.dtype)
+    for tap in setting.taps():
+        at = [u * d for u, d in zip(tap, setting.dilation, strict=True)]
+        around = [(end - a, a) for end, a in zip(ends, at, strict=True)]
+        total = total + pad_zeros(x * kernel[tap], around)
+    pairs = zip(setting.pads, ends, strict=True)
+    y = pad_zeros(total, [(low - end, high - end) for (low, high), end in pairs])
+    return setting.seen(y, (0,) * setting.axes)
 
 
 def line_by_line(setting: Setting, x, kernel):
