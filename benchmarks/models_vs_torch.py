@@ -10,9 +10,8 @@ before anything is timed. PyTorch runs eagerly in its default and in its channel
 with --compile through torch.compile (channels last; needs a C++ compiler). Needs torch
 (requirements-parity.txt). CPU time on one core unless --cores says otherwise.
 
-On a GPU, if both libraries see one: wall time, bfloat16 (PyTorch by autocast), images of 224x224 for
-ResNet-50, and images a second as a share of what a large matrix product and a large copy reach in
-the same run.
+On a GPU, if both libraries see one: wall time, bfloat16 (PyTorch by autocast), larger batches, and
+shares of what a large matrix product and a large copy reach in the same run (`device_rates`).
 
 --first_call measures, in fresh processes, the seconds until the first step is done, without
 compiled code at hand and with the persistent cache of an earlier process.
@@ -30,6 +29,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
+from device_rates import device_rates, shares
 from timing import alternate, arguments, pin, ratio, show, write
 
 RATE, MOMENTUM = 0.01, 0.9
@@ -60,28 +60,19 @@ class Case:
 
 
 def cases(gpu: bool = False) -> list[Case]:
-    """Return what is compared; larger batches on a GPU."""
-    large = (256, 224, 224, 3)
+    """Return what is compared; larger batches and images on a GPU."""
+
+    def images(batch, size):
+        return (256, 224, 224, 3) if gpu else (batch, size, size, 3)
+
+    google = partial(Case, peer="GoogLeNet", shape=images(8, 224), train=False)
     return [
-        Case("ResNet-50", "resnet50_v15", "resnet50", large if gpu else (16, 128, 128, 3)),
+        Case("ResNet-50", "resnet50_v15", "resnet50", images(16, 128)),
         Case("ResNet-20", "resnet20", "resnet20", (1024 if gpu else 128, 32, 32, 3), 10),
-        Case("MobileNet v1", "mobilenet_v1", "MobileNet", large if gpu else (8, 128, 128, 3)),
-        Case("VGG-16", "vgg16", "VGG16", large if gpu else (4, 224, 224, 3), train=False),
-        Case(
-            "GoogLeNet, BatchNorm",
-            "googlenet_torchvision",
-            "GoogLeNet",
-            large if gpu else (8, 224, 224, 3),
-            train=False,
-        ),
-        Case(
-            "GoogLeNet",
-            "googlenet",
-            "GoogLeNet",
-            large if gpu else (8, 224, 224, 3),
-            train=False,
-            given={"norm": False},
-        ),
+        Case("MobileNet v1", "mobilenet_v1", "MobileNet", images(8, 128)),
+        Case("VGG-16", "vgg16", "VGG16", images(4, 224), train=False),
+        google("GoogLeNet, BatchNorm", "googlenet_torchvision"),
+        google("GoogLeNet", "googlenet", given={"norm": False}),
     ]
 
 
@@ -244,50 +235,6 @@ def reached(case: Case, ours: Ours, seconds: float) -> dict[str, float]:
 
     macs = summarize(models.create(case.model, **case.fields), (1, *case.shape[1:])).macs
     return shares(macs * case.shape[0], case.train, ours.bytes(), seconds, *device_rates())
-
-
-def shares(macs, train, moved, seconds, operations_a_second, bytes_a_second) -> dict[str, float]:
-    """Return shares of the rate of matrix products and of memory bandwidth.
-
-    Args:
-        macs: multiply-adds of a forward pass; a gradient takes twice as many again.
-        train: whether gradients are taken.
-        moved: bytes read and written.
-        seconds: of the step.
-        operations_a_second: multiplications and additions that a large product reaches.
-        bytes_a_second: read and written by a large copy.
-    """
-    operations = 2 * macs * (3 if train else 1)
-    return {
-        "of matrix rate": operations / seconds / operations_a_second,
-        "of bandwidth": moved / seconds / bytes_a_second,
-    }
-
-
-def device_rates(size: int = 8192, dtype: str = "bfloat16") -> tuple[float, float]:
-    """Return operations a second of a square matrix product, and bytes a second of a copy."""
-    import jax
-    import jax.numpy as jnp
-
-    a = jnp.ones((size, size), dtype)
-    product, copy = jax.jit(lambda a: a @ a), jax.jit(lambda a: a + 1)
-    large = jnp.ones((4 * size, size), dtype)
-    return (
-        2 * size**3 / _fastest(lambda: product(a)),
-        2 * large.nbytes / _fastest(lambda: copy(large)),
-    )
-
-
-def _fastest(call, calls: int = 10) -> float:
-    import jax
-
-    jax.block_until_ready(call())
-    found = []
-    for _ in range(5):
-        start = time.perf_counter()
-        jax.block_until_ready([call() for _ in range(calls)])
-        found.append((time.perf_counter() - start) / calls)
-    return min(found)
 
 
 def first_call(case: Case, options) -> dict[str, object]:

@@ -3,6 +3,8 @@
 Names of parameters are those of cnnlab with dots, so weights are copied by name (`copy_weights`).
 """
 
+from typing import ClassVar
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -75,9 +77,7 @@ class ResNet(nn.Module):
 
 def resnet50(classes=1000, widths=(64, 128, 256, 512)):
     """Return the ResNet-50 with strides in the 3x3 convolutions."""
-    return ResNet(
-        (3, 4, 6, 3), widths, classes, bottleneck=True, imagenet=True, shortcut="B"
-    )
+    return ResNet((3, 4, 6, 3), widths, classes, bottleneck=True, imagenet=True, shortcut="B")
 
 
 def resnet20(classes=10, widths=(16, 32, 64)):
@@ -95,8 +95,8 @@ class MobileNet(nn.Module):
         super().__init__()
         c_in = round(32 * width)
         self.stem, self.stem_norm = conv_norm(3, c_in, 3, 2, epsilon=1e-3)
-        for n, (c, stride) in enumerate(self.rows, 1):
-            block, c = nn.Module(), round(c * width)
+        for n, (channels, stride) in enumerate(self.rows, 1):
+            block, c = nn.Module(), round(channels * width)
             deep = conv_norm(c_in, c_in, 3, stride, c_in, epsilon=1e-3)
             block.depthwise, block.depthwise_norm = deep
             block.pointwise, block.pointwise_norm = conv_norm(c_in, c, 1, epsilon=1e-3)
@@ -175,7 +175,7 @@ def apply(module, name, x):
 class GoogLeNet(nn.Module):
     """GoogLeNet without auxiliary classifiers: torchvision's with norms, or the paper's."""
 
-    rows = {
+    rows: ClassVar = {
         "inception3a": (64, 96, 128, 16, 32, 32),
         "inception3b": (128, 128, 192, 32, 96, 64),
         "inception4a": (192, 96, 208, 16, 48, 64),
@@ -195,8 +195,8 @@ class GoogLeNet(nn.Module):
         unit(self, "conv2_reduce", first, first, 1, norm)
         unit(self, "conv2", first, second, 3, norm)
         c_in = second
-        for name, row in self.rows.items():
-            row = [round(c * width) for c in row]
+        for name, channels in self.rows.items():
+            row = [round(c * width) for c in channels]
             self.add_module(name, Inception(c_in, row, 3 if norm else 5, norm))
             c_in = row[0] + row[2] + row[4] + row[5]
         self.logits = nn.Linear(c_in, classes)

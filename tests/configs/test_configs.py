@@ -147,7 +147,8 @@ def test_variant_of_a_baseline_is_sound_at_its_real_length(name, variant, sets):
     count = EXAMPLES[settings.data.source] + 5000 * variant.endswith("_50k")
     steps = settings.steps or math.ceil(settings.epochs * count / settings.batch_size)
     schedule, _ = setup.learning(settings, steps)
-    assert float(schedule(steps)) < 0.2 * settings.optimizer.learning_rate
+    # GoogLeNet, 4 % every 8 of 250 epochs, ends at 28 %.
+    assert float(schedule(steps)) < 0.3 * settings.optimizer.learning_rate
     experiments.create(settings.experiment.to_dict(), settings.model.to_dict())
     settings.data.data_dir = sets
     settings.data.train.split = first_images(settings.data.train.split, 5)

@@ -8,7 +8,7 @@ from jax import lax
 
 from cnnlab.layers import forms
 from cnnlab.layers.convolution import conv, correlate
-from cnnlab.layers.forms import columns, depthwise, folded, grouped, pointwise, space_time
+from cnnlab.layers.forms import columns, dense, depthwise, folded, grouped, pointwise, space_time
 from cnnlab.layers.forms.bilinear import bilinear
 from cnnlab.layers.forms.setting import Setting, native
 
@@ -51,6 +51,11 @@ CASES = {
     "folded, 2 columns": ((2, 9, 10, 6), (5, 5, 6, 16), TWO, NONE, TWO, 1),
     "folded, padded": ((2, 7, 8, 3), (3, 5, 3, 4), TWO, ((1, 1), (2, 2)), TWO, 1),
     "folded, in parts": ((6, 9, 10, 6), (5, 5, 6, 4), TWO, NONE, TWO, 1),
+    "dense": ((2, 5, 6, 8), (3, 3, 8, 5), TWO, ((1, 1), (1, 1)), TWO, 1),
+    "dense, no padding": ((6, 6, 6, 8), (3, 3, 8, 5), TWO, NONE, TWO, 1),
+    "dense, strided, in parts": ((6, 8, 7, 8), (3, 3, 8, 5), (2, 2), ((1, 1), (1, 0)), TWO, 1),
+    "dense, in strips": ((2, 16, 7, 16), (3, 2, 16, 5), TWO, ((1, 1), (0, 1)), TWO, 1),
+    "dense, all, in strips": ((2, 16, 9, 16), (3, 3, 16, 3), (2, 1), ((1, 0), (2, 1)), (1, 2), 1),
 }
 each_case = pytest.mark.parametrize("name", CASES)
 
@@ -61,6 +66,7 @@ def small_parts(monkeypatch):
     monkeypatch.setattr(folded, "LARGE", 9000)
     monkeypatch.setattr(folded, "MOST", 9000)
     monkeypatch.setattr(grouped, "MOST", 2000)
+    monkeypatch.setattr(dense, "MOST", 4000)
     monkeypatch.setattr(depthwise, "CHANNELS", 4)
     monkeypatch.setattr(depthwise, "LINE", 16)
 
@@ -105,7 +111,11 @@ def test_values_gradients_and_their_gradients_are_those_of_xla(name):
 
 
 @pytest.mark.parametrize(
-    "name", ["shifted, all", "blocks", "each group, in parts", "3-D, folded", "folded, in parts"]
+    "name",
+    [
+        *("shifted, all", "blocks", "each group, in parts", "3-D, folded", "folded, in parts"),
+        "dense, all, in strips",
+    ],
 )
 def test_forward_mode_over_reverse_mode_is_that_of_xla(name):
     with jax.enable_x64(True):
@@ -159,6 +169,7 @@ FAMILIES = {
     "folded, 2 columns": (folded, "stacked"),
     "folded, in parts": (folded, "stacked"),
     "folded": (folded, "folded"),
+    "dense": (dense, "native"),
 }
 
 
@@ -180,24 +191,40 @@ def test_each_case_is_computed_by_the_form_that_it_is_for(name, monkeypatch):
 @pytest.mark.parametrize(
     "case",
     [
+        ((2, 30, 8), (3, 8, 8), ONE, ((1, 1),), ONE, 1),
+        ((0, 9, 9, 4), (3, 3, 1, 4), TWO, NONE, TWO, 4),
+        ((2, 9, 9, 4), (3, 3, 4, 0), TWO, NONE, TWO, 1),
+        ((2, 2, 9, 4), (3, 3, 4, 4), TWO, NONE, TWO, 1),
+    ],
+    ids=["1-D", "no examples", "no filters", "no windows"],
+)
+def test_where_xla_is_as_fast_or_nothing_is_computed_it_stays(case):
+    assert forms.pick(Setting(*case)) is None
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
         ((2, 9, 9, 16), (3, 3, 16, 8), TWO, ((1, 1), (1, 1)), TWO, 1),
         ((2, 9, 9, 16), (3, 3, 16, 8), (2, 2), ((1, 1), (1, 1)), TWO, 1),
         ((2, 9, 9, 16), (3, 3, 16, 8), TWO, ((2, 2), (2, 2)), (2, 2), 1),
         ((2, 12, 12, 3), (3, 3, 3, 64), TWO, ((1, 1), (1, 1)), TWO, 1),
         ((2, 12, 12, 3), (3, 3, 3, 8), (2, 2), ((1, 1), (1, 1)), TWO, 1),
         ((2, 11, 11, 3), (3, 3, 3, 8), TWO, ((1, 1), (1, 1)), TWO, 1),
-        ((2, 30, 8), (3, 8, 8), ONE, ((1, 1),), ONE, 1),
-        ((0, 9, 9, 4), (3, 3, 1, 4), TWO, NONE, TWO, 4),
-        ((2, 9, 9, 4), (3, 3, 4, 0), TWO, NONE, TWO, 1),
-        ((2, 2, 9, 4), (3, 3, 4, 4), TWO, NONE, TWO, 1),
     ],
-    ids=[
-        *("dense", "strided", "dilated", "many filters", "few channels, strided", "odd width"),
-        *("1-D", "no examples", "no filters", "no windows"),
-    ],
+    ids=["dense", "strided", "dilated", "many filters", "few channels, strided", "odd width"],
 )
-def test_where_xla_is_as_fast_or_nothing_is_computed_it_stays(case):
-    assert forms.pick(Setting(*case)) is None
+def test_where_xla_is_as_fast_values_and_the_gradient_of_x_are_its_own(case):
+    x, kernel = arrays(*case[:2], np.float32)
+    form = forms.pick(Setting(*case))
+
+    def lowered(f):
+        both = jax.jit(lambda x, dx, k: jax.jvp(lambda x: f(x, k), (x,), (dx,)))
+        text = both.lower(x, x, kernel).as_text()
+        kinds = ("convolution", "dot_general", "slice", "concatenate")
+        return [text.count(f"stablehlo.{kind}") for kind in kinds]
+
+    assert lowered(form) == lowered(xla(case)) == [2, 0, 0, 0]
 
 
 @pytest.mark.parametrize("groups", [1, 4])
@@ -210,7 +237,7 @@ def test_an_empty_batch_has_an_empty_result_and_gradients_of_zero(groups):
 
 
 @pytest.mark.parametrize(
-    "name", ["shifted, all", "blocks", "each group", "3-D, summed", "columns", "tiles"]
+    "name", ["shifted, all", "blocks", "each group", "3-D, summed", "columns", "tiles", "dense"]
 )
 def test_forms_are_for_cpu_alone_with_their_gradients(name):
     case = CASES[name]
@@ -232,7 +259,7 @@ def test_forms_are_for_cpu_alone_with_their_gradients(name):
 
 
 @pytest.mark.parametrize(
-    "name", ["pointwise", "shifted, all", "blocks", "each group", "3-D, summed", "columns"]
+    "name", ["pointwise", "shifted, all", "blocks", "each group", "3-D, summed", "columns", "dense"]
 )
 def test_vmap_over_either_argument_equals_one_call_each(name):
     case = CASES[name]
@@ -253,6 +280,7 @@ def test_vmap_over_either_argument_equals_one_call_each(name):
         "3-D, summed",
         "columns",
         "folded, in parts",
+        "dense, in strips",
     ],
 )
 def test_bfloat16_is_summed_in_float32_and_rounded_once(name):
@@ -271,8 +299,29 @@ def test_bfloat16_is_summed_in_float32_and_rounded_once(name):
         np.testing.assert_allclose(one.astype(jnp.float32), other, rtol=2**-8, atol=2e-2)
 
 
-def test_a_depthwise_line_is_cut_into_equal_parts_that_fit_or_left_whole():
-    assert [depthwise._length(n, 1) for n in (4, 16, 24, 17)] == [4, 16, 12, 17]
+def test_a_depthwise_line_is_cut_into_equal_parts_that_fit_or_left_whole(monkeypatch):
+    assert [depthwise._length(n, 1) for n in (4, 16, 24, 17)] == [4, 8, 12, 17]
+    monkeypatch.setattr(depthwise, "ROWS", 8)
+    assert [depthwise._length(n, 1) for n in (4, 16, 24, 17)] == [4, 4, 6, 1]
+
+
+@pytest.mark.parametrize(
+    ("batch", "height", "expected"),
+    [(3, 12, (1, 12, 8, 4)), (3, 28, (1, 9, 8, 4)), (3, 4, (3, 4, 8, 4)), (4, 13, (1, 13, 8, 4))],
+)
+def test_windows_are_made_of_as_many_images_or_lines_as_fit(batch, height, expected, monkeypatch):
+    """A line has 8 windows of 9 x 4 numbers, so 4000 are 13 lines; strips overlap by 2."""
+    seen = []
+
+    def times(setting, x, kernel):
+        seen.append(x.shape)
+        return jnp.zeros((x.shape[0], *setting.out, 5))
+
+    monkeypatch.setattr(dense, "times", times)
+    setting = Setting((batch, height, 8, 4), (3, 3, 4, 5), TWO, ((1, 1), (1, 1)), TWO, 1)
+    case = arrays(setting.shape, setting.kernel, np.float32)
+    y = jax.eval_shape(lambda x, k: dense.windows(setting, x, k), *case)
+    assert seen[0] == expected and y.shape == (batch, height, 8, 5)
 
 
 def test_groups_of_a_block_divide_their_number():
