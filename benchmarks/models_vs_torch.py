@@ -2,7 +2,6 @@
 
     python benchmarks/models_vs_torch.py --json=benchmarks/results/models_vs_torch_cpu.json
     python benchmarks/models_vs_torch.py --only=resnet50 --compile --blocks=5
-    python benchmarks/models_vs_torch.py --first_call
 
 A step is forward pass, softmax cross-entropy, gradients, BatchNorm's running statistics, and SGD
 with momentum; both start from the same weights, and their first losses (or logits) are compared
@@ -12,19 +11,13 @@ with --compile through torch.compile (channels last; needs a C++ compiler). Need
 
 On a GPU, if both libraries see one: wall time, bfloat16 (PyTorch by autocast), larger batches, and
 shares of what a large matrix product and a large copy reach in the same run (`device_rates`).
-
---first_call measures, in fresh processes, the seconds until the first step is done, without
-compiled code at hand and with the persistent cache of an earlier process.
 """
 
 import itertools
 import math
 import re
 import statistics
-import subprocess
 import sys
-import tempfile
-import time
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -237,51 +230,16 @@ def reached(case: Case, ours: Ours, seconds: float) -> dict[str, float]:
     return shares(macs * case.shape[0], case.train, ours.bytes(), seconds, *device_rates())
 
 
-def first_call(case: Case, options) -> dict[str, object]:
-    """Return seconds until the first step is done, in fresh processes, without and with a cache."""
-    with tempfile.TemporaryDirectory() as folder:
-        found = [_in_fresh_process(case, folder, options) for _ in range(2)]
-    return {"model": case.name, "without cache, s": found[0], "with cache, s": found[1]}
-
-
-def _in_fresh_process(case: Case, cache: str, options) -> float:
-    command = [sys.executable, __file__, f"--once={case.name}", f"--cache={cache}"]
-    command.append(f"--cores={options.cores}")
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    return float(done.stdout.split()[-1])
-
-
-def once(case: Case, cache: str) -> float:
-    """Return the seconds that building the step and one call of it take, with a cache folder."""
-    import jax
-
-    jax.config.update("jax_compilation_cache_dir", cache)
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
-    start = time.perf_counter()
-    Ours(case)(1)
-    return time.perf_counter() - start
-
-
 def main():
     parser = arguments(__doc__)
     parser.set_defaults(cores="0", calls=1, blocks=7)
     parser.add_argument("--only", default="", help="models whose name matches this pattern")
     parser.add_argument("--compile", action="store_true", help="torch.compile too (C++ compiler)")
-    parser.add_argument("--first_call", action="store_true", help="seconds to the first step")
-    parser.add_argument("--once", default="", help="(of --first_call: this model, in this process)")
-    parser.add_argument("--cache", default="", help="(of --first_call: folder for compiled code)")
     options = parser.parse_args()
     pin(options.cores)
-    if options.once:
-        print(once(next(c for c in cases() if c.name == options.once), options.cache))
-        return
-    chosen = [c for c in cases() if re.search(options.only, f"{c.name} {c.model}")]
-    if not chosen:
+    rows = list(itertools.chain(*_compare_all(options)))
+    if not rows:
         sys.exit(f"no model matches --only={options.only}")
-    if options.first_call:
-        rows = [first_call(case, options) for case in chosen]
-    else:
-        rows = list(itertools.chain(*_compare_all(options)))
     show(rows)
     write(options.json, rows)
 

@@ -4,6 +4,7 @@ Narrow networks on small images, compiled once each. What depends on the true si
 golden summaries and in the tests of each architecture.
 """
 
+import functools
 import itertools
 from types import SimpleNamespace
 
@@ -43,6 +44,8 @@ def small(name, **arguments):
     chosen = {"num_classes": CLASSES, **narrow, **arguments}
     if "depths" in fields:
         chosen["depths"] = (2, *(1 for _ in fields["depths"][1:]))
+    if "layers" in fields and not fields["pointwise"]:
+        chosen["layers"] = (1, 1, 2, 1, 1)
     model = models.create(name, **{k: v for k, v in chosen.items() if k in fields})
     return model, (BATCH, size, size, channels)
 
@@ -50,6 +53,15 @@ def small(name, **arguments):
 def kinds():
     """Return a name for each network that is another when made small."""
     return list({small(name)[0]: name for name in reversed(models.available())}.values())[::-1]
+
+
+@functools.cache
+def smallest_of_each_class():
+    """Return for each class of networks the name of the one with the fewest parameters."""
+    size = {name: len(jax.tree.leaves(shapes_of(*small(name)))) for name in kinds()}
+    classes = {models.MODELS[name].module for name in kinds()}
+    ordered = sorted(kinds(), key=size.get)
+    return {next(n for n in ordered if models.MODELS[n].module is c) for c in classes}
 
 
 def shapes_of(model, shape):
@@ -98,11 +110,12 @@ def case(request):
             return total, (output, endpoints, state)
 
         gradients, trained = jax.grad(loss, has_aux=True)(params)
-        return model.apply(variables, images), trained, gradients
+        half, endpoints = model.clone(dtype="bfloat16").apply(variables, images)
+        return model.apply(variables, images), trained, gradients, (half, endpoints["features"])
 
     images = jnp.asarray(np.random.default_rng(1).normal(size=shape), jnp.float32)
     run = jax.jit(both)
-    evaluated, trained, gradients = run(variables, images)
+    evaluated, trained, gradients, half = run(variables, images)
     return SimpleNamespace(
         name=name,
         model=model,
@@ -112,6 +125,7 @@ def case(request):
         evaluated=evaluated,
         trained=trained,
         gradients=gradients,
+        half=half,
     )
 
 
@@ -150,7 +164,7 @@ def test_every_parameter_receives_a_gradient(case):
 def test_in_evaluation_an_image_does_not_depend_on_its_batch(case):
     others = np.array(case.images)
     others[1:] = np.random.default_rng(3).normal(size=others[1:].shape)
-    (output, _), trained, _ = case.run(case.variables, jnp.asarray(others))
+    (output, _), trained, *_ = case.run(case.variables, jnp.asarray(others))
     np.testing.assert_array_equal(output[0], case.evaluated[0][0])
     assert np.any(output[1] != case.evaluated[0][1])
     if "batch_stats" in case.variables:
@@ -169,21 +183,23 @@ def test_training_moves_statistics_and_evaluation_does_not(case):
 
 
 def test_compiled_and_plain_runs_agree(case):
+    # Plain runs compile each operation on its own, which costs more than all else here: those of a
+    # class with other arguments are left out.
+    if case.name not in smallest_of_each_class():
+        pytest.skip("another of its class is compared")
     plain, _ = case.model.apply(case.variables, case.images)
     size = np.abs(plain).max()
     np.testing.assert_allclose(case.evaluated[0], plain, atol=1e-4 * size)
 
 
 def test_bfloat16_computes_near_float32_with_float32_parameters_and_logits(case):
-    half = case.model.clone(dtype="bfloat16")
-    stored = shapes_of(half, case.images.shape)
+    stored = shapes_of(case.model.clone(dtype="bfloat16"), case.images.shape)
     assert {x.dtype for x in jax.tree.leaves(stored)} == {jnp.dtype("float32")}
-    output, endpoints = half.apply(case.variables, case.images)
-    assert output.dtype == jnp.float32
-    assert endpoints["features"].dtype == jnp.bfloat16
+    output, features = case.half
+    assert output.dtype == jnp.float32 and features.dtype == jnp.bfloat16
     expected = case.evaluated[0]
     error = np.sqrt(np.mean((output - expected) ** 2) / np.mean(expected**2))
-    # Eight bits of mantissa, 2^-8 a layer, over up to a thousand layers.
+    # Eight bits of mantissa, through all layers.
     assert error < 0.1, error
 
 
@@ -198,10 +214,7 @@ def test_images_of_odd_sizes_will_do(name):
         assert smaller_h <= h and smaller_w <= w and smaller_w >= smaller_h
 
 
-REMAT = [name for name in kinds() if "remat" in models.MODELS[name].fields()]
-
-
-@pytest.mark.parametrize("name", ["googlenet_torchvision", "mobilenet_v1", "resnet18_v2", "vgg11"])
+@pytest.mark.parametrize("name", ["resnet18_v2", "vgg11"])
 def test_rematerialization_changes_neither_results_nor_gradients_nor_names(name):
     # In float64, where another order of summation does not show.
     with jax.enable_x64(True):
@@ -222,22 +235,24 @@ def test_rematerialization_changes_neither_results_nor_gradients_nor_names(name)
                 )[0]
                 return jnp.sum(jnp.sin(output) ** 2)
 
-            return loss, jax.jit(jax.value_and_grad(loss))(variables["params"])
+            return jax.jit(jax.value_and_grad(loss))(variables["params"])
 
-        plain, expected = gradients(model)
-        remat, result = gradients(model.clone(remat=True))
+        expected, result = gradients(model), gradients(model.clone(remat=True))
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12), *((result, expected))
     )
-    text = str(jax.make_jaxpr(jax.grad(remat))(variables["params"]))
-    assert "remat" in text
-    assert "remat" not in str(jax.make_jaxpr(jax.grad(plain))(variables["params"]))
 
 
-@pytest.mark.parametrize("name", REMAT)
-def test_rematerialization_keeps_the_names_of_parameters(name):
+@pytest.mark.parametrize("name", sorted(smallest_of_each_class()))
+def test_rematerialization_is_there_and_keeps_the_names_of_parameters(name):
     model, shape = small(name)
-    assert shapes_of(model.clone(remat=True), shape) == shapes_of(model, shape)
+    if not hasattr(model, "remat"):
+        pytest.skip("no stages that repeat")
+    variables = shapes_of(model, shape)
+    remat = model.clone(remat=True)
+    assert shapes_of(remat, shape) == variables
+    apply = jax.make_jaxpr(lambda model, v: model.apply(v, jnp.zeros(shape)), static_argnums=0)
+    assert "remat" in str(apply(remat, variables)) and "remat" not in str(apply(model, variables))
 
 
 def he(fan_in, fan_out):
@@ -265,7 +280,7 @@ INITIAL = {
 
 @pytest.mark.parametrize("name", INITIAL)
 def test_initial_weights_have_the_papers_variance(name):
-    model, shape = small(name)
+    model, shape = small(name, zero_scale=False)
     variables = jax.jit(model.init)(jax.random.key(5), jnp.zeros(shape))
     for path, kernel in jax.tree_util.tree_leaves_with_path(variables["params"]):
         names = [part.key for part in path]

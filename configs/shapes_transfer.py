@@ -1,0 +1,68 @@
+"""Transfer between shapes: a small ResNet learns three of them, then three others from few labels.
+
+What of a network carries over to other classes: Yosinski, Clune, Bengio & Lipson 2014. The trunk is
+ResNet-10 with a quarter of the channels (He et al. 2015; one block a stage), the task which shape is
+the largest: star, ring or cross for the pretraining, then disc, square or triangle.
+
+    python launch.py train --config=configs/shapes_transfer.py --workdir=runs/first
+    python launch.py train --config=configs/shapes_transfer.py:finetune --workdir=runs/finetune \\
+        --config.init_from.path=runs/first
+
+Variants: `shapes_transfer.py:finetune` trains all layers from those of the first three shapes;
+`shapes_transfer.py:probe` a linear classifier on the frozen trunk; `shapes_transfer.py:scratch` all
+layers from random weights; `shapes_transfer.py:random_probe` a linear classifier on a frozen random
+trunk. Each with the same images for the same seed, a fixed number of steps and no selection.
+
+Expected: being measured.
+"""
+
+from cnnlab import config as cfg
+from cnnlab.errors import UserError
+
+VARIANTS = ("default", "finetune", "probe", "scratch", "random_probe")
+FIRST, SECOND = ("star", "ring", "cross"), ("disc", "square", "triangle")
+
+
+def get_config(variant: str = "default"):
+    """Return the config of a variant."""
+    if variant not in VARIANTS:
+        known = ", ".join(VARIANTS)
+        raise UserError(f"configs/shapes_transfer.py has no variant '{variant}': {known}")
+    config = cfg.base()
+    config.experiment = cfg.experiment("supervised")
+    config.model = cfg.model("resnet18", depths=(1, 1, 1, 1), width=0.25, num_classes=3)
+
+    config.data.source = "shapes"
+    config.data.train.augment = cfg.augment(
+        flip={},
+        affine={"degrees": 45.0, "scale": (0.9, 1.1), "translate": 0.1, "shear": 0.0, "fill": 0.45},
+    )
+    config.data.normalize = {"mean": (0.45, 0.45, 0.45), "std": (0.25, 0.25, 0.25)}
+    config.optimizer.name = "adamw"
+    config.optimizer.learning_rate = 3e-3
+    config.optimizer.weight_decay = 0.01
+    config.schedule.warmup = 0.05
+    if variant == "default":
+        config.data.classes = FIRST
+        config.steps = 940
+        config.batch_size = 64
+        config.log_every = 250
+        config.evaluate.every = 250
+        return config
+
+    config.data.classes = SECOND
+    config.data.train.per_class = 50
+    config.steps = 300
+    config.batch_size = 50
+    config.log_every = 50
+    # These labels are all there are: nothing to select on.
+    config.data.eval.splits = {"test": "test"}
+    config.evaluate.splits = ()
+    config.checkpoint.best = ""
+    config.floors = ("nearest_neighbor",)
+    if variant in ("finetune", "probe"):
+        config.init_from.skip = ("head",)
+    if variant in ("probe", "random_probe"):
+        config.freeze = ("trunk",)
+        config.optimizer.learning_rate = 2e-2
+    return config
