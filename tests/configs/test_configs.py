@@ -14,6 +14,7 @@ import fabricated
 import numpy as np
 import pytest
 import small
+from short_googlenet import short_googlenet  # noqa: F401 (a fixture)
 
 import experiments
 from cnnlab import config as cfg
@@ -115,6 +116,7 @@ def first_images(split, count):
     return f"{split.partition('[')[0]}[:{count}]"
 
 
+@pytest.mark.usefixtures("short_googlenet")
 @pytest.mark.parametrize("name", BASELINES)
 def test_baseline_goes_from_decoding_to_checkpoint(name, sets, tmp_path):
     settings = get(name)

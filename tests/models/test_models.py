@@ -12,10 +12,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from short_googlenet import short_googlenet  # noqa: F401 (a fixture)
 
 from cnnlab import models
 from cnnlab.errors import UserError
 from cnnlab.layers.initializers import fans
+
+pytestmark = pytest.mark.usefixtures("short_googlenet")
 
 # By the beginning of the name, the first that fits: pixels, channels, arguments.
 SMALL = {
@@ -34,7 +37,8 @@ def small(name, **arguments):
     """Return a narrow and shallow version of a model and the shape of its images.
 
     Units that repeat the one before are left out, but for one: then ResNets of all depths are the
-    same network, looked at once. Their true depths are in the golden summaries.
+    same network, looked at once. GoogLeNet has five modules. The true depths are in the golden
+    summaries.
     """
     size, channels, narrow = next(v for k, v in SMALL.items() if name.startswith(k))
     architecture = models.MODELS[name]

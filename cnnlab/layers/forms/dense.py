@@ -17,11 +17,15 @@ from cnnlab.layers.forms.setting import Form, Setting, native, pad_zeros
 
 # Windows made at once, in numbers: larger arrays leave the cache, smaller products are slower.
 MOST = 2**19
+# Below so many numbers in all windows there is little to gain, and more to compile.
+LEAST = 2**18
 
 
 def pick(setting: Setting) -> Form | None:
     """Return XLA's convolution with another gradient of the kernel: two axes, one group."""
     if setting.axes != 2 or setting.groups > 1:
+        return None
+    if setting.shape[0] * math.prod(setting.out) * math.prod(setting.kernel[:-1]) < LEAST:
         return None
     return bilinear(partial(native, setting), of_kernel=partial(windows, setting))
 

@@ -67,6 +67,7 @@ def small_parts(monkeypatch):
     monkeypatch.setattr(folded, "MOST", 9000)
     monkeypatch.setattr(grouped, "MOST", 2000)
     monkeypatch.setattr(dense, "MOST", 4000)
+    monkeypatch.setattr(dense, "LEAST", 0)
     monkeypatch.setattr(depthwise, "CHANNELS", 4)
     monkeypatch.setattr(depthwise, "LINE", 16)
 
@@ -322,6 +323,12 @@ def test_windows_are_made_of_as_many_images_or_lines_as_fit(batch, height, expec
     case = arrays(setting.shape, setting.kernel, np.float32)
     y = jax.eval_shape(lambda x, k: dense.windows(setting, x, k), *case)
     assert seen[0] == expected and y.shape == (batch, height, 8, 5)
+
+
+def test_small_dense_convolutions_stay_as_they_are(monkeypatch):
+    monkeypatch.setattr(dense, "LEAST", 2 * 64 * 36 + 1)
+    assert dense.pick(Setting((2, 8, 8, 4), (3, 3, 4, 5), TWO, ((1, 1), (1, 1)), TWO, 1)) is None
+    assert dense.pick(Setting((3, 8, 8, 4), (3, 3, 4, 5), TWO, ((1, 1), (1, 1)), TWO, 1))
 
 
 def test_groups_of_a_block_divide_their_number():
