@@ -30,12 +30,12 @@ def get_config(variant: str = "default"):
         raise UserError(f"configs/shapes_transfer.py has no variant '{variant}': {known}")
     config = cfg.base()
     config.experiment = cfg.experiment("supervised")
-    config.model = cfg.model("resnet18", depths=(1, 1, 1, 1), width=0.25, num_classes=3)
+    config.model = cfg.model("vgg11_bn", layers=(1, 1, 1, 1, 1), width=0.125, num_classes=3)
 
     config.data.source = "shapes"
     config.data.train.augment = cfg.augment(
         flip={},
-        affine={"degrees": 45.0, "scale": (0.9, 1.1), "translate": 0.1, "shear": 0.0, "fill": 0.45},
+        affine={"degrees": 20.0, "scale": (1.0, 1.2), "translate": 0.0, "shear": 0.0, "fill": 0.45},
     )
     config.data.normalize = {"mean": (0.45, 0.45, 0.45), "std": (0.25, 0.25, 0.25)}
     config.optimizer.name = "adamw"

@@ -14,8 +14,8 @@ from cnnlab.data import source as sources
 from cnnlab.data.augment import augment, to_float
 from cnnlab.data.augment import check as check_augment
 from cnnlab.data.order import eval_indices, example_indices
+from cnnlab.data.preprocess import RANDOM, is_random, preprocess
 from cnnlab.data.preprocess import check as check_preprocess
-from cnnlab.data.preprocess import is_random, preprocess
 from cnnlab.data.subset import Subset
 from cnnlab.errors import UserError
 
@@ -173,9 +173,10 @@ def _placement(data: Mapping[str, Any], prepared: Prepared) -> str:
     pick(PLACEMENTS, placement, "data.placement")
     random = is_random(prepared.chosen)
     if placement in ("memory", "device") and random:
+        drawing = ", ".join(name for name in prepared.chosen if name in RANDOM)
         raise UserError(
             f"data.placement='{placement}' preprocesses once, but data.train.preprocess is random "
-            "(random_resized_crop): use placement='grain', or the augmentation of that name"
+            f"({drawing}): use placement='grain', or the augmentations random_resized_crop, pad_crop"
         )
     if placement != "auto":
         return placement

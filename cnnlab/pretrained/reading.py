@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax.traverse_util import unflatten_dict
 
+from cnnlab import paths
 from cnnlab.choices import pick
 from cnnlab.console import LOG
 from cnnlab.errors import UserError
@@ -23,7 +24,6 @@ from cnnlab.pretrained.comparing import (
 from cnnlab.pretrained.preprocessing import Preprocessing
 from cnnlab.pretrained.slots import Slot, shapes_of, slots_of
 from cnnlab.pretrained.sources import Source, known_preprocessing, sources
-from cnnlab.training import paths
 
 
 class Pretrained(NamedTuple):
@@ -63,7 +63,7 @@ def read(
         path: a .pth or .safetensors file.
         skip: regular expressions, searched in the paths of parameters and statistics
             ("stage4/block1/conv1/kernel"); "head" stands for the classifier and the auxiliary
-            ones (`cnnlab.training.paths`). Those are absent from the result, whatever the file
+            ones (`cnnlab.paths`). Those are absent from the result, whatever the file
             has for them.
         arguments: fields of the model that differ from the defaults of its name. With
             num_classes=0 the classifier is skipped.

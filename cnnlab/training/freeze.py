@@ -1,6 +1,6 @@
 """Frozen parameters: no update, no weight decay, no optimizer state, no gradient.
 
-`config.freeze` holds expressions (`cnnlab.training.paths`). A BatchNorm whose statistics they match
+`config.freeze` holds expressions (`cnnlab.paths`). A BatchNorm whose statistics they match
 behaves in training as it does in inference: it normalizes by its running statistics, which stay as
 they are. A frozen trunk thus computes in training what it computes at test time, and a classifier
 trained on it is a linear probe; dropout, which has no parameters, stays on. Other norms know no
@@ -16,9 +16,9 @@ import jax
 import optax
 from jaxtyping import PyTree
 
+from cnnlab import paths
 from cnnlab.errors import UserError
 from cnnlab.layers.batch_norm import BatchNorm
-from cnnlab.training import paths
 
 WHAT = "freeze"
 

@@ -1,6 +1,6 @@
 """Learning-rate multipliers by path: `optimizer.multipliers = (("^stage1/", 0.1), ...)`.
 
-Each pair is an expression (`cnnlab.training.paths`) and a factor; the first that matches a
+Each pair is an expression (`cnnlab.paths`) and a factor; the first that matches a
 parameter counts, and without one the factor is 1. Each factor has an optimizer of its own with that
 many times the learning rate, so that momentum, decay and whatever else the rule does are those of
 that rate. Clipping comes before, by the norm of the whole gradient.
@@ -15,8 +15,8 @@ import jax
 import optax
 from jaxtyping import PyTree
 
+from cnnlab import paths
 from cnnlab.errors import UserError
-from cnnlab.training import paths
 
 WHAT = "optimizer.multipliers"
 # Of expression and factor; not annotated so, because a config can hold anything.

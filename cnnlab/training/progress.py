@@ -62,11 +62,12 @@ class ProgressDisplay:
         if self._bar:
             self._bar.update(self._task, completed=step, description=text)
         else:
-            left = (self._steps - step) * self._examples / max(rate, 1e-9)
-            minutes, seconds = divmod(round(left), 60)
-            console.print(
-                f"step {step}/{self._steps}  eta {minutes}:{seconds:02d}  {text}", soft_wrap=True
-            )
+            eta = "--:--"  # the clock has just been restarted
+            if rate:
+                left = (self._steps - step) * self._examples / rate
+                minutes, seconds = divmod(round(left), 60)
+                eta = f"{minutes}:{seconds:02d}"
+            console.print(f"step {step}/{self._steps}  eta {eta}  {text}", soft_wrap=True)
         return rate
 
     def note(self, text: str) -> None:

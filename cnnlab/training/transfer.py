@@ -3,7 +3,7 @@
 `path` is the folder of another run, of which `checkpoint` (latest, best or a step) is read, with
 `ema` the moving average where the run kept one; or a file of weights, .pth or .safetensors, which
 `cnnlab.pretrained` reads. BatchNorm's statistics come along. Parameters whose path matches an
-expression of `skip` (`cnnlab.training.paths`; "head" is the classifier) keep the values that the
+expression of `skip` (`cnnlab.paths`; "head" is the classifier) keep the values that the
 model drew for them; all others have to be there, in the same shape.
 
 Weights expect the normalization that they were trained with: another one is warned of.
@@ -17,9 +17,9 @@ import jax
 import numpy as np
 from jaxtyping import PyTree
 
+from cnnlab import paths, run_folder
 from cnnlab.console import LOG
 from cnnlab.errors import UserError
-from cnnlab.training import paths, run_folder
 from cnnlab.training.checkpoint import Checkpoints, pick_step
 from cnnlab.training.state import leaf_names
 

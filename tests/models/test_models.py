@@ -27,6 +27,8 @@ SMALL = {
     "locally": (32, 1, {}),
     "alexnet": (67, 3, {"width": 0.125}),
     "vgg": (32, 3, {"width": 0.125}),
+    "googlenet": (48, 3, {"width": 0.25}),
+    "inception": (48, 3, {"width": 0.25}),
     "resnext": (48, 3, {"width": 0.25}),
     "": (48, 3, {"width": 0.125}),
 }

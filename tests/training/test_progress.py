@@ -38,6 +38,14 @@ def test_time_spent_elsewhere_does_not_slow_the_rate(monkeypatch):
     assert display.record(30, {}) == 1.0
 
 
+def test_without_a_rate_there_is_no_time_left_to_tell(monkeypatch):
+    text = shown(monkeypatch, terminal=False)
+    display = progress.ProgressDisplay(steps=100, start=0, examples_per_step=1)
+    display.restart_clock(1)
+    display.record(1, {})
+    assert text.getvalue().startswith("step 1/100  eta --:--  0 examples/s")
+
+
 def test_terminal_gets_a_bar(monkeypatch):
     text = shown(monkeypatch, terminal=True)
     monkeypatch.undo()

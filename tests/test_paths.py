@@ -2,8 +2,8 @@
 
 import pytest
 
+from cnnlab import paths
 from cnnlab.errors import UserError
-from cnnlab.training import paths
 
 NAMES = [
     "auxiliary1/conv/kernel",
