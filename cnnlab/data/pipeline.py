@@ -176,7 +176,7 @@ def _placement(data: Mapping[str, Any], prepared: Prepared) -> str:
         drawing = ", ".join(name for name in prepared.chosen if name in RANDOM)
         raise UserError(
             f"data.placement='{placement}' preprocesses once, but data.train.preprocess is random "
-            f"({drawing}): use placement='grain', or the augmentations random_resized_crop, pad_crop"
+            f"({drawing}): use placement='grain', or a random augmentation"
         )
     if placement != "auto":
         return placement

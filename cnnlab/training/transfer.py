@@ -17,9 +17,10 @@ import jax
 import numpy as np
 from jaxtyping import PyTree
 
-from cnnlab import paths, run_folder
+from cnnlab import paths
 from cnnlab.console import LOG
 from cnnlab.errors import UserError
+from cnnlab.training import run_folder
 from cnnlab.training.checkpoint import Checkpoints, pick_step
 from cnnlab.training.state import leaf_names
 
