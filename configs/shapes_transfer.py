@@ -1,7 +1,7 @@
 """Transfer between shapes: a small ResNet learns three of them, then three others from few labels.
 
 What of a network carries over to other classes: Yosinski, Clune, Bengio & Lipson 2014. The trunk is
-ResNet-10 with a quarter of the channels (He et al. 2015; one block a stage), the task which shape is
+ResNet-10 of quarter width (He et al. 2015; one block a stage), the task which shape is
 the largest: star, ring or cross for the pretraining, then disc, square or triangle.
 
     python launch.py train --config=configs/shapes_transfer.py --workdir=runs/first
@@ -13,7 +13,8 @@ Variants: `shapes_transfer.py:finetune` trains all layers from those of the firs
 layers from random weights; `shapes_transfer.py:random_probe` a linear classifier on a frozen random
 trunk. Each with the same images for the same seed, a fixed number of steps and no selection.
 
-Expected: being measured.
+Expected: to be filled in from benchmarks/transfer.py over five seeds; validation, seed 0, only so
+far: own classes 90.0 %, probe 53.8 %, random probe 33.3 %, scratch 31.7 %, nearest neighbor 35.7 %.
 """
 
 from cnnlab import config as cfg
@@ -30,18 +31,15 @@ def get_config(variant: str = "default"):
         raise UserError(f"configs/shapes_transfer.py has no variant '{variant}': {known}")
     config = cfg.base()
     config.experiment = cfg.experiment("supervised")
-    config.model = cfg.model("vgg11_bn", layers=(1, 1, 1, 1, 1), width=0.125, num_classes=3)
+    config.model = cfg.model("resnet18", depths=(1, 1, 1, 1), width=0.25, num_classes=3)
 
     config.data.source = "shapes"
-    config.data.train.augment = cfg.augment(
-        flip={},
-        affine={"degrees": 20.0, "scale": (1.0, 1.2), "translate": 0.0, "shear": 0.0, "fill": 0.45},
-    )
+    config.data.train.augment = cfg.augment(flip={}, quarter_turn={})
     config.data.normalize = {"mean": (0.45, 0.45, 0.45), "std": (0.25, 0.25, 0.25)}
     config.optimizer.name = "adamw"
-    config.optimizer.learning_rate = 3e-3
+    config.optimizer.learning_rate = 1e-2
     config.optimizer.weight_decay = 0.01
-    config.schedule.warmup = 0.05
+    config.schedule.warmup = 0.1
     if variant == "default":
         config.data.classes = FIRST
         config.steps = 940
@@ -52,7 +50,7 @@ def get_config(variant: str = "default"):
 
     config.data.classes = SECOND
     config.data.train.per_class = 50
-    config.steps = 300
+    config.steps = 200
     config.batch_size = 50
     config.log_every = 50
     # These labels are all there are: nothing to select on.
@@ -60,6 +58,7 @@ def get_config(variant: str = "default"):
     config.evaluate.splits = ()
     config.checkpoint.best = ""
     config.floors = ("nearest_neighbor",)
+    config.optimizer.learning_rate = 1e-3 if variant == "finetune" else 6e-3
     if variant in ("finetune", "probe"):
         config.init_from.skip = ("head",)
     if variant in ("probe", "random_probe"):

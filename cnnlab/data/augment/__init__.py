@@ -23,6 +23,7 @@ from cnnlab.data.augment.limits import check_arguments
 from cnnlab.data.augment.mixing import cutmix, mixup
 from cnnlab.data.augment.rand_augmentation import rand_augment
 from cnnlab.data.augment.standardize import normalize, to_float
+from cnnlab.data.augment.turning import quarter_turn
 from cnnlab.data.augment.warping import affine
 from cnnlab.errors import UserError
 
@@ -33,6 +34,7 @@ AUGMENT: dict[str, Callable[..., dict[str, Any]]] = {
     "random_resized_crop": random_resized_crop,
     "pad_crop": pad_crop,
     "flip": flip,
+    "quarter_turn": quarter_turn,
     "affine": affine,
     "rand_augment": rand_augment,
     "color_jitter": color_jitter,
