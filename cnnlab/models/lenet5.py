@@ -23,6 +23,7 @@ from cnnlab.choices import pick
 from cnnlab.errors import UserError
 from cnnlab.layers import activations
 from cnnlab.layers.convolution import Conv
+from cnnlab.layers.locally_connected import LocallyConnected
 from cnnlab.layers.pooling import avg_pool, max_pool
 from cnnlab.models.architecture import Architecture
 from cnnlab.models.parts import classify
@@ -36,6 +37,11 @@ ACTIVATIONS = {
     "relu": activations.ACTIVATIONS["relu"],
     "tanh": activations.ACTIVATIONS["scaled_tanh"],
 }
+# Without sharing the first two axes of a kernel count places, which are no inputs of a unit.
+LOCAL_INITS = {
+    "relu": nn.initializers.he_normal(batch_axis=(0, 1)),
+    "tanh": nn.initializers.lecun_normal(batch_axis=(0, 1)),
+}
 POOLS: dict[str, Callable[..., Array]] = {"max": max_pool, "avg": avg_pool}
 
 
@@ -46,6 +52,8 @@ class LeNet5(nn.Module):
         num_classes: number of logits; 0 returns the features.
         activation: "relu", or "tanh" for the paper's 1.7159 tanh(2x/3).
         pool: "max", or "avg" as in the paper.
+        shared: whether all places of a map share a kernel; without, each has its own
+            (`cnnlab.models.locally_connected`).
         padding: zeros added on each side of the image; 2 makes MNIST's 28x28 the 32x32 it expects.
         dropout: share of f6 set to zero in training, from the rng "dropout".
         norm: "batch" for BatchNorm before each activation, in place of the bias; "" for none.
@@ -56,6 +64,7 @@ class LeNet5(nn.Module):
     num_classes: int = 10
     activation: str = "relu"
     pool: str = "max"
+    shared: bool = True
     padding: int = 0
     dropout: float = 0.0
     norm: str = ""
@@ -88,6 +97,11 @@ class LeNet5(nn.Module):
 
         def conv(x, filters, name, padding=0):
             layer = partial(Conv, filters, (5, 5), padding=padding)
+            if not self.shared:
+                init = LOCAL_INITS[self.activation]
+                layer = partial(
+                    LocallyConnected, filters, (5, 5), padding=padding, kernel_init=init
+                )
             endpoints[name] = apply_stage(x, layer, name=name)
             return endpoints[name]
 

@@ -70,8 +70,8 @@ def test_initial_weights_count_the_inputs_of_a_unit_not_the_places(activation, g
 @pytest.mark.parametrize(
     ("shape", "arguments", "message"),
     [
-        ((1, 28, 28, 1), {"padding": 1}, "28x28 are too small, it needs 30x30"),
-        (IMAGE, {"pool": "mean"}, "unknown pool of locally_connected 'mean'"),
+        ((1, 28, 28, 1), {"padding": 1}, "28x28 with padding=1 are too small, it needs 32x32"),
+        (IMAGE, {"pool": "mean"}, "unknown pool of lenet5 'mean'"),
         (IMAGE, {"activation": "rely"}, "did you mean 'relu'"),
     ],
 )
