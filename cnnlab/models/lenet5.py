@@ -13,6 +13,7 @@ paper has RBF units; ReLU and max-pooling unless asked otherwise.
 from collections import OrderedDict
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -96,12 +97,9 @@ class LeNet5(nn.Module):
         )
 
         def conv(x, filters, name, padding=0):
-            layer = partial(Conv, filters, (5, 5), padding=padding)
-            if not self.shared:
-                init = LOCAL_INITS[self.activation]
-                layer = partial(
-                    LocallyConnected, filters, (5, 5), padding=padding, kernel_init=init
-                )
+            given: Any = dict(features=filters, kernel_size=(5, 5), padding=padding)
+            local = partial(LocallyConnected, kernel_init=LOCAL_INITS[self.activation], **given)
+            layer = partial(Conv, **given) if self.shared else local
             endpoints[name] = apply_stage(x, layer, name=name)
             return endpoints[name]
 
