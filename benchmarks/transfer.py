@@ -1,7 +1,7 @@
 """Pretrain, then fine-tune, probe and train from scratch with few labels, over several seeds.
 
-    python benchmarks/transfer.py --config=configs/digits_transfer.py --seeds=5 \
-        --workdir=runs/transfer --json=benchmarks/results/transfer_digits.json
+    python benchmarks/transfer.py --seeds=5 --workdir=runs/transfer \
+        --json=benchmarks/results/transfer_shapes.json
 
 Each seed is a pretraining (WORKDIR/pretrain/seed_N) and, on its weights, a run of each variant of
 the config, with few labels that the seed draws: the same for all variants. A run that is finished
@@ -43,7 +43,7 @@ def test_accuracies(result: dict) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--config", default="configs/digits_transfer.py")
+    parser.add_argument("--config", default="configs/shapes_transfer.py")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--workdir", required=True)
     parser.add_argument("--json", default="")

@@ -58,7 +58,7 @@ def get_config(variant: str = "default"):
     config.evaluate.splits = ()
     config.checkpoint.best = ""
     config.floors = ("nearest_neighbor",)
-    config.optimizer.learning_rate = 1e-3 if variant == "finetune" else 6e-3
+    config.optimizer.learning_rate = 1e-3 if variant == "finetune" else 1e-2
     if variant in ("finetune", "probe"):
         config.init_from.skip = ("head",)
     if variant in ("probe", "random_probe"):
