@@ -103,6 +103,7 @@ def test_config_trains_for_a_step(name, variant, tmp_path):
     settings.floors = ()
     # A part of the data is enough to see that a step runs.
     settings.data.train.split += "[:64]"
+    settings.data.train.per_class = min(settings.data.train.per_class, 3)
     for key, split in settings.data.eval.splits.items():
         settings.data.eval.splits[key] = f"{split}[:32]"
     loop, state = small.train(settings.lock(), tmp_path / "run")
@@ -122,11 +123,11 @@ def test_baseline_goes_from_decoding_to_checkpoint(name, sets, tmp_path):
     settings = get(name)
     settings.model.update(SMALLER[name])
     settings.parallel.devices = 1
-    settings.steps, settings.epochs, settings.batch_size = 2, 0.0, 4
+    settings.steps, settings.epochs, settings.batch_size = 2, 0.0, 2
     if name == "imagenet_googlenet":
         settings.ema_decay = 0.0  # half as much to compile; mobilenet has it too
     settings.log_every, settings.evaluate.every, settings.checkpoint.every = 1, 2, 2
-    settings.evaluate.batch_size = 4
+    settings.evaluate.batch_size = 2
     if "boundaries" in settings.schedule[settings.schedule.name]:
         settings.schedule[settings.schedule.name].boundaries = (0.5,)
     settings.data.data_dir = sets
