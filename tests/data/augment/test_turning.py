@@ -32,8 +32,14 @@ def test_the_turn_of_an_image_depends_on_its_own_key_alone():
     )
 
 
-def test_images_that_are_not_square_or_have_targets_in_place_are_refused():
-    with pytest.raises(UserError, match="images of 4x6 are not square"):
-        quarter_turn({"image": jnp.zeros((2, 4, 6, 3))}, KEYS[:2])
+def test_images_that_are_not_square_are_turned_upside_down_or_left():
+    images = jnp.asarray(np.random.default_rng(1).normal(size=(50, 4, 6, 1)), jnp.float32)
+    turned = quarter_turn({"image": images}, KEYS[:50])["image"]
+    upside_down = np.all(turned == images[:, ::-1, ::-1], axis=(1, 2, 3))
+    left = np.all(turned == images, axis=(1, 2, 3))
+    assert np.all(upside_down | left) and 10 < np.sum(left) < 40
+
+
+def test_targets_in_place_are_refused():
     with pytest.raises(UserError, match="quarter_turn"):
         quarter_turn({"image": jnp.zeros((2, 4, 4, 3)), "boxes": jnp.zeros((2, 1, 4))}, KEYS[:2])
