@@ -22,8 +22,8 @@ For the same seed fine-tuning gains 9.5 +- 7.0 on scratch (four seeds of five), 
 7.3 on the random one (all five). Where the pretraining fails (69 % with seed 1) there is next to no
 gain. Rates were chosen on validation images with another draw of labels, from 1e-3, 3e-3 and 1e-2
 for fine-tuning and scratch, which none of them lifts above chance; the probes' was not varied.
-These three shapes come first because the other three were not learned in the trials; the gain in that
-direction is not known.
+These three shapes come first because the other three were not learned in the trials; the gain in
+that direction is not known.
 """
 
 from cnnlab import config as cfg
