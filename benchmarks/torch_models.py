@@ -3,12 +3,12 @@
 Names of parameters are those of cnnlab with dots, so weights are copied by name (`copy_weights`).
 """
 
-from typing import ClassVar
-
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
+
+from cnnlab.models.googlenet import MODULES
 
 
 def conv_norm(c_in, c_out, size, stride=1, groups=1, epsilon=1e-5):
@@ -175,18 +175,6 @@ def apply(module, name, x):
 class GoogLeNet(nn.Module):
     """GoogLeNet without auxiliary classifiers: torchvision's with norms, or the paper's."""
 
-    rows: ClassVar = {
-        "inception3a": (64, 96, 128, 16, 32, 32),
-        "inception3b": (128, 128, 192, 32, 96, 64),
-        "inception4a": (192, 96, 208, 16, 48, 64),
-        "inception4b": (160, 112, 224, 24, 64, 64),
-        "inception4c": (128, 128, 256, 24, 64, 64),
-        "inception4d": (112, 144, 288, 32, 64, 64),
-        "inception4e": (256, 160, 320, 32, 128, 128),
-        "inception5a": (256, 160, 320, 32, 128, 128),
-        "inception5b": (384, 192, 384, 48, 128, 128),
-    }
-
     def __init__(self, classes=1000, width=1.0, *, norm=True):
         super().__init__()
         self.norm = norm
@@ -195,7 +183,7 @@ class GoogLeNet(nn.Module):
         unit(self, "conv2_reduce", first, first, 1, norm)
         unit(self, "conv2", first, second, 3, norm)
         c_in = second
-        for name, channels in self.rows.items():
+        for name, channels in MODULES.items():
             row = [round(c * width) for c in channels]
             self.add_module(name, Inception(c_in, row, 3 if norm else 5, norm))
             c_in = row[0] + row[2] + row[4] + row[5]
@@ -208,7 +196,7 @@ class GoogLeNet(nn.Module):
         x = normalize(F.max_pool2d(apply(self, "conv1", x), 3, 2, ceil_mode=True))
         x = normalize(apply(self, "conv2", apply(self, "conv2_reduce", x)))
         x = F.max_pool2d(x, 3, 2, ceil_mode=True)
-        for name in self.rows:
+        for name in MODULES:
             x = getattr(self, name)(x)
             if name == "inception3b":
                 x = F.max_pool2d(x, 3, 2, ceil_mode=True)
