@@ -15,6 +15,7 @@ from cnnlab import models
 from cnnlab.choices import check_keywords, defaults, pick
 from cnnlab.data.augment import AUGMENT
 from cnnlab.data.preprocess import PREPROCESS
+from cnnlab.data.samplers import SAMPLERS
 from cnnlab.training.initial import INITS
 from cnnlab.training.optimizers import OPTIMIZERS
 from cnnlab.training.schedules import SCHEDULES
@@ -72,8 +73,21 @@ def base() -> ConfigDict:
         "classes": (),
         "placement": "auto",
         "on_corrupt": "stop",
-        # per_class: examples drawn of each class, by the seed; 0: all.
-        "train": {"split": "train", "per_class": 0, "preprocess": {}, "augment": {}},
+        # per_class: examples drawn of each class, by the seed; 0: all. sampler: which of them make
+        # a batch. views: how often each image is augmented; `second_view` has the transforms that
+        # the later views undergo in place of the first one's.
+        "train": {
+            "split": "train",
+            "per_class": 0,
+            "preprocess": {},
+            "augment": {},
+            "sampler": {
+                "name": "shuffle",
+                **{name: keywords(f) for name, f in SAMPLERS.items() if keywords(f)},
+            },
+            "views": 1,
+            "second_view": {},
+        },
         "eval": {"splits": {"validation": "validation", "test": "test"}, "preprocess": {}},
         "normalize": {"mean": (0.0,), "std": (1.0,)},
         "grain": {"threads": 8, "workers": 0},

@@ -1,11 +1,13 @@
 """The contract between an objective and the trainer (DESIGN, contract 2)."""
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
 Batch = dict[str, Any]
@@ -39,8 +41,13 @@ class Experiment:
     sync_bn: bool = False
 
     def inputs(self, batch: Batch) -> Any:
-        """Return what the model is applied to."""
-        return batch["image"]
+        """Return what the model is applied to: the images, or the waveforms where there are none.
+
+        Rows that are groups (pairs, views) come one after another: [b, g, ...] -> [b g, ...].
+        """
+        key = "image" if "image" in batch else "waveform"
+        x, single = batch[key], 4 if key == "image" else 2
+        return x if x.ndim == single else x.reshape(-1, *x.shape[2:])
 
     def init(self, rng: Any, batch: Batch) -> dict[str, PyTree]:
         """Return the model's variables; `batch` is a prepared batch, of which one row is used."""
@@ -57,24 +64,55 @@ class Experiment:
         train: bool,
         axis_name: str | None,
     ) -> tuple[Array, dict[str, Array], PyTree]:
-        """Apply the model; return its output, its endpoints and the model state after it."""
+        """Apply the model to the batch; return its output, endpoints and the state after it."""
+        return self.apply_inputs(
+            params, model_state, self.inputs(batch), rng, train=train, axis_name=axis_name
+        )
+
+    def apply_inputs(
+        self,
+        params: PyTree,
+        model_state: PyTree,
+        inputs: Any,
+        rng: Any,
+        *,
+        train: bool,
+        axis_name: str | None,
+    ) -> tuple[Array, dict[str, Array], PyTree]:
+        """Apply the model to inputs that are not a whole batch: one view of it, say.
+
+        Collections and entries that are not the model's (heads, a teacher) stay as they are.
+        """
         variables = {"params": params, **model_state}
         model = self.model
         if self.sync_bn and axis_name is not None and hasattr(model, "norm_axis_name"):
             model = model.clone(norm_axis_name=axis_name)
         if not train:
-            result: Any = model.apply(variables, self.inputs(batch), train=False)
+            result: Any = model.apply(variables, inputs, train=False)
             output, endpoints = result
             return output, endpoints, model_state
         result, new_state = model.apply(
-            variables,
-            self.inputs(batch),
-            train=True,
-            rngs={"dropout": rng},
-            mutable=list(model_state),
+            variables, inputs, train=True, rngs={"dropout": rng}, mutable=list(model_state)
         )
         output, endpoints = result
         return output, endpoints, dict(new_state)
+
+    def embedding(self, output: Float[Array, "b d"]) -> Float[Array, "b d"]:
+        """Return what the evaluators call "embedding": the output, unless the objective says."""
+        return output
+
+    def embed(self, params: PyTree, model_state: PyTree, batch: Batch) -> dict[str, Array]:
+        """Return the endpoints in inference, averaged over space, and "embedding"; each [b, d]."""
+        output, endpoints, _ = self.apply(
+            params, model_state, batch, None, train=False, axis_name=None
+        )
+        vectors = {"embedding": self.embedding(output), **endpoints}
+        return {name: _vectors(x.astype(jnp.float32)) for name, x in vectors.items()}
+
+    def similarity(self, params: PyTree) -> Callable[[Array, Array], Array] | None:
+        """Return a learned similarity of embeddings, ([n, d], [m, d]) -> [n, m]; None: none."""
+        del params
+        return None
 
     def loss(
         self,
@@ -99,3 +137,7 @@ class Experiment:
         """Draw figures of an evaluated split into `folder`; return whole-set numbers by name."""
         del evaluation, source, folder
         return {}
+
+
+def _vectors(x: Float[Array, "b *s d"]) -> Float[Array, "b d"]:
+    return x.mean(axis=tuple(range(1, x.ndim - 1))) if x.ndim > 2 else x

@@ -19,12 +19,6 @@ def epoch_order(seed: int, epoch: int, count: int) -> Int[np.ndarray, "n"]:
     return order
 
 
-def example_index(seed: int, ordinal: int, count: int) -> int:
-    """Return the index of the example with this ordinal in a training set of `count`."""
-    epoch, position = divmod(ordinal, count)
-    return int(epoch_order(seed, epoch, count)[position])
-
-
 def example_indices(seed: int, start: int, stop: int, count: int) -> Int[np.ndarray, "n"]:
     """Return the indices of the examples with ordinals `start` to `stop - 1`."""
     parts = []

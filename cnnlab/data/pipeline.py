@@ -5,18 +5,17 @@ import itertools
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import jax
 import numpy as np
 
 from cnnlab.choices import pick
 from cnnlab.data import memory, stream
 from cnnlab.data import source as sources
-from cnnlab.data.augment import augment, to_float
 from cnnlab.data.augment import check as check_augment
-from cnnlab.data.order import eval_indices, example_indices
+from cnnlab.data.order import eval_indices
 from cnnlab.data.preprocess import RANDOM, is_random, preprocess
 from cnnlab.data.preprocess import check as check_preprocess
-from cnnlab.data.subset import Subset
+from cnnlab.data.samplers import Sampler
+from cnnlab.data.subset import Subset, labels_of
 from cnnlab.errors import UserError
 
 PLACEMENTS = {
@@ -76,22 +75,32 @@ class TrainData:
     corrupt: list[int]
     _held: dict[str, np.ndarray]
     _options: dict[str, Any]
+    _sampler: Sampler
 
     def batches(self, start: int) -> Iterator[dict[str, np.ndarray]]:
-        """Yield this host's part of batch `start`, `start` + 1, … without end."""
+        """Yield this host's part of batch `start`, `start` + 1, … without end.
+
+        Rows of pairs have a second axis, of 2, behind that of the batch.
+        """
         seed, size = self._options["seed"], self._options["batch_size"]
         host, hosts = self._options["host"], self._options["hosts"]
         part = size // hosts
         if not self._held and not self.arrays:
             view = stream.TrainOrder(
-                self.source, seed=seed, batch_size=size, steps=2**31, host=host, hosts=hosts
+                self.source,
+                self._sampler,
+                seed=seed,
+                batch_size=size,
+                steps=2**31,
+                host=host,
+                hosts=hosts,
             )
             threads, workers = self._options["threads"], self._options["workers"]
             yield from stream.stream(view, part, start=start, threads=threads, workers=workers)
             return
         for step in itertools.count(start):
             first = step * size + host * part
-            indices = example_indices(seed, first, first + part, self.count)
+            indices = self._sampler.batch(step)[host * part : (host + 1) * part]
             ordinal = np.arange(first, first + part).astype(np.uint32)
             if self.arrays:
                 yield {"index": indices.astype(np.int32), "ordinal": ordinal}
@@ -107,6 +116,8 @@ class TrainData:
     def position(self) -> dict[str, Any]:
         """Return what, with a step, fixes every later batch; saved beside each checkpoint."""
         keep = {key: self._options[key] for key in ("seed", "batch_size")}
+        if self._sampler.name != "shuffle":
+            keep["sampler"] = self._sampler.name
         info = self.source.info
         return {"source": info.name, "split": info.split, "examples": self.count, **keep}
 
@@ -218,9 +229,17 @@ def train_data(
         "hosts": hosts,
         **data["grain"],
     }
-    return TrainData(
-        prepared, count, held if on_device else {}, corrupt, {} if on_device else held, options
+
+    def labels() -> np.ndarray:
+        if "label" not in prepared.keys:
+            raise UserError("data.train.sampler needs the classes: add 'label' to data.keys")
+        return held["label"] if "label" in held else labels_of(raw.source)
+
+    sampler = Sampler(
+        data["train"]["sampler"], seed=seed, batch_size=batch_size, count=count, labels=labels
     )
+    arrays, rest = (held, {}) if on_device else ({}, held)
+    return TrainData(prepared, count, arrays, corrupt, rest, options, sampler)
 
 
 def eval_data(
@@ -237,23 +256,3 @@ def eval_data(
         held, _ = memory.collect(prepared)
     options = {"batch_size": batch_size, "host": host, "hosts": hosts, **data["grain"]}
     return EvalData(prepared, len(prepared), held, options)
-
-
-def make_prepare(data: Mapping[str, Any]):
-    """Return `prepare(batch, key, train)`, the part of the pipeline that runs in the step.
-
-    Images become floats in [0, 1], are augmented (training only) with one key per example,
-    folded from its ordinal, and normalised. What an example undergoes thus depends neither on the
-    number of devices nor on the strategy.
-    """
-    chosen, normalize = dict(data["train"]["augment"]), dict(data["normalize"])
-
-    def prepare(batch, key, *, train: bool):
-        batch = to_float(batch)
-        ordinal = batch.pop("ordinal", None)
-        if not train or ordinal is None:
-            ordinal = np.zeros(len(jax.tree.leaves(batch)[0]), np.uint32)
-        keys = jax.vmap(lambda o: jax.random.fold_in(key, o))(ordinal)
-        return augment(batch, keys, **(chosen if train else {}), normalize=normalize)
-
-    return prepare

@@ -5,18 +5,31 @@ from typing import Any
 
 import numpy as np
 
-from cnnlab.data.order import eval_indices, example_index
+from cnnlab.data.order import eval_indices
+from cnnlab.data.samplers import Sampler
 
 
 class TrainOrder:
     """A random-access view of the endless shuffled stream that one host reads.
 
-    Position p of the view is row p mod b of the host's part, b rows long, of batch p div b.
+    Position p of the view is row p mod b of the host's part, b rows long, of batch p div b. A row
+    of a pair is two examples, stacked.
     """
 
-    def __init__(self, source, *, seed: int, batch_size: int, steps: int, host: int, hosts: int):
+    def __init__(
+        self,
+        source,
+        sampler: Sampler,
+        *,
+        seed: int,
+        batch_size: int,
+        steps: int,
+        host: int,
+        hosts: int,
+    ):
         """Remember which part of which batches to read; `batch_size` is the global one."""
         self.source, self.seed, self.batch_size, self.steps = source, seed, batch_size, steps
+        self.sampler = sampler
         self.part = batch_size // hosts
         self.offset = host * self.part
 
@@ -26,8 +39,13 @@ class TrainOrder:
     def __getitem__(self, position: Any) -> dict[str, np.ndarray]:
         step, row = divmod(int(position), self.part)
         ordinal = step * self.batch_size + self.offset + row
-        index = example_index(self.seed, ordinal, len(self.source))
-        example = self.source.at(index, np.random.default_rng((self.seed, 1, ordinal)))
+        indices = self.sampler.batch(step)[self.offset + row]
+        rng = np.random.default_rng((self.seed, 1, ordinal))
+        if indices.ndim:
+            members = [self.source.at(int(index), rng) for index in indices]
+            example = {key: np.stack([m[key] for m in members]) for key in members[0]}
+        else:
+            example = self.source.at(int(indices), rng)
         return {**example, "ordinal": np.array(ordinal, np.uint32)}
 
 

@@ -46,7 +46,7 @@ class Subset:
             raise UserError(f"'{info.name}' has no classes to choose from: no label, one a picture")
         if per_class < 0:
             raise UserError(f"data.train.per_class={per_class}: needs to be 0 or more")
-        labels = _labels(source)
+        labels = labels_of(source)
         names = info.class_names or tuple(map(str, range(1 + labels.max(initial=0))))
         chosen = [_number(c, names, info.name) for c in classes] or list(range(len(names)))
         for number in chosen:
@@ -78,9 +78,13 @@ class Subset:
         example["label"] = np.asarray(self._renumbered[int(label)], label.dtype)
         return example
 
+    def labels(self) -> np.ndarray:
+        """Return the label of every example."""
+        return np.array([self._renumbered[int(n)] for n in labels_of(self.source)[self.indices]])
 
-def _labels(source: Any) -> np.ndarray:
-    """Return every label, without the images where the source can do so."""
+
+def labels_of(source: Any) -> np.ndarray:
+    """Return the label of every example, without the images where the source can do so."""
     if hasattr(source, "labels"):
         return np.asarray(source.labels())
     return np.array([int(source[i]["label"]) for i in range(len(source))], int)

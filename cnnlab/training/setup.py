@@ -12,7 +12,7 @@ import optax
 
 from cnnlab.choices import pick
 from cnnlab.console import LOG
-from cnnlab.data import pipeline
+from cnnlab.data import device, pipeline
 from cnnlab.errors import UserError
 from cnnlab.training import initial as initial_lib
 from cnnlab.training import multipliers, optimizers, schedules, transfer
@@ -183,7 +183,7 @@ def make(config: Any, experiment: Any, *, resume: bool = False) -> Setup:
     schedule, optimizer = learning(config, steps)
     scan = _steps_per_dispatch(config, steps, parallel.platform)
 
-    prepare = pipeline.make_prepare(data)
+    prepare = device.make_prepare(data)
     example = _example(train, local)
     key = jax.random.key(config.seed)
 

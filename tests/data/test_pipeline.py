@@ -2,7 +2,6 @@
 
 import itertools
 
-import jax
 import numpy as np
 import pytest
 from fake import Fake
@@ -175,27 +174,3 @@ def test_position_tells_one_training_set_from_another(monkeypatch):
     a = pipeline.train_data(entry(monkeypatch, Fake(20)), seed=0, batch_size=4)
     b = pipeline.train_data(entry(monkeypatch, Fake(19)), seed=0, batch_size=4)
     assert a.position() == {**b.position(), "examples": 20}
-
-
-def test_prepared_batch_is_normalised_in_training_and_evaluation():
-    data = cfg.base().data.to_dict()
-    data["normalize"] = {"mean": (0.5,), "std": (0.25,)}
-    batch = {"image": np.full((2, 4, 4, 1), 51, np.uint8), "ordinal": np.arange(2, dtype=np.uint32)}
-    prepare = pipeline.make_prepare(data)
-    for train in (True, False):
-        image = prepare(batch, jax.random.key(0), train=train)["image"]
-        np.testing.assert_allclose(image, (0.2 - 0.5) / 0.25, rtol=1e-6)
-
-
-def test_augmentation_depends_on_the_ordinal_and_happens_in_training_only():
-    data = cfg.base().data.to_dict()
-    data["train"]["augment"] = cfg.augment(affine={}).to_dict()
-    image = np.random.default_rng(0).integers(0, 255, (1, 8, 8, 1), np.uint8)
-    batch = {"image": np.repeat(image, 2, axis=0), "ordinal": np.array([5, 6], np.uint32)}
-    prepare, key = pipeline.make_prepare(data), jax.random.key(0)
-    trained = prepare(batch, key, train=True)["image"]
-    assert np.abs(trained[0] - trained[1]).max() > 0.05
-    alone = {k: v[1:] for k, v in batch.items()}
-    np.testing.assert_array_equal(prepare(alone, key, train=True)["image"][0], trained[1])
-    evaluated = prepare(batch, key, train=False)["image"]
-    np.testing.assert_allclose(evaluated, batch["image"] / 255, rtol=1e-6)

@@ -12,10 +12,18 @@ from cnnlab.errors import UserError
 
 
 def to_float(batch: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `batch` with uint8 images as float32 x / 255; float images pass unchanged.
+    """Return `batch` with uint8 images as float32 x / 255 and int16 sound as x / 32768.
 
-    Raises `UserError` for images of any other type.
+    Floats pass unchanged. Raises `UserError` for images or sound of any other type.
     """
+    if "waveform" in batch:
+        sound = jnp.asarray(batch["waveform"])
+        if sound.dtype == jnp.int16:
+            batch = {**batch, "waveform": sound.astype(jnp.float32) / 32768}
+        elif not jnp.issubdtype(sound.dtype, jnp.floating):
+            raise UserError(f"sound of type {sound.dtype}: store int16, or float from -1 to 1")
+    if "image" not in batch:
+        return dict(batch)
     image = jnp.asarray(batch["image"])
     if image.dtype == jnp.uint8:
         image = image.astype(jnp.float32) / 255
