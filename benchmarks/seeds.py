@@ -19,7 +19,10 @@ ROOT = Path(__file__).resolve().parents[1]
 def summarize(results: list[dict]) -> dict:
     """Return mean, standard deviation (n - 1) and values of every metric of the last state."""
     rows = [
-        next(values for name, values in result["results"].items() if name.startswith("last"))
+        {
+            **next(values for name, values in result["results"].items() if name.startswith("last")),
+            **representation(result),
+        }
         for result in results
     ]
     return {
@@ -30,6 +33,19 @@ def summarize(results: list[dict]) -> dict:
         }
         for metric in rows[0]
     }
+
+
+def representation(result: dict) -> dict[str, float]:
+    """Return the numbers of every encoder and protocol, of the trained one at its last step."""
+    values = {}
+    for row in result.get("representation", []):
+        encoder = row["encoder"].partition(" (step")[0]
+        if "(best" in encoder:
+            continue
+        for name, value in row["values"].items():
+            where = f"{row['split']}/{row['protocol']}_{name}"
+            values[f"{where} of {encoder}, {row['endpoint']}"] = value
+    return values
 
 
 def main() -> None:
@@ -50,12 +66,12 @@ def main() -> None:
     for metric, values in summary.items():
         low, high = min(values["values"]), max(values["values"])
         spread = f"{values['std']:.4f} [{low:.4f}, {high:.4f}]"
-        print(f"{metric:24} {values['mean']:.4f} ± {spread} over {len(results)} seeds")
+        print(f"{metric:56} {values['mean']:.4f} ± {spread} over {len(results)} seeds")
     for name, values in results[0]["floors"].items():
         for metric, value in values.items():
-            print(f"{metric:24} {value:.4f} floor: {name}")
+            print(f"{metric:56} {value:.4f} floor: {name}")
     seconds = statistics.median(result["seconds"] for result in results)
-    print(f"{'seconds a run':24} {seconds:.0f} (median)")
+    print(f"{'seconds a run':56} {seconds:.0f} (median)")
     if options.json:
         written = {
             "command": "python benchmarks/seeds.py " + " ".join(sys.argv[1:]),

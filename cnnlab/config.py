@@ -16,8 +16,10 @@ from cnnlab.choices import check_keywords, defaults, pick
 from cnnlab.data.augment import AUGMENT
 from cnnlab.data.preprocess import PREPROCESS
 from cnnlab.data.samplers import SAMPLERS
+from cnnlab.evaluators import EVALUATORS
 from cnnlab.training.initial import INITS
 from cnnlab.training.optimizers import OPTIMIZERS
+from cnnlab.training.protocols import COMMON
 from cnnlab.training.schedules import SCHEDULES
 
 
@@ -88,7 +90,12 @@ def base() -> ConfigDict:
             "views": 1,
             "second_view": {},
         },
-        "eval": {"splits": {"validation": "validation", "test": "test"}, "preprocess": {}},
+        # sources: of splits that are another data set's.
+        "eval": {
+            "splits": {"validation": "validation", "test": "test"},
+            "sources": {},
+            "preprocess": {},
+        },
         "normalize": {"mean": (0.0,), "std": (1.0,)},
         "grain": {"threads": 8, "workers": 0},
     }
@@ -105,7 +112,28 @@ def base() -> ConfigDict:
     config.log_every = 50
     # Classical baselines on raw pixels that the closing table prints beside the result.
     config.floors = ()
+    # Protocols that say how good the representation is; see `evaluators` below.
+    config.evaluators = {}
+    # What the evaluators look at beside the trained network: pixels; random (the same network with
+    # its random weights); supervised (the same network trained on the labels); fine_tune (trained
+    # on the labels from the learned weights). The last two are runs in folders of their own.
+    config.controls = ()
+    config.supervised = dict(LABELED)
+    config.fine_tune = dict(LABELED)
+    # A picture of the embedding of a split in the plane (pca, tsne or umap) and, with projector,
+    # files for TensorBoard's embedding projector.
+    config.embedding_view = {
+        "split": "",
+        "endpoint": "features",
+        "view": "pca",
+        "limit": 2000,
+        "projector": False,
+    }
     return config
+
+
+# Training with labels beside a run: 0 is as in the run itself; per_class: examples of each class.
+LABELED = {"steps": 0, "learning_rate": 0.0, "batch_size": 0, "per_class": 0}
 
 
 def complete(saved: ConfigDict) -> ConfigDict:
@@ -145,6 +173,16 @@ def augment(**chosen: Mapping[str, Any]) -> ConfigDict:
 def preprocess(**chosen: Mapping[str, Any]) -> ConfigDict:
     """Return an entry for `data.train.preprocess` or `data.eval.preprocess`."""
     return transforms(PREPROCESS, **chosen)
+
+
+def evaluators(**chosen: Mapping[str, Any]) -> ConfigDict:
+    """Return the entry for `evaluators`: each with all its keywords, given ones replaced."""
+    return ConfigDict(
+        {
+            name: {**COMMON, **keywords(pick(EVALUATORS, name, "evaluator")), **given}
+            for name, given in chosen.items()
+        }
+    )
 
 
 def model(name: str, **given: Any) -> ConfigDict:

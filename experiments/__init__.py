@@ -6,9 +6,19 @@ from typing import Any
 from cnnlab import models
 from cnnlab.choices import check_keywords, pick
 from experiments.base import Experiment
+from experiments.cpc import CPC
+from experiments.invariant import Invariant
+from experiments.siamese import Siamese
 from experiments.supervised import Supervised
+from experiments.triplet import Triplet
 
-EXPERIMENTS: dict[str, type[Experiment]] = {"supervised": Supervised}
+EXPERIMENTS: dict[str, type[Experiment]] = {
+    "supervised": Supervised,
+    "triplet": Triplet,
+    "siamese": Siamese,
+    "invariant": Invariant,
+    "cpc": CPC,
+}
 
 
 def create(experiment: Mapping[str, Any], model: Mapping[str, Any], *, sync_bn: bool = False):

@@ -39,7 +39,7 @@ def run(values: flags.FlagValues, arguments: list[str]) -> int:
         raise UserError("--workdir is missing: the folder of the run to evaluate")
     import experiments
     from cnnlab import config as cfg
-    from cnnlab.training import closing, run_folder, setup
+    from cnnlab.training import closing, representation, run_folder, setup
     from cnnlab.training.checkpoint import Checkpoints, Damaged, pick_step
 
     workdir = Path(values.workdir)
@@ -68,8 +68,13 @@ def run(values: flags.FlagValues, arguments: list[str]) -> int:
     splits = values.splits or list(parts.evaluations)
     results = closing.evaluate_splits(parts, state, splits)
     closing.draw(parts, state, splits, workdir)
+    variables = (state.params, state.model_state)
+    rows = parts.protocols.rows(f"step {step}", variables, splits=tuple(splits)) or []
     if values.format == "json":
-        print(json.dumps({"step": step, **results}, indent=2))
+        more = {"representation": representation.plain(rows)} if rows else {}
+        print(json.dumps({"step": step, **results, **more}, indent=2))
     else:
         closing.print_results(f"{workdir}, step {step}", {f"step {step}": results})
+        if rows:
+            representation.show(representation.plain(rows))
     return 0

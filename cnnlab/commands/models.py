@@ -153,13 +153,18 @@ def _one(name: str, values: flags.FlagValues) -> None:
         print(f"drawn in {values.picture}", file=out)
 
 
-def _summary(name: str, values: flags.FlagValues) -> tuple[Any, tuple[int, int, int]]:
-    """Return the summary of a model with what the flags change, and the shape of its image."""
+def _summary(name: str, values: flags.FlagValues) -> tuple[Any, tuple[int, ...]]:
+    """Return the summary of a model with what the flags change, and the shape of its input."""
     from cnnlab import models
     from cnnlab.analysis.summary import summarize
 
-    height, width, channels = models.MODELS[name].input
-    shape = values.size or height, values.size or width, values.channels or channels
+    shape = models.MODELS[name].input
+    if len(shape) == 1:
+        # Samples of sound.
+        shape = (values.size or shape[0],)
+    else:
+        height, width, channels = shape
+        shape = values.size or height, values.size or width, values.channels or channels
     given = _arguments(values.set, models.MODELS[name].fields())
     if values.num_classes is not None:
         given["num_classes"] = values.num_classes

@@ -20,6 +20,7 @@ examples:
 import contextlib
 import os
 from pathlib import Path
+from typing import Any
 
 from absl import flags
 from ml_collections import config_flags
@@ -75,22 +76,54 @@ def run(values: flags.FlagValues, arguments: list[str]) -> int:
             os.environ.get("XLA_FLAGS", "") + " --xla_gpu_deterministic_ops=true"
         )
 
+    from cnnlab import labeled
+    from cnnlab.training.interruption import Interrupted
+
+    labeled.check(config)
+    try:
+        train(config, Path(values.workdir), values.on_change, profile)
+    except Interrupted as signal:
+        console.print(f"{signal}; the same command goes on from there")
+    return 0
+
+
+def train(
+    config: Any,
+    workdir: Path,
+    on_change: str,
+    profile: tuple[int, int] = (0, 0),
+    *,
+    show: bool = True,
+) -> None:
+    """Train in a folder, and in folders inside it what the config compares it with.
+
+    Args:
+        config: of the run.
+        workdir: its folder.
+        on_change, profile: as the flags.
+        show: print the closing table.
+
+    Raises:
+        Interrupted: after a signal, with the state saved.
+        UserError: for what cannot work.
+    """
     import experiments
+    from cnnlab import labeled
     from cnnlab.training import closing, loop, run_folder, setup
     from cnnlab.training.interruption import Interrupted
 
-    workdir = Path(values.workdir)
     setup.check(config)
     experiment = experiments.create(
         config.experiment.to_dict(), config.model.to_dict(), sync_bn=config.parallel.sync_bn
     )
-    changed = run_folder.open_run(workdir, config.to_dict(), on_change=values.on_change)
+    changed = run_folder.open_run(workdir, config.to_dict(), on_change=on_change)
     for line in changed:
         LOG.info("config changed: %s", line)
     if (workdir / "result.json").exists() and not changed:
-        closing.show(workdir)
-        console.print(f"{workdir} is finished; name another --workdir to train anew")
-        return 0
+        if show:
+            closing.show(workdir)
+            console.print(f"{workdir} is finished; name another --workdir to train anew")
+        return
     try:
         parts = setup.make(config, experiment, resume=run_folder.has_checkpoints(workdir))
     except UserError:
@@ -98,16 +131,25 @@ def run(values: flags.FlagValues, arguments: list[str]) -> int:
         with contextlib.suppress(OSError):
             workdir.rmdir()
         raise
+    others = {
+        name: labeled.derive(config, name, workdir, parts.train.source.info)
+        for name in labeled.LABELED
+        if name in config.controls
+    }
+    for name, other in others.items():
+        # Told now, not when the run is done.
+        setup.check(other)
+        parts.parallel.local_batch(other.batch_size, f"{name}.batch_size")
     running = loop.Loop(parts, workdir, profile)
     run_folder.record(workdir, config.to_dict())
     try:
         state, position, reason = running.run()
     except Interrupted as signal:
-        console.print(
-            f"{signal}: saved at step {running.step} of {parts.steps}; "
-            "the same command goes on from there"
-        )
-        return 0
+        where = f"saved at step {running.step} of {parts.steps}"
+        raise Interrupted(f"{signal}: {where}") from None
+    for name, other in others.items():
+        console.print(f"for comparison, {labeled.LABELED[name]}: {workdir / name}")
+        train(other, workdir / name, "accept", show=False)
     closing.close(parts, running, state, position, reason)
-    closing.show(workdir)
-    return 0
+    if show:
+        closing.show(workdir)

@@ -22,8 +22,14 @@ EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff")
 _ENDS = {"JPEG": b"\xff\xd9", "PNG": b"IEND\xaeB`\x82"}
 
 
-class CorruptImage(UserError):
-    """An image that cannot be decoded: which file, which index, and why."""
+class CorruptFile(UserError):
+    """A file of a data set that cannot be decoded: which file, which index, and why.
+
+    Attributes:
+        what: what it should have been.
+    """
+
+    what = "file"
 
     def __init__(self, file: str, index: int, reason: str):
         super().__init__(file, index, reason)  # as arguments, so that it survives pickling
@@ -31,9 +37,15 @@ class CorruptImage(UserError):
 
     def __str__(self) -> str:
         return (
-            f"cannot decode image {self.file} (index {self.index}): {self.reason}; repair or "
-            "remove it, or leave such images out with --config.data.on_corrupt=skip"
+            f"cannot decode {self.what} {self.file} (index {self.index}): {self.reason}; repair or "
+            f"remove it, or leave such {self.what}s out with --config.data.on_corrupt=skip"
         )
+
+
+class CorruptImage(CorruptFile):
+    """An image that cannot be decoded."""
+
+    what = "image"
 
 
 def decode(

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from cnnlab.data.decode import CorruptImage
+from cnnlab.data.decode import CorruptFile
 from cnnlab.errors import UserError
 
 # A set larger than this is read example by example unless the config asks for memory.
@@ -24,14 +24,14 @@ def collect(source, *, skip_corrupt: bool = False) -> tuple[dict[str, np.ndarray
     Corrupt examples are left out of the arrays.
 
     Raises:
-        CorruptImage: on the first one, unless `skip_corrupt`.
+        CorruptFile: on the first one, unless `skip_corrupt`.
         UserError: if examples differ in shape, or none is left.
     """
 
     def read(index: int):
         try:
             return source[index]
-        except CorruptImage:
+        except CorruptFile:
             if not skip_corrupt:
                 raise
             return None

@@ -243,9 +243,25 @@ def train_data(
 
 
 def eval_data(
-    data: Mapping[str, Any], split: str, *, batch_size: int, host: int = 0, hosts: int = 1
+    data: Mapping[str, Any],
+    split: str,
+    *,
+    batch_size: int,
+    source: str = "",
+    host: int = 0,
+    hosts: int = 1,
 ) -> EvalData:
-    """Open a split for evaluation; every example of it is seen exactly once."""
+    """Open a split for evaluation; every example of it is seen exactly once.
+
+    Args:
+        data: a config's `data` entry.
+        split: the split expression.
+        batch_size: over all hosts.
+        source: of another data set, in place of `data["source"]`.
+        host, hosts: number of this process, and how many there are.
+    """
+    if source:
+        data = {**data, "source": source}
     prepared = _open(data, split, data["eval"])
     if is_random(prepared.chosen):
         raise UserError("data.eval.preprocess is random: evaluate with resize and center_crop")

@@ -45,7 +45,7 @@ def prepare(name: str, data_dir: str = "") -> Path:
     folder = Path(data_folder(data_dir))
     if name in EMBEDDED:
         return _embedded(name, folder)
-    if name.partition(":")[0] in ("folder", "npz"):
+    if name.partition(":")[0] in ("folder", "wav", "npz"):
         raise UserError(f"'{name}' needs no preparing: it is read as it is")
     return _standard(name, folder)
 

@@ -1,8 +1,9 @@
 """Resizing and cropping of single examples of any size, on the host, before they are batched.
 
-An example is a dict whose "image" is a uint8 array (h, w, c). Each function takes the example and a
-`numpy.random.Generator`, which the deterministic ones ignore, and returns a new dict. Boxes and
-masks move along where that is easy, and stop the run where it is not.
+An example is a dict whose "image" is a uint8 array (h, w, c), or whose "waveform" is an array (t,).
+Each function takes the example and a `numpy.random.Generator`, which the deterministic ones ignore,
+and returns a new dict. Boxes and masks move along where that is easy, and stop the run where it is
+not.
 
 `interpolation` is explained in `cnnlab.data.resampling`.
 """
@@ -21,7 +22,7 @@ from cnnlab.data.augment.limits import (
     check_arguments,
 )
 from cnnlab.data.augment.rectangles import TRIES, central_rectangle
-from cnnlab.data.framing import random_crop, random_resize
+from cnnlab.data.framing import center_window, random_crop, random_resize, random_window
 from cnnlab.data.resampling import Interpolation, image_of, resample
 from cnnlab.errors import UserError
 
@@ -113,8 +114,10 @@ PREPROCESS: dict[str, Callable[..., dict[str, Any]]] = {
     "random_resized_crop": random_resized_crop,
     "center_crop": center_crop,
     "random_crop": random_crop,
+    "random_window": random_window,
+    "center_window": center_window,
 }
-RANDOM = ("random_resize", "random_resized_crop", "random_crop")
+RANDOM = ("random_resize", "random_resized_crop", "random_crop", "random_window")
 
 
 def check(chosen: Any) -> None:

@@ -1,12 +1,13 @@
 """Sources: data sets by name, as deterministic random-access sequences of examples.
 
-    digits, shapes                        embedded; built on first use, no download
+    digits, shapes, glyphs, tones         embedded; built on first use, no download
     mnist, cifar10, imagenette/320px-v2   TensorFlow Datasets, prepared as array_record
     folder:/path                          a folder of images per class
+    wav:/path                             a folder of sounds per class
     npz:/path/to/file.npz                 arrays
 
-An example is a flat dict of numpy arrays: `image` uint8 of shape (h, w, c), `label` an int32
-scalar, and whatever else the set has.
+An example is a flat dict of numpy arrays: `image` uint8 of shape (h, w, c), or `waveform` of shape
+(t,), int16 or float32 from -1 to 1; `label` an int32 scalar; and whatever else the set has.
 """
 
 from dataclasses import replace
@@ -15,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from cnnlab.choices import pick
-from cnnlab.data.decode import CorruptImage
+from cnnlab.data.decode import CorruptFile
 from cnnlab.data.info import Info, Source, data_folder
 from cnnlab.errors import UserError
 
@@ -40,6 +41,10 @@ def load(name: str, split: str, *, data_dir: str = "") -> Source:
         from cnnlab.data.folder import FolderSource
 
         return FolderSource(path, split)
+    if colon and kind == "wav":
+        from cnnlab.data.wav import WavSource
+
+        return WavSource(path, split)
     if colon and kind == "npz":
         from cnnlab.data.npz import NpzSource
 
@@ -56,7 +61,7 @@ def load(name: str, split: str, *, data_dir: str = "") -> Source:
 
 
 class SkipCorrupt:
-    """A source whose unreadable images are passed over and counted.
+    """A source whose unreadable files are passed over and counted.
 
     Attributes:
         skipped: number of distinct unreadable examples met so far.
@@ -70,7 +75,7 @@ class SkipCorrupt:
             replace: "next", for training: the next readable example stands in (after the last
                 comes the first). "blank", for evaluation: an example of zeros stands in, and all
                 examples get a key `mask`, False on the blank ones. Where the spec leaves a size
-                open, a blank image is 1×1 and a list has no entries.
+                open, a blank image is 1×1, and a list or a sound has no entries.
         """
         pick({"next": 0, "blank": 0}, replace, "replace")
         self.source, self.replace, self.info = source, replace, source.info
@@ -108,7 +113,7 @@ class SkipCorrupt:
             return None
         try:
             return self.source[index]
-        except CorruptImage:
+        except CorruptFile:
             self._corrupt.add(index)
             return None
 

@@ -51,7 +51,8 @@ def unknown(name: str) -> UserError:
     nearest = suggest(name, [*EMBEDDED, *COMMON]).partition("; there are")[0]
     return UserError(
         f"unknown data set '{name}'{nearest}; embedded: {', '.join(EMBEDDED)}; TFDS: mnist, "
-        "cifar10, imagenette, imagenet2012, ...; your own: folder:/path, npz:/path/to/file.npz"
+        "cifar10, imagenette, imagenet2012, ...; your own: folder:/path, wav:/path, "
+        "npz:/path/to/file.npz"
     )
 
 

@@ -1,14 +1,15 @@
 """Models by name. `output, endpoints = model.apply(variables, images, train=False)`.
 
-Images are NHWC floats; `endpoints` is an ordered dict of every named stage, last "features" (what
-goes into the classifier) and "logits". All models take `num_classes` (0 or None: no classifier, the
+Images are NHWC floats; models of sound take [b, t]. `endpoints` is an ordered dict of every named
+stage, last "features" (what goes into the classifier) and "logits". All models take `num_classes` (0 or None: no classifier, the
 output is the features) and `dtype` (of the computation; parameters and output are float32), and
 where they make sense
 
     stem             "imagenet" or "cifar": how the first layers shrink the image
     width            factor on the number of channels
     dropout          share of values set to zero before dense layers, in training
-    norm             "batch", "group" or "" (none); norm_axis_name shares BatchNorm's statistics
+    norm             "batch", "group", "layer" or "" (none); norm_axis_name shares BatchNorm's
+                     statistics
     remat            recompute each stage in the backward pass, to save memory; same results
 """
 
@@ -21,7 +22,10 @@ from cnnlab.choices import pick, suggest
 from cnnlab.errors import UserError
 from cnnlab.models import (
     alexnet,
+    cpc,
+    cpc_audio,
     googlenet,
+    koch,
     lenet5,
     lenet5_1998,
     locally_connected,
@@ -48,10 +52,13 @@ MODELS: dict[str, Architecture] = {
     **resnet_v2.MODELS,
     **xresnet.MODELS,
     **mobilenet.MODELS,
+    **koch.MODELS,
+    **cpc.MODELS,
+    **cpc_audio.MODELS,
 }
 
 DTYPES = {"float32", "bfloat16", "float16", "float64"}
-NORMS = {"", "batch", "group"}
+NORMS = {"", "batch", "group", "layer"}
 
 
 def available(pattern: str = "*") -> list[str]:
@@ -89,6 +96,8 @@ def _check(model: Any) -> None:
     if dropout is not None and not 0 <= dropout < 1:
         raise UserError(f"model.dropout={dropout} must be at least 0 and below 1")
     if norm is not None and norm not in NORMS:
-        raise UserError(f"model.norm='{norm}' is unknown: use 'batch', 'group', or '' for none")
+        raise UserError(
+            f"model.norm='{norm}' is unknown: use 'batch', 'group', 'layer', or '' for none"
+        )
     if width is not None and width <= 0:
         raise UserError(f"model.width={width} must be above 0")

@@ -14,7 +14,7 @@ class Architecture:
     Attributes:
         module: the class; its fields are the keyword arguments of `create`.
         paper: authors, year and table.
-        input: height, width and channels of the paper's images.
+        input: height, width and channels of the paper's images; samples of its sound.
         arguments: fields that differ from the defaults of the class; they can be overridden too.
         top1: accuracy in the paper, in percent; None where it gives none.
         top5: the same for the five most probable classes.
@@ -23,7 +23,7 @@ class Architecture:
 
     module: type[nn.Module]
     paper: str
-    input: tuple[int, int, int]
+    input: tuple[int, ...]
     arguments: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     top1: float | None = None
     top5: float | None = None

@@ -26,7 +26,8 @@ def norm_layer(
     """Return what makes a norm, given `name` and perhaps `scale_init`, inside a `__call__`.
 
     Args:
-        kind: "batch"; "group" (Wu & He 2018), which needs no batch; "" for none.
+        kind: "batch"; "group" (Wu & He 2018) or "layer" (Ba et al. 2016: one group, over channels
+            and space), which need no batch; "" for none.
         train: whether BatchNorm goes by the statistics of the batch.
         axis_name: mapped axis over which BatchNorm shares statistics; "" for none.
         dtype: of the computation.
@@ -35,13 +36,16 @@ def norm_layer(
     if kind == "batch":
         return partial(BatchNorm, train=train, axis_name=axis_name, dtype=dtype, epsilon=epsilon)
     if kind == "group":
-        return partial(_GroupNorm, dtype=dtype, epsilon=epsilon)
+        return partial(_GroupNorm, GROUPS, dtype=dtype, epsilon=epsilon)
+    if kind == "layer":
+        return partial(_GroupNorm, 1, dtype=dtype, epsilon=epsilon)
     return lambda **_: lambda x: x
 
 
 class _GroupNorm(nn.Module):
-    """Group normalization in 32 groups, or as many as divide the channels."""
+    """Group normalization in so many groups, or as many of them as divide the channels."""
 
+    groups: int
     epsilon: float = 1e-5
     dtype: Any = None
     scale_init: Callable[..., Array] = nn.initializers.ones_init()
@@ -49,7 +53,7 @@ class _GroupNorm(nn.Module):
     @nn.compact
     def __call__(self, x):
         return nn.GroupNorm(
-            math.gcd(GROUPS, x.shape[-1]),
+            math.gcd(self.groups, x.shape[-1]),
             epsilon=self.epsilon,
             dtype=self.dtype,
             scale_init=self.scale_init,

@@ -13,6 +13,7 @@ from cnnlab.analysis import figures
 from cnnlab.analysis.floors import FLOORS
 from cnnlab.choices import pick
 from cnnlab.data import pipeline
+from cnnlab.training import representation
 from cnnlab.training.loop import Loop, Position
 from cnnlab.training.progress import format_value
 from cnnlab.training.run_folder import write_json
@@ -32,6 +33,11 @@ def close(setup: Setup, run: Loop, state: TrainState, position: Position, reason
         chosen, _ = run.checkpoints.restore(best, state)
         rows[f"best {metric} (step {best})"] = evaluate_splits(setup, chosen, splits)
     report = draw(setup, chosen, splits, workdir)
+    encoders = {f"trained (step {run.step})": (state.params, state.model_state)}
+    if chosen is not state:
+        encoders[f"trained (best, step {best})"] = (chosen.params, chosen.model_state)
+    found = representation.rows(setup, encoders, workdir)
+    representation.draw(setup, (chosen.params, chosen.model_state), found, workdir)
     figures.learning_curves(read_rows(workdir / "metrics.jsonl"), workdir / "figures/curves.png")
     figures.schedule(setup.schedule, setup.steps, workdir / "figures/learning_rate.png")
     floors = _floors(setup)
@@ -55,6 +61,7 @@ def close(setup: Setup, run: Loop, state: TrainState, position: Position, reason
             "results": rows,
             "floors": floors,
             "report": report,
+            "representation": representation.plain(found),
         },
     )
 
@@ -116,9 +123,11 @@ def _floors(setup: Setup) -> dict[str, dict[str, float]]:
 def print_results(
     title: str, rows: dict[str, dict[str, float]], floors: dict[str, dict[str, float]] | None = None
 ) -> None:
-    """Print a table on stdout: a line a protocol and split, a column a metric."""
+    """Print a table on stdout: a line a protocol and split, a column a metric; or nothing."""
     everything = {**rows, **{f"floor: {name}": values for name, values in (floors or {}).items()}}
     names = sorted({name.partition("/")[2] for values in rows.values() for name in values})
+    if not names:
+        return
     table = Table("protocol", "split", title=title)
     for name in names:
         table.add_column(name, justify="right")
@@ -135,6 +144,9 @@ def show(workdir: Path) -> None:
     result = json.loads((workdir / "result.json").read_text())
     title = f"{workdir}: {result['reason']} after {result['steps']} steps"
     print_results(title, result["results"], result["floors"])
+    # A folder of an earlier version has none.
+    if result.get("representation"):
+        representation.show(result["representation"])
     counts = ", ".join(f"{count} {split}" for split, count in result["examples"].items())
     print(
         f"{result['parameters']:,} parameters; examples: {counts}; seed {result['seed']}; "

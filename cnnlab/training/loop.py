@@ -174,6 +174,11 @@ class Loop:
             if evaluated is None:
                 return False
             values |= {f"{split}/{name}": value for name, value in evaluated.items()}
+        variables = (self.state.params, self.state.model_state)
+        found = self.setup.protocols.scalars(variables, self.step, stop=flag)
+        if found is None:
+            return False
+        values |= found
         if not all(map(math.isfinite, values.values())):
             name = next(n for n, v in values.items() if not math.isfinite(v))
             raise NonFinite(self.step, name)

@@ -154,6 +154,26 @@ def rmsprop(
     )
 
 
+def adagrad(
+    schedule: optax.Schedule,
+    weight_decay: Number,
+    mask: Mask,
+    /,
+    *,
+    initial: Number = 0.1,
+    eps: Number = 1e-7,
+) -> optax.GradientTransformation:
+    """AdaGrad (Duchi, Hazan & Singer 2011), with which FaceNet was trained.
+
+    s += g^2, p -= lr g / sqrt(s + eps), from s = `initial`.
+    """
+    return optax.chain(
+        _decay(weight_decay, mask),
+        optax.scale_by_rss(initial, eps),
+        optax.scale_by_learning_rate(schedule),
+    )
+
+
 def lars(
     schedule: optax.Schedule,
     weight_decay: Number,
@@ -208,6 +228,7 @@ OPTIMIZERS: dict[str, Callable[..., optax.GradientTransformation]] = {
     "adam": adam,
     "adamw": adamw,
     "rmsprop": rmsprop,
+    "adagrad": adagrad,
     "lars": lars,
     "lamb": lamb,
     "ranger": ranger,

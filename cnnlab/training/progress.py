@@ -12,7 +12,7 @@ def format_value(name: str, value: float | None) -> str:
     """Return a metric as people read it: a percentage where it is a share."""
     if value is None:
         return ""
-    share = name.rpartition("/")[2] in ("accuracy", "top5", "exact_match")
+    share = "accuracy" in name or name.endswith(("top5", "exact_match"))
     return f"{value:.2%}" if share else f"{value:.4g}"
 
 

@@ -15,7 +15,7 @@ from cnnlab.console import LOG
 from cnnlab.data import device, pipeline
 from cnnlab.errors import UserError
 from cnnlab.training import initial as initial_lib
-from cnnlab.training import multipliers, optimizers, schedules, transfer
+from cnnlab.training import multipliers, optimizers, protocols, schedules, transfer
 from cnnlab.training import parallel as parallel_lib
 from cnnlab.training import state as state_lib
 from cnnlab.training import step as step_lib
@@ -33,6 +33,8 @@ class Setup:
     Attributes:
         data: arrays on the device that batches are looked up in; empty unless asked for.
         evaluations: the splits to evaluate, opened.
+        protocols: the evaluators of the representation.
+        random_variables: returns the variables that `experiment.init` draws for this seed.
     """
 
     config: Any
@@ -49,6 +51,8 @@ class Setup:
     batch_size: int
     steps_per_dispatch: int
     checked_names: list[str]
+    protocols: protocols.Protocols
+    random_variables: Callable[[], dict[str, Any]]
 
     def evaluate(
         self, state: Any, split: str, *, ema: bool = False, stop: Callable[[], bool] = bool
@@ -91,6 +95,12 @@ def check(config: Any) -> None:
             raise UserError(
                 f"evaluate.splits names '{split}'; data.eval.splits has: {', '.join(splits)}"
             )
+    for split in config.data.eval.sources:
+        if split not in splits:
+            raise UserError(
+                f"data.eval.sources names '{split}'; data.eval.splits has: {', '.join(splits)}"
+            )
+    protocols.check(config)
     metric_split = config.checkpoint.best.partition("/")[0]
     if metric_split and metric_split not in config.evaluate.splits:
         raise UserError(
@@ -175,7 +185,12 @@ def make(config: Any, experiment: Any, *, resume: bool = False) -> Setup:
     parallel.local_batch(config.evaluate.batch_size, "evaluate.batch_size")
     evaluations = {
         name: pipeline.eval_data(
-            data, split, batch_size=config.evaluate.batch_size, host=host, hosts=hosts
+            data,
+            split,
+            batch_size=config.evaluate.batch_size,
+            source=data["eval"]["sources"].get(name, ""),
+            host=host,
+            hosts=hosts,
         )
         for name, split in config.data.eval.splits.items()
     }
@@ -190,8 +205,11 @@ def make(config: Any, experiment: Any, *, resume: bool = False) -> Setup:
     def state_of(variables):
         return state_lib.create(variables, optimizer, config.seed, bool(config.ema_decay))
 
+    def random_variables():
+        return experiment.init(key, prepare(example, key, train=False))
+
     def initial():
-        return state_of(experiment.init(key, prepare(example, key, train=False)))
+        return state_of(random_variables())
 
     shapes = jax.eval_shape(initial)
     freeze = Freeze(config.freeze)
@@ -235,6 +253,10 @@ def make(config: Any, experiment: Any, *, resume: bool = False) -> Setup:
         batch_size=config.batch_size,
         steps_per_dispatch=scan,
         checked_names=step_lib.checked_names(prepared, shapes.params),
+        protocols=protocols.Protocols(
+            config, experiment, parallel, prepare, variables, evaluations
+        ),
+        random_variables=jax.jit(random_variables),
     )
 
 

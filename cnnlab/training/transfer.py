@@ -68,6 +68,9 @@ def load(config: Any, params: PyTree, model_state: PyTree) -> dict[str, np.ndarr
             leaf_names(tree, f"{collection}/"), jax.tree.leaves(tree), strict=True
         )
     }
+    # What an objective keeps for itself, such as a momentum teacher, is no part of the network.
+    networks = {"params", "batch_stats", *model_state}
+    given = {name: x for name, x in given.items() if name.partition("/")[0] in networks}
     taken = _choose(shapes, given, tuple(options.skip), origin)
     left = [name for name in shapes if name not in taken and name.startswith("params/")]
     total = sum(int(np.prod(shapes[name])) for name in shapes if name.startswith("params/"))

@@ -173,8 +173,10 @@ def test_the_chosen_apply_in_the_order_of_the_table():
     result = preprocess(example, None, center_crop={"size": 16}, resize={"size": 20})
     expected = center_crop(resize(example, size=20), size=16)
     np.testing.assert_array_equal(result["image"], expected["image"])
-    order = ("resize", "random_resize", "random_resized_crop", "center_crop", "random_crop")
-    assert tuple(PREPROCESS) == order
+    assert tuple(PREPROCESS) == (
+        *("resize", "random_resize", "random_resized_crop", "center_crop", "random_crop"),
+        *("random_window", "center_window"),
+    )
     assert preprocess(example, None)["image"] is example["image"]
 
 

@@ -3,6 +3,7 @@ import pickle
 from concurrent.futures import ThreadPoolExecutor
 
 import cv2
+import fabricated
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
@@ -224,3 +225,26 @@ def test_damaged_sets_are_refused_with_what_to_do(folder, tmp_path):
     (place / "dataset_info.json").write_text("{")
     with pytest.raises(UserError, match=rf"'mnist' in {tmp_path} is damaged, .*JSON"):
         load("mnist", "test", data_dir=str(tmp_path))
+
+
+def test_omniglot_is_read_with_its_names_and_alphabets(tmp_path):
+    fabricated.fabricate("omniglot", tmp_path)
+    source = load("omniglot", "train", data_dir=str(tmp_path))
+    assert source.info.spec == {
+        "image": ((105, 105, 3), "uint8"),
+        "label": ((), "int32"),
+        "alphabet": ((), "int64"),
+        "alphabet_char_id": ((), "int64"),
+    }
+    assert (len(source), len(source.info.class_names)) == (80, 1623)
+    assert source.info.class_names[162] == "Alphabet_162"
+    # Shuffled by the library: the same examples in another order.
+    counts = np.bincount(source.labels(), minlength=1623)
+    assert [int(counts[i * 162]) for i in range(10)] == [8] * 10
+    for index in range(0, 80, 13):
+        example = source[index]
+        number = int(example["label"]) // 162
+        assert (example["alphabet"], example["alphabet_char_id"]) == divmod(number, 5)
+        values = np.unique(example["image"])
+        np.testing.assert_array_equal(values, [0, 255])
+        assert (example["image"] == 255).mean() > 0.9  # ink is dark

@@ -29,6 +29,7 @@ SMALL = {
     "vgg": (32, 3, {"width": 0.125}),
     "googlenet": (48, 3, {"width": 0.25}),
     "inception": (48, 3, {"width": 0.25}),
+    "koch": (40, 1, {"width": 0.125}),
     "mobilenet": (48, 3, {"width": 0.125, "shallow": True}),
     "resnext": (48, 3, {"width": 0.25}),
     "": (48, 3, {"width": 0.125}),
@@ -38,6 +39,8 @@ BATCH, CLASSES = 4, 10
 # torchvision's; the stride of resnext50; the units of resnet101_v2; plain18 and resnet20.
 COVERED = {
     *("inception_v1_bn", "resnet50_v15", "resnet101_v15", "resnet152_v15"),
+    # Of these only a part serves the output; they have tests of their own.
+    *("cpc_resnet101", "cpc_small", "cpc_audio"),
     *("resnet164_v2", "resnet1001_v2", "plain20", "plain32", "plain44", "plain56"),
 }
 

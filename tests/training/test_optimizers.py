@@ -95,6 +95,12 @@ def lamb(p, g, lr, decay, memory):
     return p - lr * update
 
 
+def adagrad(p, g, lr, decay, memory):
+    g = g + decay * p
+    s = memory["s"] = memory.get("s", 0.1) + g**2
+    return p - lr * g / np.sqrt(s + 1e-7)
+
+
 def rmsprop(p, g, lr, decay, memory):
     g = g + decay * p
     s = memory["s"] = 0.9 * memory.get("s", np.ones_like(p)) + 0.1 * g**2
@@ -114,6 +120,7 @@ RULES = {
     "adam": lambda p, g, lr, decay, memory: p - lr * adam(p, g + decay * p, memory),
     "adamw": lambda p, g, lr, decay, memory: p - lr * (adam(p, g, memory) + decay * p),
     "rmsprop": rmsprop,
+    "adagrad": adagrad,
     "lars": lars,
     "lamb": lamb,
     "ranger": first_of_ranger,

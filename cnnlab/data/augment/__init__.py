@@ -14,14 +14,17 @@ import numpy as np
 from jaxtyping import Array, Key
 
 from cnnlab.choices import pick
+from cnnlab.data.augment.blurring import gaussian_blur
 from cnnlab.data.augment.cropping import pad_crop, random_resized_crop
 from cnnlab.data.augment.erasing import random_erasing
 from cnnlab.data.augment.flipping import flip
+from cnnlab.data.augment.graying import grayscale
 from cnnlab.data.augment.jitter import color_jitter
 from cnnlab.data.augment.lighting import pca_noise
 from cnnlab.data.augment.limits import check_arguments
 from cnnlab.data.augment.mixing import cutmix, mixup
 from cnnlab.data.augment.rand_augmentation import rand_augment
+from cnnlab.data.augment.solarizing import solarize
 from cnnlab.data.augment.standardize import normalize, to_float
 from cnnlab.data.augment.turning import quarter_turn
 from cnnlab.data.augment.warping import affine
@@ -38,6 +41,9 @@ AUGMENT: dict[str, Callable[..., dict[str, Any]]] = {
     "affine": affine,
     "rand_augment": rand_augment,
     "color_jitter": color_jitter,
+    "grayscale": grayscale,
+    "gaussian_blur": gaussian_blur,
+    "solarize": solarize,
     "pca_noise": pca_noise,
     "normalize": normalize,
     "random_erasing": random_erasing,

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Key
 
 from cnnlab.data.augment.guards import Image, check_color, image_of
-from cnnlab.data.augment.limits import Limit, NonNegative, Number
+from cnnlab.data.augment.limits import Limit, NonNegative, Number, Probability
 from cnnlab.data.augment.pixels import blend, gray, shift_hue
 
 HalfTurn = Annotated[
@@ -26,6 +26,7 @@ def color_jitter(
     contrast: NonNegative = 0.4,
     saturation: NonNegative = 0.4,
     hue: HalfTurn = 0.0,
+    probability: Probability = 1.0,
 ) -> dict[str, Any]:
     """Change the colors of each image by random amounts, each drawn anew, in an order drawn anew.
 
@@ -33,7 +34,11 @@ def color_jitter(
     saturation; the turn of the hue circle is uniform in ±`hue`; 0 leaves a quality out. From
     Howard 2013, "Some Improvements on Deep Convolutional Neural Network Based Image
     Classification", section 2, where b is 0.5 and there is no hue; 0.4 is what later ImageNet
-    recipes have. Gray images have no saturation and hue to change, so those do nothing there.
+    recipes have. Each image is changed with `probability` at all: 0.8 in Chen et al. 2020, "A
+    Simple Framework for Contrastive Learning of Visual Representations", appendix A, where the
+    first three qualities are 0.8 s and the hue is 0.2 s, s being 1 for ImageNet and 0.5 for
+    CIFAR-10; 0.8 too in Grill et al. 2020, "Bootstrap Your Own Latent", appendix B, with 0.4, 0.4,
+    0.2 and 0.1. Gray images have no saturation and hue to change, so those do nothing there.
     Raises `UserError` for images of 2, 4 or more channels.
     """
     image = image_of(batch, "color_jitter")
@@ -46,7 +51,8 @@ def color_jitter(
         if strength and (colored or number < 2)
     ]
 
-    def one(image: Image, key: Key[Array, ""]) -> Image:
+    def one(original: Image, key: Key[Array, ""]) -> Image:
+        image = original
         uniform = jax.random.uniform(key, (8,))
         low = jnp.maximum(1 - strengths, 0)
         factors = low + uniform[:4] * (1 + strengths - low)
@@ -61,6 +67,10 @@ def color_jitter(
             if hue and colored:
                 changed = jnp.where(number == 3, shift_hue(image, turn), changed)
             image = changed
-        return image
+        if probability == 1:
+            return image
+        # From a key of its own, so that it changes nothing for the images that are jittered.
+        chosen = jax.random.bernoulli(jax.random.fold_in(key, 1), float(probability))
+        return jnp.where(chosen, image, original)
 
     return {**batch, "image": jax.vmap(one)(image, keys) if active else image}

@@ -7,6 +7,8 @@ from typing import Any
 EMBEDDED = {
     "digits": ("cnnlab.data.builders.digits", "Digits"),
     "shapes": ("cnnlab.data.builders.shapes", "Shapes"),
+    "glyphs": ("cnnlab.data.builders.glyphs", "Glyphs"),
+    "tones": ("cnnlab.data.builders.tones", "Tones"),
 }
 
 

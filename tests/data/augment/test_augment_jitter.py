@@ -117,3 +117,14 @@ def test_gray_images_have_brightness_and_contrast_only():
 def test_four_channels_are_an_error():
     with pytest.raises(UserError, match="color_jitter knows gray and RGB"):
         color_jitter({"image": jnp.zeros((1, 2, 2, 4))}, KEYS[:1])
+
+
+def test_some_images_stay_and_the_others_are_jittered_as_if_all_were():
+    strengths = {"brightness": 0.4, "saturation": 0.4}
+    always, often = jitter(mild(), **strengths), jitter(mild(), **strengths, probability=0.8)
+    stayed = (often == np.asarray(mild())).all((1, 2, 3))
+    np.testing.assert_allclose(often[~stayed], always[~stayed], atol=1e-6)
+    assert abs(stayed.mean() - 0.2) < 4 * (0.16 / SIZE) ** 0.5
+    # Whether one stays has nothing to do with how far it would have been changed.
+    factors = ratio(always, np.asarray(mild()))
+    assert abs(np.corrcoef(stayed, factors)[0, 1]) < 4 / SIZE**0.5

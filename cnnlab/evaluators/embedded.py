@@ -1,0 +1,84 @@
+"""What every evaluator takes and gives: rows of features with integer keys, and a score.
+
+Shapes: features [n, d] float32, each key [n] integers.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Integer
+
+from cnnlab.choices import suggest
+from cnnlab.errors import UserError
+
+
+@dataclass(frozen=True, eq=False)
+class Embedded:
+    """A split of a data set as a network sees it.
+
+    Attributes:
+        features: one row an example.
+        keys: integers of the examples by name: "label", and what else there is, as "alphabet".
+        source: where the rows come from, in its order; None where nobody asks.
+
+    Raises:
+        UserError: there are no rows, a feature is NaN or infinite, or a key is not one integer a
+            row.
+    """
+
+    features: Float[np.ndarray, "n d"]
+    keys: dict[str, np.ndarray]
+    source: Any = None
+
+    def __post_init__(self) -> None:
+        rows = len(self.features)
+        if not self.features.size:
+            raise UserError(f"embeddings of shape {self.features.shape} hold nothing to evaluate")
+        broken = int((~np.isfinite(self.features).all(axis=1)).sum())
+        if broken:
+            raise UserError(
+                f"{broken} of {rows} embeddings hold NaN or infinity: has the training diverged?"
+            )
+        for name, values in self.keys.items():
+            if values.shape != (rows,):
+                raise UserError(
+                    f"key '{name}' has shape {values.shape}, not one integer for each of the"
+                    f" {rows} embeddings"
+                )
+            if not np.issubdtype(values.dtype, np.integer):
+                raise UserError(f"key '{name}' must be integers, one an example: {values.dtype}")
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    def key(self, name: str) -> Integer[np.ndarray, "n"]:
+        """Return a key; UserError if the data set has none of that name."""
+        if name not in self.keys:
+            raise UserError(f"the data set has no key '{name}'{suggest(name, self.keys)}")
+        return self.keys[name]
+
+    @property
+    def label(self) -> Integer[np.ndarray, "n"]:
+        """The class of every row."""
+        return self.key("label")
+
+
+@dataclass(frozen=True, eq=False)
+class Score:
+    """What an evaluator found.
+
+    Attributes:
+        setting: the protocol with its hyper-parameters, also those chosen on the tuning split.
+        values: numbers by name; shares lie in [0, 1].
+        curves: pairs of arrays (x, y) by name, as "roc": (false accepts, true accepts).
+    """
+
+    setting: str
+    values: dict[str, float]
+    curves: dict[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
+
+
+def same_split(a: Embedded, b: Embedded) -> bool:
+    """Return whether both are the same rows: one object, or two around the same features."""
+    return a is b or a.features is b.features

@@ -1,0 +1,101 @@
+"""k nearest neighbors of the training split vote on the class, near ones counting more.
+
+Wu, Xiong, Yu, Lin 2018 (instance discrimination), section 3.4: cosine similarity s, weight
+exp(s / T), T = 0.07, k = 200. Caron et al. 2021 (DINO) find k = 20 the best; so here.
+Shapes: query [n, d], bank [m, d] -> share of the n that are right.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+from jaxtyping import Float, Integer
+
+from cnnlab.errors import UserError
+from cnnlab.evaluators.embedded import Embedded, Score, same_split
+from cnnlab.evaluators.similarities import blocks, nearest
+
+
+def knn(
+    query: Embedded,
+    *,
+    bank: Embedded,
+    tune: Embedded,
+    seed: int,
+    similarity: Callable | None,
+    k: int = 20,
+    temperature: float = 0.07,
+    distance: str = "cosine",
+    leave_one_out: bool = False,
+) -> Score:
+    """Return `accuracy` with k neighbors and `accuracy_1` with the nearest alone.
+
+    Classes that receive the same vote share the point; among rows equally near the seed draws.
+
+    Args:
+        query: what to classify.
+        bank: labeled neighbors. Where it is the query itself, each row leaves itself out.
+        tune: not used.
+        seed: of the order among rows that are equally near.
+        similarity: learned similarity, or None.
+        k: neighbors that vote, at most the whole bank.
+        temperature: T of the weights exp(s / T); 0: each neighbor counts the same.
+        distance: "cosine", or "euclidean", which has no scale that T could fit: each neighbor
+            counts the same.
+        leave_one_out: query and bank are the same rows though not the same object.
+
+    Raises:
+        UserError: k is below 1 or the bank holds no neighbor.
+    """
+    alone = leave_one_out or same_split(query, bank)
+    if alone and len(query) != len(bank):
+        raise UserError(f"leave_one_out needs the same rows: {len(query)} and {len(bank)}")
+    if k < 1 or len(bank) - alone < 1:
+        raise UserError(f"knn needs k of 1 or more and a neighbor: k={k}, bank of {len(bank)}")
+    k = min(k, len(bank) - alone)
+    if similarity is None and distance != "cosine":
+        temperature = 0.0
+    classes, labels = np.unique(bank.label, return_inverse=True)
+    rng = np.random.default_rng(seed)
+    right = right_1 = 0.0
+    for part, block in blocks(
+        query.features, bank.features, distance=distance, similarity=similarity
+    ):
+        if alone:
+            rows = np.arange(part.start, part.stop)
+            block[rows - part.start, rows] = -np.inf
+        chosen = nearest(block, k, rng)
+        near = np.take_along_axis(block, chosen, axis=1)
+        votes = _votes(labels[chosen], near, temperature, len(classes))
+        truth = query.label[part]
+        right += _credit(votes, classes, truth)
+        right_1 += float((classes[labels[chosen[:, 0]]] == truth).sum())
+    how = "learned similarity" if similarity is not None else distance
+    weights = f"T={temperature:g}" if temperature else "equal votes"
+    return Score(
+        setting=f"{k}-NN, {how}, {weights}, bank of {len(bank)}"
+        + (", leave one out" if alone else ""),
+        values={"accuracy": right / len(query), "accuracy_1": right_1 / len(query)},
+    )
+
+
+def _votes(
+    labels: Integer[np.ndarray, "n k"],
+    near: Float[np.ndarray, "n k"],
+    temperature: float,
+    classes: int,
+) -> Float[np.ndarray, "n c"]:
+    # Relative to the nearest, so that no weight overflows.
+    weights = np.exp((near - near[:, :1]) / temperature) if temperature else np.ones_like(near)
+    votes = np.zeros((len(labels), classes))
+    np.add.at(votes, (np.arange(len(labels))[:, None], labels), weights)
+    return votes
+
+
+def _credit(
+    votes: Float[np.ndarray, "n c"],
+    classes: Integer[np.ndarray, "c"],
+    truth: Integer[np.ndarray, "n"],
+) -> float:
+    best = votes == votes.max(axis=1, keepdims=True)
+    hit = (best & (classes == truth[:, None])).any(axis=1)
+    return float((hit / best.sum(axis=1)).sum())

@@ -1,0 +1,121 @@
+"""A linear classifier on frozen features, trained to convergence.
+
+The usual measure of a representation (Chen et al. 2020, SimCLR, appendix B.8: L2-regularized
+multinomial logistic regression by L-BFGS, the regularization chosen on validation data).
+Shapes: query [n, d], bank [m, d] -> share of the n that are right.
+
+Deviation: features are standardized by the bank's mean and deviation, so that one grid of C
+serves features of any scale.
+"""
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from cnnlab.errors import UserError
+from cnnlab.evaluators.embedded import Embedded, Score, same_split
+
+# Deviations below this part of the features' size are float32's rounding errors.
+NOISE = 1e-6
+
+
+def linear_probe(
+    query: Embedded,
+    *,
+    bank: Embedded,
+    tune: Embedded,
+    seed: int,
+    similarity: Callable | None,
+    grid: tuple[float, ...] = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0),
+    max_iterations: int = 2000,
+) -> Score:
+    """Return `accuracy`, and `tune_accuracy` of the chosen C.
+
+    Args:
+        query: what to classify.
+        bank: what the classifier is fitted on.
+        tune: where C is chosen. Where it is the query itself, a fifth of the bank, drawn by the
+            seed, takes its place, and the classifier is then fitted on the whole bank.
+        seed: of that fifth.
+        similarity: not used.
+        grid: values of C, the inverse of the weight of the L2 penalty against the sum of the
+            losses; of those that do equally well the smallest is taken.
+        max_iterations: of L-BFGS; where they did not do, the setting says so.
+
+    Raises:
+        UserError: the bank holds one class only, or the grid is empty or not above 0.
+    """
+    if not grid or min(grid) <= 0:
+        raise UserError(f"linear_probe needs values of C above 0: grid={grid}")
+    if len(np.unique(bank.label)) < 2:
+        raise UserError("linear_probe needs two classes or more in the training split; it has one")
+    if same_split(query, tune):
+        order = np.random.default_rng(seed).permutation(len(bank))
+        test, train = np.split(order, [len(bank) // 5])
+        if len(np.unique(bank.label[train])) < 2 or not len(test):
+            raise UserError(f"linear_probe cannot choose C on a fifth of {len(bank)} examples")
+        fits = _fits(bank.features[train], bank.label[train], grid, max_iterations)
+        best = _best(fits, bank.features[test], bank.label[test])
+        fit = _fits(bank.features, bank.label, (best.c,), max_iterations)[0]
+        tuned, where = best.accuracy(bank.features[test], bank.label[test]), "a fifth of the bank"
+    else:
+        fits = _fits(bank.features, bank.label, grid, max_iterations)
+        fit = _best(fits, tune.features, tune.label)
+        tuned, where = fit.accuracy(tune.features, tune.label), "the tuning split"
+    end = " (end of the grid)" if len(grid) > 1 and fit.c in (min(grid), max(grid)) else ""
+    setting = f"logistic regression, C={fit.c:g}{end} by {where}, bank of {len(bank)}"
+    if not fit.converged:
+        setting += f", NOT converged in {max_iterations} iterations"
+    accuracy = fit.accuracy(query.features, query.label)
+    return Score(setting=setting, values={"accuracy": accuracy, "tune_accuracy": tuned})
+
+
+@dataclass(frozen=True)
+class _Fit:
+    c: float
+    scale: Callable
+    predict: Callable
+    converged: bool
+
+    def accuracy(self, features: np.ndarray, labels: np.ndarray) -> float:
+        return float((self.predict(self.scale(features)) == labels).mean())
+
+
+def _fits(features: np.ndarray, labels: np.ndarray, grid: tuple, iterations: int) -> list[_Fit]:
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+
+    scale = standardization(features)
+    rows, fits, start = scale(features), [], None
+    for c in sorted(grid):
+        model = LogisticRegression(C=c, max_iter=iterations, warm_start=True)
+        if start is not None:
+            model.coef_, model.intercept_ = start
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", ConvergenceWarning)
+            model.fit(rows, labels)
+        converged = not any(issubclass(w.category, ConvergenceWarning) for w in caught)
+        start = model.coef_.copy(), model.intercept_.copy()
+        fits.append(_Fit(c, scale, model.predict, converged))
+    return fits
+
+
+def _best(fits: list[_Fit], features: np.ndarray, labels: np.ndarray) -> _Fit:
+    return max(fits, key=lambda fit: fit.accuracy(features, labels))
+
+
+def standardization(
+    features: Float[np.ndarray, "n d"],
+) -> Callable[[Float[np.ndarray, "m d"]], Float[np.ndarray, "m d"]]:
+    """Return what scales rows to these features' mean 0 and deviation 1, in float64.
+
+    Features that do not vary by more than rounding errors become 0 and are not blown up.
+    """
+    rows = features.astype(np.float64)
+    mean, deviation = rows.mean(axis=0), rows.std(axis=0)
+    varies = deviation > NOISE * np.sqrt((rows**2).mean(axis=0))
+    factor = np.where(varies, 1 / np.where(varies, deviation, 1), 0)
+    return lambda other: (other.astype(np.float64) - mean) * factor

@@ -1,0 +1,137 @@
+"""Splits as a network sees them: the vectors of its endpoints, and those of the raw inputs."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import PyTree
+
+from cnnlab.choices import suggest
+from cnnlab.data import pipeline
+from cnnlab.data.device import COUNTERS
+from cnnlab.errors import UserError
+from cnnlab.evaluators import Embedded
+from cnnlab.training.evaluation import evaluate
+from cnnlab.training.parallel import Parallel
+from cnnlab.training.step import Prepare
+
+# The training split without augmentation; the inputs themselves, as an endpoint.
+BANK, PIXELS = "bank", "pixels"
+KEY = "key/"
+
+
+class Stopped(Exception):
+    """An embedding was broken off."""
+
+
+def make_embed_step(vectors: Callable[..., Mapping[str, Any]], prepare: Prepare):
+    """Return `step((params, model_state), batch, data, axis_name) -> ({}, outputs)`.
+
+    Args:
+        vectors: `vectors(params, model_state, batch)`, arrays [b, d] by name.
+        prepare: the part of the input pipeline on the device.
+
+    The outputs are the vectors, and under `key/` the integers that come with each example.
+    """
+
+    def step(variables, batch, data, axis_name=None):
+        del data, axis_name
+        keys = {
+            KEY + name: x
+            for name, x in batch.items()
+            if name not in COUNTERS and x.ndim == 1 and jnp.issubdtype(x.dtype, jnp.integer)
+        }
+        prepared = prepare(batch, jax.random.key(0), train=False)
+        return {}, {**vectors(*variables, prepared), **keys}
+
+    return step
+
+
+def pixels(params: PyTree, model_state: PyTree, batch: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the inputs, flattened: the control that has learned nothing."""
+    del params, model_state
+    inputs = batch["image" if "image" in batch else "waveform"]
+    return {PIXELS: inputs.reshape(len(inputs), -1)}
+
+
+class Embedder:
+    """Embeds the splits of a run."""
+
+    def __init__(
+        self,
+        config: Any,
+        experiment: Any,
+        parallel: Parallel,
+        prepare: Prepare,
+        shapes: tuple[PyTree, PyTree],
+        evaluations: Mapping[str, pipeline.EvalData],
+        endpoints: tuple[str, ...],
+    ):
+        """Wrap the steps.
+
+        Args:
+            config: of the run.
+            experiment: whose `embed` gives the vectors.
+            parallel: the strategy.
+            prepare: the part of the input pipeline on the device.
+            shapes: of `(params, model_state)`.
+            evaluations: the splits, opened.
+            endpoints: the vectors that are wanted.
+        """
+        self._config, self._parallel, self._data = config, parallel, dict(evaluations)
+
+        def chosen(params, model_state, batch):
+            vectors = experiment.embed(params, model_state, batch)
+            for name in endpoints:
+                if name not in vectors:
+                    raise UserError(f"evaluators: no endpoint '{name}'{suggest(name, vectors)}")
+            return {name: vectors[name] for name in endpoints}
+
+        self._steps = {
+            raw: parallel.wrap(make_embed_step(function, prepare), state=shapes, train=False)
+            for raw, function in ((False, chosen), (True, pixels))
+        }
+
+    def embed(
+        self,
+        variables: PyTree,
+        split: str,
+        *,
+        raw: bool = False,
+        stop: Callable[[], bool] = bool,
+    ) -> dict[str, Embedded]:
+        """Return the embedded split by endpoint.
+
+        Args:
+            variables: `(params, model_state)`.
+            split: a split of `data.eval.splits`, or BANK.
+            raw: return the inputs instead, under PIXELS.
+            stop: asked before each batch.
+
+        Raises:
+            Stopped: once `stop` is true.
+        """
+        if split not in self._data:
+            self._data[split] = self._open(self._config.data.train.split)
+        found = evaluate(self._steps[raw], variables, self._data[split], self._parallel, stop)
+        if found is None:
+            raise Stopped
+        outputs = {name: x for name, x in found.outputs.items() if name != "index"}
+        keys = {name.removeprefix(KEY): x for name, x in outputs.items() if name.startswith(KEY)}
+        source = self._data[split].source.source
+        return {
+            name: Embedded(x.astype(np.float32), keys, source)
+            for name, x in outputs.items()
+            if not name.startswith(KEY)
+        }
+
+    def _open(self, split: str) -> pipeline.EvalData:
+        return pipeline.eval_data(
+            self._config.data.to_dict(),
+            split,
+            batch_size=self._config.evaluate.batch_size,
+            host=jax.process_index(),
+            hosts=jax.process_count(),
+        )

@@ -1,0 +1,189 @@
+"""How good the representation is: the config's evaluators, on any endpoint, at any cadence.
+
+`config.evaluators` names protocols (`cnnlab.evaluators`), each with its keywords and
+
+    every     steps between two evaluations during training, a multiple of `evaluate.every`;
+              0: at the end only
+    endpoint  of the model, averaged over space, or "embedding"; several as a tuple
+    splits    of `data.eval.splits`; () for all
+
+The bank is the training split, not augmented; what has to be chosen is chosen on the first of
+`evaluate.splits`. A row of the result names encoder, protocol, split, endpoint and setting.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from jaxtyping import PyTree
+
+from cnnlab.analysis.planes import VIEWS
+from cnnlab.choices import check_keywords, pick, suggest
+from cnnlab.errors import UserError
+from cnnlab.evaluators import EVALUATORS, Embedded
+from cnnlab.training.embedder import BANK, PIXELS, Embedder, Stopped
+
+# Of an entry of the config, beside the keywords of the evaluator.
+COMMON: dict[str, Any] = {"every": 0, "endpoint": "features", "splits": ()}
+# Evaluators that compare with the training split, and that choose something.
+WITH_BANK = ("knn", "linear_probe", "verification")
+WITH_TUNING = ("linear_probe", "verification")
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One result.
+
+    Attributes:
+        encoder: what made the features, as "trained (step 500)" or "pixels".
+        protocol, split, endpoint: of the evaluation.
+        setting: k, C and the like.
+        values: numbers by name.
+        curves: pairs of arrays (x, y) by name, for figures.
+    """
+
+    encoder: str
+    protocol: str
+    split: str
+    endpoint: str
+    setting: str
+    values: dict[str, float]
+    curves: dict[str, tuple[np.ndarray, np.ndarray]] = dataclasses.field(default_factory=dict)
+
+
+def check(config: Any) -> None:
+    """Raise a `UserError` for an evaluator, a keyword, a split or a cadence that cannot be."""
+    for name, entry in config.evaluators.to_dict().items():
+        function = pick(EVALUATORS, name, "evaluator")
+        own = {key: value for key, value in entry.items() if key not in COMMON}
+        check_keywords(function, own, f"evaluators.{name}")
+        for split in entry["splits"]:
+            if split not in config.data.eval.splits:
+                hint = suggest(split, config.data.eval.splits)
+                raise UserError(f"evaluators.{name}.splits: no split '{split}'{hint}")
+        cadence = f"evaluators.{name}.every={entry['every']}"
+        if entry["every"] < 0 or entry["every"] % config.evaluate.every:
+            raise UserError(
+                f"{cadence}: needs a multiple of evaluate.every={config.evaluate.every}, or 0"
+            )
+
+    view = config.embedding_view
+    if view.split and view.split not in config.data.eval.splits:
+        hint = suggest(view.split, config.data.eval.splits)
+        raise UserError(f"embedding_view.split: no split '{view.split}'{hint}")
+    pick(VIEWS, view.view, "embedding_view.view")
+
+
+class Protocols:
+    """The evaluators of a config, over its splits."""
+
+    def __init__(self, config: Any, experiment: Any, *parts: Any):
+        """Take the config, the experiment, and what else an `Embedder` needs."""
+        self._config, self._experiment = config, experiment
+        self._evaluators = config.evaluators.to_dict()
+        wanted = {name for entry in self._evaluators.values() for name in _endpoints(entry)}
+        if config.embedding_view.split:
+            wanted.add(config.embedding_view.endpoint)
+        self._embedder = Embedder(config, experiment, *parts, endpoints=tuple(sorted(wanted)))
+
+    def embed(self, variables: PyTree, split: str, endpoint: str) -> Embedded:
+        """Return a split as the network sees it."""
+        return self._embedder.embed(variables, split)[endpoint]
+
+    def scalars(
+        self, variables: PyTree, step: int, *, stop: Callable[[], bool] = bool
+    ) -> dict[str, float] | None:
+        """Return what is due at a step on `evaluate.splits`, by name; None once `stop` is true."""
+        due = {
+            name: entry
+            for name, entry in self._evaluators.items()
+            if entry["every"] and step % entry["every"] == 0
+        }
+        splits = tuple(self._config.evaluate.splits)
+        rows = self.rows("", variables, due, splits, stop=stop) if due else []
+        if rows is None:
+            return None
+        values = {}
+        for row in rows:
+            several = len(_endpoints(due[row.protocol])) > 1
+            where = f"@{row.endpoint}" if several else ""
+            for name, value in row.values.items():
+                values[f"{row.split}/{row.protocol}_{name}{where}"] = value
+        return values
+
+    def rows(
+        self,
+        encoder: str,
+        variables: PyTree,
+        evaluators: Mapping[str, Any] | None = None,
+        splits: tuple[str, ...] = (),
+        *,
+        learned: bool = True,
+        raw: bool = False,
+        stop: Callable[[], bool] = bool,
+    ) -> list[Row] | None:
+        """Return a row for each evaluator, split and endpoint.
+
+        Args:
+            encoder: what to call it.
+            variables: `(params, model_state)`.
+            evaluators: entries of the config; None for all.
+            splits: those to evaluate; () for all.
+            learned: whether "embedding" is compared by what the network has learned to compare
+                it by, where it has.
+            raw: evaluate the inputs themselves, by Euclidean distance.
+            stop: asked between batches; once true, the result is None.
+        """
+        if evaluators is None:
+            evaluators = self._evaluators
+        embedded: dict[str, dict[str, Embedded]] = {}
+
+        def embed(split: str, endpoint: str) -> Embedded:
+            if split not in embedded:
+                embedded[split] = self._embedder.embed(variables, split, raw=raw, stop=stop)
+            return embedded[split][endpoint]
+
+        choosing = tuple(self._config.evaluate.splits)
+        found = []
+        for name, entry in evaluators.items():
+            if raw and name == "collapse":
+                continue
+            own = {key: value for key, value in entry.items() if key not in COMMON}
+            if raw and "distance" in own:
+                own["distance"] = "euclidean"
+            for split in entry["splits"] or sorted(self._config.data.eval.splits):
+                if splits and split not in splits:
+                    continue
+                for endpoint in (PIXELS,) if raw else _endpoints(entry):
+                    try:
+                        query = embed(split, endpoint)
+                        others = {"bank": query, "tune": query}
+                        if name in WITH_BANK:
+                            others["bank"] = embed(BANK, endpoint)
+                        if name in WITH_TUNING:
+                            others["tune"] = embed(choosing[0] if choosing else BANK, endpoint)
+                    except Stopped:
+                        return None
+                    compare = None
+                    if learned and endpoint == "embedding":
+                        compare = self._experiment.similarity(variables[0])
+                    seed = self._config.seed
+                    score = EVALUATORS[name](query, **others, seed=seed, similarity=compare, **own)
+                    found.append(
+                        Row(
+                            encoder,
+                            name,
+                            split,
+                            endpoint,
+                            score.setting,
+                            score.values,
+                            score.curves,
+                        )
+                    )
+        return found
+
+
+def _endpoints(entry: Mapping[str, Any]) -> tuple[str, ...]:
+    names = entry["endpoint"]
+    return (names,) if isinstance(names, str) else tuple(names)

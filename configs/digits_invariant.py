@@ -1,0 +1,73 @@
+"""Invariant representations of the digits without labels: one collapse, and five cures of it.
+
+Papers: Chen et al. 2020 (SimCLR: nt_xent), Chen & He 2020 (simsiam), Grill et al. 2020 (byol),
+Bardes et al. 2022 (vicreg), Zbontar et al. 2021 (barlow). Two views of a digit, distorted at
+random, are to have the same output. A small ResNet, its projector, the distortions, the optimizer
+and the number of steps are the same for all; the loss alone differs, and what belongs to it.
+
+    python launch.py train --config=configs/digits_invariant.py --workdir=runs/nt_xent
+    python launch.py train --config=configs/digits_invariant.py:positives_only --workdir=runs/none
+
+Variants: the default is nt_xent; positives_only, which collapses, nt_xent, simsiam, byol, vicreg,
+barlow.
+
+Expected: see README.md.
+"""
+
+from cnnlab import config as cfg
+from cnnlab.errors import UserError
+
+CURES = {
+    "positives_only": {},
+    "nt_xent": {"temperature": 0.2, "joint_views": True},
+    "simsiam": {},
+    "byol": {"momentum": 0.99},
+    "vicreg": {},
+    "barlow": {},
+}
+VARIANTS = ("default", *CURES)
+STEPS = 500
+
+
+def get_config(variant: str = "default"):
+    """Return the config of a variant."""
+    if variant not in VARIANTS:
+        known = ", ".join(VARIANTS)
+        raise UserError(f"configs/digits_invariant.py has no variant '{variant}': {known}")
+    cure = "nt_xent" if variant == "default" else variant
+    config = cfg.base()
+    config.experiment = cfg.experiment(
+        "invariant", cure=cure, projector=(128, 128, 64), predictor=(32,), **CURES[cure]
+    )
+    if cure == "byol":
+        config.experiment.momentum_steps = STEPS
+    config.model = cfg.model(
+        "resnet18", depths=(1, 1, 1), widths=(16, 32, 64), stem="cifar", num_classes=0
+    )
+    config.steps = STEPS
+    config.batch_size = 128
+
+    upsample = cfg.preprocess(resize={"size": 16, "mode": "exact", "interpolation": "linear"})
+    config.data.source = "digits"
+    config.data.train.preprocess = upsample
+    config.data.eval.preprocess = upsample
+    config.data.train.views = 2
+    config.data.train.augment = cfg.augment(
+        affine={"degrees": 15.0, "scale": (0.8, 1.2), "shear": 10.0, "translate": 0.1},
+        random_erasing={},
+    )
+    config.data.normalize = {"mean": (0.3,), "std": (0.35,)}
+
+    config.optimizer.name = "adamw"
+    config.optimizer.learning_rate = 2e-3
+    config.optimizer.weight_decay = 0.01
+    config.schedule.name = "cosine"
+    config.schedule.warmup = 0.05
+    config.log_every = 50
+    config.evaluate.every = 250
+    config.checkpoint.every = 250
+    # The loss needs two views, and there are no labels to choose a state by.
+    config.checkpoint.best = ""
+    config.evaluators = cfg.evaluators(collapse={}, knn={"every": 250}, linear_probe={})
+    config.controls = ("pixels", "random", "supervised")
+    return config

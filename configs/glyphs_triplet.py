@@ -1,0 +1,87 @@
+"""Triplets on glyphs: an embedding in which characters of unseen alphabets tell themselves apart.
+
+Papers: Schroff, Kalenichenko & Philbin 2015 (FaceNet: squared distances on the unit sphere, margin
+0.2, semi-hard negatives); Hermans, Beyer & Leibe 2017 (batch-hard, batch-all, soft margin). The
+network is the tower of configs/glyphs_siamese.py with an embedding of 64 dimensions on top; batches
+are 32 characters by 4 drawers.
+
+    python launch.py train --config=configs/glyphs_triplet.py --workdir=runs/triplet
+    python launch.py train --config=configs/glyphs_triplet.py:hardest --workdir=runs/hardest
+
+Variants: default (semi-hard), batch_hard, batch_all, soft (batch-hard with Hermans' soft margin on
+Euclidean distances that are not on a sphere), hardest (each pair's hardest negative, with which
+FaceNet saw networks collapse).
+
+Expected: see README.md; 20-way one-shot on held-out alphabets, against raw pixels and the same
+network untrained.
+
+Deviations: networks and images are small; AdamW in place of AdaGrad; FaceNet's batches have some
+1,800 faces, about 40 of each person.
+"""
+
+from cnnlab import config as cfg
+from cnnlab.errors import UserError
+
+# What each variant changes in the loss.
+LOSSES = {
+    "default": {"mining": "semi_hard"},
+    "batch_hard": {"mining": "batch_hard"},
+    "batch_all": {"mining": "batch_all"},
+    "soft": {
+        "mining": "batch_hard",
+        "soft": True,
+        "distance": "euclidean",
+        "normalize": False,
+    },
+    "hardest": {"mining": "hardest_negative"},
+}
+VARIANTS = tuple(LOSSES)
+
+
+def get_config(variant: str = "default"):
+    """Return the config of a variant."""
+    if variant not in VARIANTS:
+        known = ", ".join(VARIANTS)
+        raise UserError(f"configs/glyphs_triplet.py has no variant '{variant}': {known}")
+    config = cfg.base()
+    config.experiment = cfg.experiment("triplet", margin=0.2, **LOSSES[variant])
+    config.model = cfg.model(
+        "koch2015",
+        num_classes=64,
+        channels=(16, 32, 64),
+        kernels=(5, 3, 3),
+        units=256,
+        initial="he",
+        norm="batch",
+    )
+    config.steps = 2000
+    config.batch_size = 128
+
+    config.data.source = "glyphs"
+    config.data.keys = ("image", "label", "alphabet", "drawer")
+    config.data.train.sampler.name = "classes"
+    config.data.train.sampler.classes.per_class = 4
+    config.data.train.augment = cfg.augment(
+        affine={"degrees": 10.0, "scale": (0.8, 1.2), "shear": 10.0, "translate": 0.06}
+    )
+    config.data.normalize = {"mean": (0.15,), "std": (0.3,)}
+
+    config.optimizer.name = "adamw"
+    config.optimizer.learning_rate = 2e-3
+    config.optimizer.weight_decay = 0.01
+    config.schedule.name = "cosine"
+    config.schedule.warmup = 0.05
+    config.log_every = 100
+    config.evaluate.every = 500
+    config.checkpoint.every = 500
+    config.checkpoint.best = "validation/loss"
+    config.checkpoint.mode = "min"
+    both = ("embedding", "features")
+    config.evaluators = cfg.evaluators(
+        collapse={"endpoint": "embedding"},
+        few_shot={"ways": 20, "shots": 1, "within": "alphabet", "endpoint": both},
+        verification={"endpoint": both},
+        retrieval={"endpoint": both},
+    )
+    config.controls = ("pixels", "random", "supervised")
+    return config

@@ -1,0 +1,48 @@
+"""Contrastive predictive coding on procedural shapes: what is in an image, learned without labels.
+
+Paper: van den Oord, Li & Vinyals 2018, section 3.2, scaled from 256 pixels to 64: the same 7x7
+grid, of patches of 16 pixels every 8, predicted up to five rows ahead; an encoder without norms.
+
+    python launch.py train --config=configs/shapes_cpc.py --workdir=runs/shapes_cpc
+
+Expected: see README.md; a linear probe of the largest shape (chance one in six) on the features,
+against raw pixels and the same network untrained, and InfoNCE below log N.
+
+Deviations: the encoder has three stages of one unit and sees squares of 2x2 pixels as one; images
+keep their colors; AdamW with a cosine in place of Adam.
+"""
+
+from cnnlab import config as cfg
+from cnnlab.errors import UserError
+
+VARIANTS = ("default",)
+
+
+def get_config(variant: str = "default"):
+    """Return the config of a variant."""
+    if variant not in VARIANTS:
+        known = ", ".join(VARIANTS)
+        raise UserError(f"configs/shapes_cpc.py has no variant '{variant}': {known}")
+    config = cfg.base()
+    config.experiment = cfg.experiment("cpc", steps=5)
+    config.model = cfg.model("cpc_small", width=0.5)
+    config.steps = 500
+    config.batch_size = 32
+
+    config.data.source = "shapes"
+    config.data.train.augment = cfg.augment(flip={}, quarter_turn={})
+    config.data.normalize = {"mean": (0.45, 0.45, 0.45), "std": (0.25, 0.25, 0.25)}
+
+    config.optimizer.name = "adamw"
+    config.optimizer.learning_rate = 1e-3
+    config.optimizer.weight_decay = 0.01
+    config.schedule.name = "cosine"
+    config.schedule.warmup = 0.1
+    config.log_every = 50
+    config.evaluate.every = 250
+    config.evaluate.batch_size = 50
+    config.checkpoint.every = 250
+    config.checkpoint.best = ""
+    config.evaluators = cfg.evaluators(linear_probe={}, knn={})
+    config.controls = ("pixels", "random", "supervised")
+    return config

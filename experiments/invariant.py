@@ -1,0 +1,294 @@
+"""Invariant representations: two views of an image should have the same output. Any issue?
+
+A siamese network that is asked for nothing else has a solution without content, the same output
+for every image, and finds it. What keeps it from there is the `cure`:
+
+    positives_only   none: |z1 - z2|^2 of the normalized outputs; collapses
+    nt_xent          negatives: all other images of the batch (SimCLR, Chen et al. 2020, eq. 1)
+    simsiam          a predictor and a stopped gradient (Chen & He 2020, algorithm 1)
+    byol             a predictor and a momentum teacher (Grill et al. 2020, eq. 2)
+    vicreg           variances held up, covariances held down (Bardes et al. 2022, eq. 6)
+    barlow           a cross-correlation near the identity (Zbontar et al. 2021, eq. 1)
+
+An encoder (a model with num_classes=0) gives features, a projector on them gives the z that the
+loss sees. The features are the representation, and what `embedding` returns, as in all of these
+papers. Batches: image [b, 2, h, w, c].
+
+Deviations: SimCLR's projector ends with a BatchNorm without bias, as its code has and its paper
+does not say; a linear layer before a BatchNorm has no bias in any of them (`cnnlab.models.heads`).
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PyTree
+
+from cnnlab.choices import pick
+from cnnlab.errors import UserError
+from cnnlab.losses import invariance
+from cnnlab.losses.distances import unit
+from cnnlab.losses.nt_xent import nt_xent
+from cnnlab.metrics.mean import Mean
+from cnnlab.metrics.spread import embedding_std
+from cnnlab.models.heads import Head
+from experiments import teacher as teachers
+from experiments.base import Aux, Batch, Experiment
+
+VIEWS = 2
+Pair = tuple[Any, Any]
+
+
+class Outputs(NamedTuple):
+    """What a loss is made of: for both views, [b, d] each.
+
+    Attributes:
+        projections: the projector's outputs.
+        predictions: the predictor's, where the cure has one.
+        targets: what predictions are compared with, without a gradient.
+    """
+
+    projections: Pair
+    predictions: Pair = (None, None)
+    targets: Pair = (None, None)
+
+
+def _positives_only(experiment, outputs: Outputs, axis_name):
+    del experiment, axis_name
+    first, second = map(unit, outputs.projections)
+    return jnp.mean(jnp.sum(jnp.square(first - second), axis=-1)), {}
+
+
+def _nt_xent(experiment, outputs: Outputs, axis_name):
+    given = {"temperature": experiment.temperature, "chunk": experiment.chunk}
+    values, right = nt_xent(*outputs.projections, **given, axis_name=axis_name)
+    return jnp.mean(values), {"accuracy": Mean.of(right)}
+
+
+def _cosines(outputs: Outputs):
+    """Return the mean negative cosine of each prediction with the other view's target."""
+    targets = jax.lax.stop_gradient(outputs.targets)
+    first = invariance.negative_cosine(outputs.predictions[0], targets[1])
+    second = invariance.negative_cosine(outputs.predictions[1], targets[0])
+    return (jnp.mean(first) + jnp.mean(second)) / 2
+
+
+def _simsiam(experiment, outputs: Outputs, axis_name):
+    del experiment, axis_name
+    return _cosines(outputs), {}
+
+
+def _byol(experiment, outputs: Outputs, axis_name):
+    del experiment, axis_name
+    # The sum over both views of the squared distance of normalized vectors, 2 - 2 cos.
+    return 4 + 4 * _cosines(outputs), {}
+
+
+def _weighted(function: Callable[..., Any], *names: str):
+    """Return a cure's loss from one of both batches of projections with named weights."""
+
+    def loss(experiment, outputs: Outputs, axis_name):
+        weights = dict(zip(names, experiment.weights, strict=False))
+        value, parts = function(*outputs.projections, **weights, axis_name=axis_name)
+        return value, {name: Mean.of(part[None]) for name, part in parts._asdict().items()}
+
+    return loss
+
+
+class Cure(NamedTuple):
+    """What tells one objective from another.
+
+    Attributes:
+        loss: (experiment, outputs, axis_name) -> the loss and metrics of its own.
+        last_norm: what the projector ends with, of `cnnlab.models.heads.LAST_NORMS`.
+        predictor: whether there is one, on the projections.
+        predictor_bias: whether its last layer has a bias.
+        teacher: whether targets come from a momentum teacher, not from the network.
+        weights: how many numbers `weights` may have.
+    """
+
+    loss: Callable[..., tuple[Array, dict[str, Any]]]
+    last_norm: str = ""
+    predictor: bool = False
+    predictor_bias: bool = False
+    teacher: bool = False
+    weights: int = 0
+
+
+CURES: dict[str, Cure] = {
+    "positives_only": Cure(_positives_only),
+    "nt_xent": Cure(_nt_xent, last_norm="scale"),
+    "simsiam": Cure(_simsiam, last_norm="plain", predictor=True, predictor_bias=True),
+    "byol": Cure(_byol, predictor=True, teacher=True),
+    "vicreg": Cure(_weighted(invariance.vicreg, "invariance", "variance", "covariance"), weights=3),
+    "barlow": Cure(_weighted(invariance.barlow_twins, "redundancy"), weights=1),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Invariant(Experiment):
+    """Make the outputs for two views of an image alike, and keep those of others apart.
+
+    Attributes:
+        cure: one of `CURES`.
+        projector: widths of its layers; () for none: the loss is on the features.
+        predictor: widths of its hidden layers, before one as wide as the projections; only
+            simsiam and byol have one.
+        temperature: of nt_xent.
+        weights: of the parts of vicreg (invariance, variance, covariance) or barlow
+            (redundancy,); () for those of the papers.
+        momentum: of byol's teacher at first, tau of the paper.
+        momentum_steps: updates over which it rises to 1 by half a cosine; 0: constant.
+        joint_views: both views in one batch for BatchNorm (SimCLR), or each by its own
+            statistics (the others).
+        chunk: rows of similarities that nt_xent holds at a time; 0: all.
+    """
+
+    cure: str = "simsiam"
+    projector: tuple[int, ...] = (2048, 2048, 2048)
+    predictor: tuple[int, ...] = (512,)
+    temperature: float = 0.5
+    weights: tuple[float, ...] = ()
+    momentum: float = 0.996
+    momentum_steps: int = 0
+    joint_views: bool = False
+    chunk: int = 0
+
+    def __post_init__(self):
+        """Check the hyper-parameters."""
+        cure = pick(CURES, self.cure, "experiment.cure")
+        for name in ("projector", "predictor"):
+            widths = getattr(self, name)
+            if any(width < 1 for width in widths):
+                raise UserError(f"experiment.{name}={tuple(widths)}: needs widths of 1 or more")
+        if not self.temperature > 0:
+            raise UserError(f"experiment.temperature={self.temperature}: needs to be above 0")
+        if not 0 <= self.momentum <= 1:
+            raise UserError(f"experiment.momentum={self.momentum}: needs [0, 1]")
+        for name in ("momentum_steps", "chunk"):
+            if getattr(self, name) < 0:
+                raise UserError(f"experiment.{name}={getattr(self, name)}: needs 0 or more")
+        if len(self.weights) not in (0, cure.weights):
+            raise UserError(
+                f"experiment.weights={tuple(self.weights)}: '{self.cure}' takes "
+                f"{cure.weights or 'none'}; () are the paper's"
+            )
+
+    def init(self, rng: Any, batch: Batch) -> dict[str, PyTree]:
+        """Return the variables of the model, of the heads beside it, and of a teacher."""
+        variables = super().init(rng, batch)
+        params, stats = dict(variables["params"]), dict(variables.get("batch_stats", {}))
+        x, _ = self.model.apply(variables, self.inputs(batch)[:1], train=False)
+        # The encoder has the key, and so the weights, that it has in any other experiment.
+        for n, (name, head) in enumerate(self._heads(x.shape[-1]).items(), 1):
+            x, own = head.init_with_output(jax.random.fold_in(rng, n), x)
+            params[name] = own["params"]
+            if "batch_stats" in own:
+                stats[name] = own["batch_stats"]
+        variables |= {"params": params, **({"batch_stats": stats} if stats else {})}
+        if CURES[self.cure].teacher:
+            variables["teacher"] = teachers.create(_taught(params), _taught(stats))
+        return variables
+
+    def loss(
+        self, params, model_state, batch, rng, *, train, axis_name
+    ) -> tuple[Float[Array, ""], Aux]:
+        """Return the loss of a batch of two views; in evaluation, without views, nothing.
+
+        Raises:
+            UserError: for a training batch without two views.
+        """
+        if not train:
+            return jnp.zeros(()), Aux(model_state, {}, {})
+        images = batch["image"]
+        if images.ndim != 5 or images.shape[1] != VIEWS:
+            raise UserError(
+                f"invariant needs {VIEWS} views of each image, not images {images.shape}: "
+                f"set --config.data.train.views={VIEWS}"
+            )
+        cure, state = CURES[self.cure], dict(model_state)
+        old = state.pop("teacher", None)
+        # What BatchNorm sees at a time: both views together, or one after the other.
+        parts = [self.inputs(batch)] if self.joint_views else [images[:, v] for v in range(VIEWS)]
+
+        features, projections, state = self._encode(params, state, parts, rng, axis_name)
+        outputs = Outputs(_pair(projections))
+        if cure.predictor:
+            predictions, state = self._head("predictor", params, state, projections, axis_name)
+            outputs = outputs._replace(predictions=_pair(predictions), targets=outputs.projections)
+        if cure.teacher:
+            stats = model_state.get("batch_stats", {})
+            targets, teacher = self._teach(old, params, stats, parts, rng, axis_name)
+            outputs = outputs._replace(targets=_pair(targets))
+            state["teacher"] = teacher
+        loss, metrics = cure.loss(self, outputs, axis_name)
+        metrics |= {
+            "loss": Mean.of(loss[None]),
+            "embedding_std": embedding_std(jnp.concatenate(features), axis_name),
+            "projection_std": embedding_std(jnp.concatenate(projections), axis_name),
+        }
+        return loss, Aux(state, metrics, {})
+
+    def _heads(self, width: int, axis_name: str = "") -> dict[str, Head]:
+        """Return the heads on features of this width, in the order of their application."""
+        cure, heads = CURES[self.cure], {}
+        shared: dict[str, Any] = {"norm_axis_name": axis_name}
+        shared["dtype"] = getattr(self.model, "dtype", "float32")
+        if self.projector:
+            heads["projector"] = Head(tuple(self.projector), last_norm=cure.last_norm, **shared)
+            width = self.projector[-1]
+        if cure.predictor:
+            widths = (*self.predictor, width)
+            heads["predictor"] = Head(widths, last_bias=cure.predictor_bias, **shared)
+        return heads
+
+    def _encode(self, params, state, parts, rng, axis_name):
+        """Return features and projections of each part, and the state after them."""
+        features = []
+        for n, part in enumerate(parts):
+            key = jax.random.fold_in(rng, n)
+            given = {"train": True, "axis_name": axis_name}
+            x, _, state = self.apply_inputs(params, state, part, key, **given)
+            features.append(x)
+        if not self.projector:
+            return features, features, state
+        projections, state = self._head("projector", params, state, features, axis_name)
+        return features, projections, state
+
+    def _head(self, name, params, state, parts, axis_name):
+        """Return a head's outputs for each part, and the state after them."""
+        shared = (axis_name or "") if self.sync_bn else ""
+        head = self._heads(parts[0].shape[-1], shared)[name]
+        stats = dict(state.get("batch_stats", {}))
+        outputs = []
+        for part in parts:
+            variables = {"params": params[name], "batch_stats": stats.get(name, {})}
+            x, new = head.apply(variables, part, train=True, mutable=["batch_stats"])
+            outputs.append(x)
+            if name in stats:
+                stats[name] = new["batch_stats"]
+        return outputs, {**state, **({"batch_stats": stats} if stats else {})}
+
+    def _teach(self, old, params, stats, parts, rng, axis_name):
+        """Return the moved teacher's projections of each part, and the teacher after them."""
+        pace: dict[str, Any] = {"momentum": self.momentum, "steps": self.momentum_steps}
+        teacher = teachers.update(old, _taught(params), _taught(stats), **pace)
+        own = {"batch_stats": teacher["batch_stats"]}
+        key = jax.random.fold_in(rng, VIEWS)
+        _, targets, own = self._encode(teacher["params"], own, parts, key, axis_name)
+        return targets, {**teacher, "batch_stats": own.get("batch_stats", {})}
+
+
+def _pair(parts: list[Float[Array, "n d"]]) -> Pair:
+    """Return the outputs for the first views and for the second ones, [b, d] each."""
+    if len(parts) == VIEWS:
+        return parts[0], parts[1]
+    both = parts[0].reshape(-1, VIEWS, parts[0].shape[-1])
+    return both[:, 0], both[:, 1]
+
+
+def _taught(tree: PyTree) -> PyTree:
+    """Return what the teacher has of the network: all but the predictor."""
+    return {name: value for name, value in tree.items() if name != "predictor"}

@@ -1,0 +1,60 @@
+"""A representation from the front door: learned, compared with its controls, drawn."""
+
+import json
+
+from cnnlab import commands
+
+
+def test_run_reports_its_representation_beside_the_controls(tmp_path, capsys):
+    run = tmp_path / "run"
+    arguments = ["train", "--config=tests/commands/small_triplet.py", f"--workdir={run}"]
+    assert commands.main(arguments) == 0
+    out = capsys.readouterr().out
+    for protocol in ("knn", "few_shot", "linear_probe", "retrieval", "verification", "collapse"):
+        assert f"{protocol} on test" in out
+    rows = json.loads((run / "result.json").read_text())["representation"]
+
+    def encoders(protocol, split="test"):
+        return [r["encoder"] for r in rows if (r["protocol"], r["split"]) == (protocol, split)]
+
+    learned = ["trained (step 8)", "random weights", "supervised"]
+    assert sorted(encoders("knn")) == sorted([*learned, "pixels"])
+    assert sorted(encoders("collapse")) == sorted(learned)  # pixels cannot collapse
+    assert encoders("fine_tune") == ["fine-tuned"]
+    (fine,) = (r for r in rows if (r["protocol"], r["split"]) == ("fine_tune", "test"))
+    assert fine["setting"] == "50 labels, 8 steps"
+    # Runs of their own, with the same length, and no more of their kind.
+    for name in ("supervised", "fine_tune"):
+        inner = json.loads((run / name / "result.json").read_text())
+        assert inner["steps"] == 8
+        assert not (run / name / name).exists()
+    for name in ("embedding.png", "roc.png"):
+        assert (run / "figures" / "test" / name).stat().st_size > 0
+    assert (run / "projector" / "projector_config.pbtxt").exists()
+    # Evaluated during training, under names that a checkpoint can be chosen by.
+    records = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    spread = [r for r in records if "validation/collapse_embedding_std" in r]
+    assert [r["step"] for r in spread] == [4, 8]
+
+    # eval finds the same in the checkpoint.
+    assert commands.main(["eval", f"--workdir={run}", "--format=json", "--splits=test"]) == 0
+    evaluated = json.loads(capsys.readouterr().out)["representation"]
+    mine = {r["protocol"]: r["values"] for r in evaluated}
+    for row in rows:
+        if row["encoder"].startswith("trained") and row["split"] == "test":
+            assert mine[row["protocol"]] == row["values"]
+    assert commands.main(["eval", f"--workdir={run}", "--splits=test"]) == 0
+    assert "few_shot on test" in capsys.readouterr().out
+
+
+def test_collapsed_representation_is_called_so(capsys):
+    from cnnlab.training import representation
+
+    values = {"embedding_std": 0.001, "effective_rank": 1.2, "collapsed": 1.0}
+    row = dict(encoder="trained (step 8)", protocol="collapse", split="test", endpoint="features")
+    representation.show([{**row, "setting": "", "values": values}])
+    out = capsys.readouterr().out
+    assert "COLLAPSED" in out
+    assert "trained (step 8)" in out
+    representation.show([{**row, "setting": "", "values": {**values, "collapsed": 0.0}}])
+    assert "COLLAPSED" not in capsys.readouterr().out

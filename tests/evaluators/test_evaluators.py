@@ -1,0 +1,44 @@
+"""All evaluators are called alike, change nothing that they are given, and refuse broken input."""
+
+import inspect
+
+import numpy as np
+import pytest
+
+from cnnlab.choices import defaults
+from cnnlab.evaluators import EVALUATORS, Embedded
+
+OWN = {"few_shot": {"ways": 4, "episodes": 20}, "linear_probe": {"grid": (0.1,)}}
+
+
+def split(n, seed):
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(5, size=n)
+    features = np.eye(5, dtype=np.float32)[labels] + rng.normal(size=(n, 5)).astype(np.float32)
+    return Embedded(features, {"label": labels})
+
+
+@pytest.mark.parametrize("name", EVALUATORS)
+def test_every_hyper_parameter_is_a_keyword_that_a_config_can_hold(name):
+    function = EVALUATORS[name]
+    own = defaults(function)
+    assert {"query", "bank", "tune", "seed", "similarity"} | set(own) == set(
+        inspect.signature(function).parameters
+    )
+    for value in own.values():
+        assert isinstance(value, bool | int | float | str | tuple)
+
+
+@pytest.mark.parametrize("name", EVALUATORS)
+def test_an_evaluator_is_a_pure_function_and_gives_finite_numbers(name):
+    splits = [split(n, seed) for seed, n in enumerate((60, 90, 50))]
+    before = [(s.features.copy(), s.label.copy()) for s in splits]
+    query, bank, tune = splits
+    first, second = (
+        EVALUATORS[name](query, bank=bank, tune=tune, seed=3, similarity=None, **OWN.get(name, {}))
+        for _ in range(2)
+    )
+    assert first.values == second.values and first.setting == second.setting
+    assert all(type(v) is float and np.isfinite(v) for v in first.values.values())
+    for s, (features, labels) in zip(splits, before, strict=True):
+        assert (s.features == features).all() and (s.label == labels).all()

@@ -1,0 +1,117 @@
+"""kNN is scikit-learn's where that has the same rule, and at chance where nothing is known."""
+
+import numpy as np
+import pytest
+from sklearn.neighbors import KNeighborsClassifier
+
+from cnnlab.errors import UserError
+from cnnlab.evaluators import similarities
+from cnnlab.evaluators.embedded import Embedded
+from cnnlab.evaluators.knn import knn
+
+
+def split(n, seed, classes=5, d=8, constant=False):
+    rng = np.random.default_rng(seed)
+    labels = rng.permutation(np.arange(n) % classes)
+    centers = np.random.default_rng(99).normal(size=(classes, d))
+    features = centers[labels] + 1.5 * rng.normal(size=(n, d))
+    if constant:
+        features = np.full((n, d), 0.3)
+    return Embedded(features.astype(np.float32), {"label": labels * 3 - 4})
+
+
+def run(query, bank, **keywords):
+    given = {"seed": 0, "similarity": None, **keywords}
+    return knn(query, bank=bank, tune=bank, **given)
+
+
+@pytest.mark.parametrize(("k", "temperature"), [(1, 0.07), (9, 0.07), (20, 0.5), (500, 0.07)])
+def test_votes_are_weighted_as_by_scikit_learn(monkeypatch, k, temperature):
+    monkeypatch.setattr(similarities.blocks, "__kwdefaults__", {"entries": 2000})
+    query, bank = split(83, 0), split(150, 1)
+    peer = KNeighborsClassifier(
+        min(k, 150),
+        metric="cosine",
+        algorithm="brute",
+        weights=lambda distances: np.exp((1 - distances) / temperature),
+    ).fit(bank.features, bank.label)
+    got = run(query, bank, k=k, temperature=temperature)
+    assert got.values["accuracy"] == peer.score(query.features, query.label)
+    nearest = KNeighborsClassifier(1, metric="cosine").fit(bank.features, bank.label)
+    assert got.values["accuracy_1"] == nearest.score(query.features, query.label)
+    assert f"{min(k, 150)}-NN" in got.setting
+
+
+def test_euclidean_neighbors_count_the_same():
+    query, bank = split(83, 0), split(150, 1)
+    for k in (1, 6):
+        want = 0.0
+        for x, y in zip(query.features, query.label, strict=True):
+            near = np.argsort([((x - b) ** 2).sum() for b in bank.features])[:k]
+            votes = {c: (bank.label[near] == c).sum() for c in np.unique(bank.label)}
+            best = [c for c in votes if votes[c] == max(votes.values())]
+            want += (y in best) / len(best)
+        got = run(query, bank, k=k, distance="euclidean")
+        assert got.values["accuracy"] == pytest.approx(want / 83, rel=1e-12)
+        assert "equal votes" in got.setting
+
+
+def test_without_temperature_each_counts_the_same_and_equal_votes_share_the_point():
+    bank = Embedded(
+        np.array([[1, 0], [1, 0.1], [1, 0.2], [0, 1]], np.float32),
+        {"label": np.array([7, 3, 3, 9])},
+    )
+    query = Embedded(np.array([[1, 0]], np.float32), {"label": np.array([3])})
+    accuracies = [run(query, bank, k=k, temperature=0.0).values["accuracy"] for k in (1, 2, 3, 4)]
+    assert accuracies == [0, 0.5, 1, 1]
+    # At a low temperature the nearest outvotes the two.
+    assert run(query, bank, k=3, temperature=1e-4).values["accuracy"] == 0
+
+
+@pytest.mark.parametrize("flag", [False, True])
+def test_a_row_does_not_find_itself(flag):
+    bank = split(90, 3)
+    query = Embedded(bank.features.copy(), bank.keys) if flag else bank
+    got = run(query, bank, k=500, leave_one_out=flag)
+    right = 0
+    for i in range(90):
+        rest = np.arange(90) != i
+        peer = KNeighborsClassifier(
+            89, metric="cosine", weights=lambda d: np.exp((1 - d) / 0.07)
+        ).fit(bank.features[rest], bank.label[rest])
+        right += peer.predict(bank.features[i : i + 1])[0] == bank.label[i]
+    assert got.values["accuracy"] == right / 90
+    assert "leave one out" in got.setting
+    assert run(query, Embedded(bank.features.copy(), bank.keys), k=1).values["accuracy"] == 1
+
+
+def test_a_collapsed_embedding_is_at_chance_however_the_bank_is_sorted():
+    query = split(2000, 0, constant=True)
+    for order in ("random", "sorted"):
+        bank = split(300, 1, constant=True)
+        if order == "sorted":
+            bank = Embedded(bank.features, {"label": np.sort(bank.label)})
+        values = run(query, bank).values
+        # Five deviations of a binomial share.
+        assert abs(values["accuracy"] - 0.2) < 5 * (0.16 / 2000) ** 0.5
+        assert abs(values["accuracy_1"] - 0.2) < 5 * (0.16 / 2000) ** 0.5
+    alone = run(query, query).values
+    assert abs(alone["accuracy_1"] - 0.2) < 5 * (0.16 / 2000) ** 0.5
+
+
+def test_a_learned_similarity_takes_the_place_of_the_distance():
+    query, bank = split(40, 0), split(60, 1)
+    got = run(query, bank, k=1, similarity=lambda a, b: -np.abs(a[:, None] - b).sum(axis=2))
+    peer = KNeighborsClassifier(1, p=1).fit(bank.features, bank.label)
+    assert got.values["accuracy"] == peer.score(query.features, query.label)
+    assert "learned similarity" in got.setting
+
+
+def test_what_cannot_be_is_refused():
+    one = split(1, 0)
+    with pytest.raises(UserError, match="k of 1 or more"):
+        run(split(9, 0), split(9, 1), k=0)
+    with pytest.raises(UserError, match="a neighbor: k=20, bank of 1"):
+        run(one, one)
+    with pytest.raises(UserError, match="needs the same rows: 9 and 8"):
+        run(split(9, 0), split(8, 1), leave_one_out=True)
