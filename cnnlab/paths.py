@@ -3,8 +3,8 @@
 A path is `stage4/block1/conv1/kernel`: modules, then the parameter. An expression matches anywhere
 in it, so `^stage4/` takes a stage, `/bias$` every bias, and `conv1` also what is in `conv1_norm`.
 Two words stand for expressions: `head` is the classifier (`logits` and the auxiliary ones) and what
-an objective puts on top of the network (a projector, say), `trunk` is all else. Paths of BatchNorm's
-statistics are matched alike.
+an objective puts on top of the network (a projector, say), `trunk` is all else. Paths of
+BatchNorm's statistics are matched alike.
 """
 
 import difflib

@@ -90,8 +90,9 @@ def pairs(
         if row < round(same * batch_size):
             rows.append(rng.choice(several[rng.integers(len(several))], 2, replace=False))
         else:
-            rows.append([rng.choice(members[c]) for c in rng.choice(len(members), 2, False)])
-    return rng.permutation(np.array(rows))
+            two = rng.choice(len(members), 2, replace=False)
+            rows.append(np.array([rng.choice(members[c]) for c in two]))
+    return rng.permutation(np.stack(rows))
 
 
 SAMPLERS: dict[str, Callable[..., np.ndarray]] = {

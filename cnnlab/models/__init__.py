@@ -1,9 +1,9 @@
 """Models by name. `output, endpoints = model.apply(variables, images, train=False)`.
 
 Images are NHWC floats; models of sound take [b, t]. `endpoints` is an ordered dict of every named
-stage, last "features" (what goes into the classifier) and "logits". All models take `num_classes` (0 or None: no classifier, the
-output is the features) and `dtype` (of the computation; parameters and output are float32), and
-where they make sense
+stage, last "features" (what goes into the classifier) and "logits". All models take `num_classes`
+(0 or None: no classifier, the output is the features) and `dtype` (of the computation; parameters
+and output are float32), and where they make sense
 
     stem             "imagenet" or "cifar": how the first layers shrink the image
     width            factor on the number of channels

@@ -78,14 +78,14 @@ def check(config: Any) -> None:
 class Protocols:
     """The evaluators of a config, over its splits."""
 
-    def __init__(self, config: Any, experiment: Any, *parts: Any):
+    def __init__(self, config: Any, experiment: Any, **parts: Any):
         """Take the config, the experiment, and what else an `Embedder` needs."""
         self._config, self._experiment = config, experiment
         self._evaluators = config.evaluators.to_dict()
         wanted = {name for entry in self._evaluators.values() for name in _endpoints(entry)}
         if config.embedding_view.split:
             wanted.add(config.embedding_view.endpoint)
-        self._embedder = Embedder(config, experiment, *parts, endpoints=tuple(sorted(wanted)))
+        self._embedder = Embedder(config, experiment, endpoints=tuple(sorted(wanted)), **parts)
 
     def embed(self, variables: PyTree, split: str, endpoint: str) -> Embedded:
         """Return a split as the network sees it."""

@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -122,7 +122,7 @@ def plain(made: list[Row]) -> list[dict[str, Any]]:
     return [{k: v for k, v in dataclasses.asdict(r).items() if k != "curves"} for r in made]
 
 
-def show(saved: list[Mapping[str, Any]]) -> None:
+def show(saved: Sequence[Mapping[str, Any]]) -> None:
     """Print the rows on stdout, a table for each protocol and split."""
     console = Console(highlight=False)
     blocks: dict[tuple[str, str], list[Mapping[str, Any]]] = {}

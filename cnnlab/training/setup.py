@@ -254,7 +254,12 @@ def make(config: Any, experiment: Any, *, resume: bool = False) -> Setup:
         steps_per_dispatch=scan,
         checked_names=step_lib.checked_names(prepared, shapes.params),
         protocols=protocols.Protocols(
-            config, experiment, parallel, prepare, variables, evaluations
+            config,
+            experiment,
+            parallel=parallel,
+            prepare=prepare,
+            shapes=variables,
+            evaluations=evaluations,
         ),
         random_variables=jax.jit(random_variables),
     )
