@@ -1,4 +1,4 @@
-"""Triplet losses and NT-Xent against the same in PyTorch: time and memory by batch size, in one run.
+"""Triplet losses and NT-Xent against the same in PyTorch: time and memory by batch size.
 
     python benchmarks/contrastive.py --json=benchmarks/results/contrastive_cpu.json
 
@@ -8,8 +8,8 @@ and, for NT-Xent, also of lightly. Values are compared before anything is timed,
 semi-hard mining: their miner takes all semi-hard negatives within the margin, ours the nearest one.
 
 Memory: ours is what XLA reserves for intermediate values; theirs the growth of the peak of resident
-memory during the first call at that size, in a process of its own, which may take `limit` GB and
-two minutes. What needs more has no row, nor have larger batches. CPU time, on one core unless
+memory during the first call at that size, in a process of its own, which may take `limit` GB and a
+minute. What needs more has no row, nor have larger batches. CPU time, on one core unless
 --cores says otherwise. Needs torch, pytorch-metric-learning and lightly (make test-parity).
 """
 
@@ -18,6 +18,7 @@ import statistics
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 from timing import alternate, arguments, pin, ratio, show, write
@@ -77,7 +78,7 @@ def theirs(loss, rows, library):
 
 
 def lightly_loss(rows):
-    sys.path.append("tests")
+    sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))
     from parity.peers import declare
 
     declare()
@@ -94,7 +95,8 @@ def metric_learning_loss(loss, labels):
 
     if loss == "nt_xent":
         images = torch.arange(len(labels) // 2).repeat(2)
-        return lambda x, loss=losses.NTXentLoss(TEMPERATURE): loss(x, images)
+        entropy = losses.NTXentLoss(TEMPERATURE)
+        return lambda x: entropy(x, images)
     distance = LpDistance(normalize_embeddings=False, power=2)
     triplets = losses.TripletMarginLoss(MARGIN, distance=distance)
     if loss == "batch_all":
@@ -106,6 +108,12 @@ def metric_learning_loss(loss, labels):
     return lambda x: triplets(x, labels, miner(x, labels))
 
 
+def status(name):
+    """Return a number of bytes that Linux keeps about this process."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{name}:"))
+
+
 def print_peak(loss, rows, library, limit):
     """Print by how many bytes the peak of resident memory grows; end with an error above limit."""
     import torch
@@ -113,12 +121,12 @@ def print_peak(loss, rows, library, limit):
     torch.set_num_threads(1)
     theirs(loss, 16, library)()
     call = theirs(loss, rows, library)
-    with open("/proc/self/statm") as file:
-        used = int(file.read().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (used + int(limit * 1e9),) * 2)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    most = status("VmSize") + int(limit * 1e9)
+    resource.setrlimit(resource.RLIMIT_AS, (most, most))
+    before = status("VmRSS")
+    Path("/proc/self/clear_refs").write_text("5")  # Starts the peak, VmHWM, anew.
     call()
-    print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024)
+    print(status("VmHWM") - before)
 
 
 def peak(loss, rows, library, limit):
@@ -126,7 +134,7 @@ def peak(loss, rows, library, limit):
     case = f"{loss},{rows},{library},{limit}"
     command = [sys.executable, __file__, "--peak", case]
     try:
-        run = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+        run = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
     except (subprocess.CalledProcessError, subprocess.TimeoutExpired):
         return None
     return int(run.stdout)
@@ -186,6 +194,9 @@ def main():
     import torch
 
     torch.set_num_threads(len(options.cores.split(",")))
+    from cnnlab.allocator import keep_freed_memory
+
+    keep_freed_memory()  # as launch.py does; in one process it helps both
     table = []
     for loss in LOSSES:
         libraries = PEERS.get(loss, ("pytorch-metric-learning",))

@@ -38,6 +38,10 @@ OBJECTIVES = {
     "verification": "a learned weighted L1 distance and binary cross-entropy (Koch et al. 2015)",
     "contrastive": "Euclidean distances and a margin (Hadsell et al. 2006)",
 }
+HEADS = {
+    "koch": "weights N(0, 0.2) and a bias N(0.5, 0.01), as the paper's dense layers",
+    "negative": "weights -|N(0, 0.1)| and a bias of 2.5",
+}
 # Numbers that a block of differences holds at most: 64 MiB.
 BLOCK = 2**24
 
@@ -71,32 +75,34 @@ class Siamese(Experiment):
         objective: "verification" or "contrastive".
         margin: distance from which on pairs of two classes are no longer pushed apart
             ("contrastive"); pairs closer than half of it count as taken to be the same.
+        head: from what the head starts ("verification"): "koch", as the paper's dense layers, has
+            weights N(0, 0.2) and a bias N(0.5, 0.01); "negative" weights -|N(0, 0.1)| and a bias of
+            2.5, so that from the start what is far apart is taken for different.
     """
 
     objective: str = "verification"
     margin: float = 1.0
+    head: str = "koch"
 
     def __post_init__(self):
         """Check the hyper-parameters."""
         pick(OBJECTIVES, self.objective, "experiment.objective")
+        pick(HEADS, self.head, "experiment.head")
         if self.margin <= 0:
             raise UserError(f"experiment.margin={self.margin}: needs to be above 0")
 
     def init(self, rng: Any, batch: Batch) -> dict[str, PyTree]:
-        """Return the model's variables, and for "verification" the head's among them.
-
-        The head starts from weights N(0, 0.2) and a bias N(0.5, 0.01), as the paper's dense layers.
-        """
+        """Return the model's variables, and for "verification" the head's among them."""
         variables = super().init(rng, batch)
         if self.objective != "verification":
             return variables
         apply = partial(self.model.apply, train=False)
         output, _ = jax.eval_shape(apply, variables, self.inputs(batch)[:1])
         weights, bias = jax.random.split(jax.random.fold_in(rng, 1))
-        head = {
-            "kernel": normal(weights, (output.shape[-1], 1), std=0.2),
-            "bias": 0.5 + normal(bias, (1,), std=0.01),
-        }
+        kernel = normal(weights, (output.shape[-1], 1), std=0.2)
+        head = {"kernel": kernel, "bias": 0.5 + normal(bias, (1,), std=0.01)}
+        if self.head == "negative":
+            head = {"kernel": -jnp.abs(kernel) / 2, "bias": head["bias"] + 2}
         return {**variables, "params": {**variables["params"], "verification": head}}
 
     def similarity(self, params: PyTree) -> Callable[[Array, Array], Array]:

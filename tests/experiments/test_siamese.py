@@ -239,9 +239,22 @@ def test_the_head_starts_as_the_papers_dense_layers():
     assert float(own["bias"][0]) == pytest.approx(0.5, abs=0.05)
 
 
+def test_a_negative_head_takes_what_is_farther_apart_for_less_alike():
+    experiment = Siamese(model=MLP(hidden=(), num_classes=2000), head="negative")
+    params = jax.jit(experiment.init)(KEY, BATCH)["params"]
+    own = params["verification"]
+    assert np.all(own["kernel"] <= 0)
+    assert float(jnp.sqrt(jnp.mean(own["kernel"] ** 2))) == pytest.approx(0.1, rel=0.05)
+    assert float(own["bias"][0]) == pytest.approx(2.5, abs=0.05)
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
-    [({"objective": "verify"}, "verification"), ({"margin": 0.0}, "needs to be above 0")],
+    [
+        ({"objective": "verify"}, "verification"),
+        ({"margin": 0.0}, "needs to be above 0"),
+        ({"head": "kock"}, "did you mean 'koch'"),
+    ],
 )
 def test_what_cannot_work_is_named(fields, message):
     with pytest.raises(UserError, match=message):

@@ -1,8 +1,10 @@
-"""2-D convolution as XLA has it, except for the gradient of the kernel.
+"""2-D convolution with its gradients, each in the form that is fastest on CPU.
 
-XLA computes that gradient as a convolution whose window is the whole image, of transposed arrays:
-with 16 to 64 channels in two to five times the time of the convolution itself. Here it is a matrix
-product of windows with dy, some images or lines of them at a time, while they are in the cache.
+Values and the gradient of x: Winograd's form, for 16 channels or so `crossed`, else XLA's own. The
+gradient of the kernel XLA computes as a convolution whose window is the whole image, of transposed
+arrays: with 16 to 64 channels in two to five times the time of the convolution itself. Here it is a
+matrix product of windows with dy, some images or lines of them at a time, while they are in the
+cache.
 """
 
 import math
@@ -12,6 +14,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from cnnlab.layers.forms import crossed, winograd
 from cnnlab.layers.forms.bilinear import bilinear
 from cnnlab.layers.forms.setting import Form, Setting, native, pad_zeros
 
@@ -22,12 +25,29 @@ LEAST = 2**18
 
 
 def pick(setting: Setting) -> Form | None:
-    """Return XLA's convolution with another gradient of the kernel: two axes, one group."""
+    """Return a form for the values and one for each gradient: two axes, one group."""
     if setting.axes != 2 or setting.groups > 1:
         return None
     if setting.shape[0] * math.prod(setting.out) * math.prod(setting.kernel[:-1]) < LEAST:
         return None
-    return bilinear(partial(native, setting), of_kernel=partial(windows, setting))
+    of_kernel = partial(windows, setting)
+    if winograd.fits(setting):
+        form, of_x = winograd.winograd(setting), winograd.spread(setting)
+        return bilinear(form, of_kernel=of_kernel, of_x=of_x)
+    if crossed.fits(setting):
+        return bilinear(partial(some_images, setting), of_kernel=of_kernel)
+    return bilinear(partial(native, setting), of_kernel=of_kernel)
+
+
+def some_images(setting: Setting, x, kernel):
+    """`crossed`, some images at a time."""
+    batch = setting.shape[0]
+    each = math.prod(setting.out) * math.prod(setting.kernel[:-1])
+    size = divisor(batch, MOST // each)
+    part = setting._replace(shape=(size, *setting.shape[1:]))
+    form = jax.checkpoint(lambda x: crossed.product(part, x, kernel), prevent_cse=False)
+    y = lax.map(form, x.reshape(-1, size, *x.shape[1:]))
+    return y.reshape(batch, *y.shape[2:])
 
 
 def windows(setting: Setting, x, kernel):
@@ -36,12 +56,13 @@ def windows(setting: Setting, x, kernel):
     of_line = width * math.prod(setting.kernel[:-1])
     high = divisor(height, MOST // of_line)
     images, part = _strips(setting, x, high)
+    product = crossed.by_filter if crossed.once(setting) else times
     size = divisor(images.shape[0], MOST // (of_line * high))
     if size == images.shape[0]:
-        y = times(part, images, kernel)
+        y = product(part, images, kernel)
     else:
         # The windows are quick to make again and large to keep.
-        form = jax.checkpoint(lambda x: times(part, x, kernel), prevent_cse=False)
+        form = jax.checkpoint(lambda x: product(part, x, kernel), prevent_cse=False)
         y = lax.map(form, images.reshape(-1, size, *images.shape[1:]))
     return y.reshape(batch, height, width, setting.c_out)
 

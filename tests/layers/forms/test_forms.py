@@ -8,7 +8,17 @@ from jax import lax
 
 from cnnlab.layers import forms
 from cnnlab.layers.convolution import conv, correlate
-from cnnlab.layers.forms import columns, dense, depthwise, folded, grouped, pointwise, space_time
+from cnnlab.layers.forms import (
+    columns,
+    crossed,
+    dense,
+    depthwise,
+    folded,
+    grouped,
+    pointwise,
+    space_time,
+    winograd,
+)
 from cnnlab.layers.forms.bilinear import bilinear
 from cnnlab.layers.forms.setting import Setting, native
 
@@ -51,6 +61,10 @@ CASES = {
     "folded, 2 columns": ((2, 9, 10, 6), (5, 5, 6, 16), TWO, NONE, TWO, 1),
     "folded, padded": ((2, 7, 8, 3), (3, 5, 3, 4), TWO, ((1, 1), (2, 2)), TWO, 1),
     "folded, in parts": ((6, 9, 10, 6), (5, 5, 6, 4), TWO, NONE, TWO, 1),
+    "crossed": ((3, 5, 6, 8), (3, 3, 8, 9), TWO, ((1, 1), (1, 1)), TWO, 1),
+    "crossed, all": ((6, 8, 7, 9), (3, 3, 9, 8), TWO, ((1, 0), (2, 1)), (1, 2), 1),
+    "winograd": ((1, 6, 8, 32), (3, 3, 32, 33), TWO, ((1, 1), (1, 1)), TWO, 1),
+    "winograd, odd, in parts": ((4, 7, 5, 33), (3, 3, 33, 32), TWO, ((0, 2), (1, 0)), TWO, 1),
     "dense": ((2, 5, 6, 8), (3, 3, 8, 5), TWO, ((1, 1), (1, 1)), TWO, 1),
     "dense, no padding": ((6, 6, 6, 8), (3, 3, 8, 5), TWO, NONE, TWO, 1),
     "dense, strided, in parts": ((6, 8, 7, 8), (3, 3, 8, 5), (2, 2), ((1, 1), (1, 0)), TWO, 1),
@@ -68,6 +82,8 @@ def small_parts(monkeypatch):
     monkeypatch.setattr(grouped, "MOST", 2000)
     monkeypatch.setattr(dense, "MOST", 4000)
     monkeypatch.setattr(dense, "LEAST", 0)
+    monkeypatch.setattr(winograd, "MOST", 9000)
+    monkeypatch.setattr(winograd, "TILES", 0)
     monkeypatch.setattr(depthwise, "CHANNELS", 4)
     monkeypatch.setattr(depthwise, "LINE", 16)
 
@@ -115,7 +131,7 @@ def test_values_gradients_and_their_gradients_are_those_of_xla(name):
     "name",
     [
         *("shifted, all", "blocks", "each group, in parts", "3-D, folded", "folded, in parts"),
-        "dense, all, in strips",
+        *("dense, all, in strips", "crossed, all", "winograd, odd, in parts"),
     ],
 )
 def test_forward_mode_over_reverse_mode_is_that_of_xla(name):
@@ -170,6 +186,8 @@ FAMILIES = {
     "folded, 2 columns": (folded, "stacked"),
     "folded, in parts": (folded, "stacked"),
     "folded": (folded, "folded"),
+    "crossed": (crossed, "product"),
+    "winograd": (winograd, "_tiled"),
     "dense": (dense, "native"),
 }
 
@@ -206,9 +224,9 @@ def test_where_xla_is_as_fast_or_nothing_is_computed_it_stays(case):
 @pytest.mark.parametrize(
     "case",
     [
-        ((2, 9, 9, 16), (3, 3, 16, 8), TWO, ((1, 1), (1, 1)), TWO, 1),
-        ((2, 9, 9, 16), (3, 3, 16, 8), (2, 2), ((1, 1), (1, 1)), TWO, 1),
-        ((2, 9, 9, 16), (3, 3, 16, 8), TWO, ((2, 2), (2, 2)), (2, 2), 1),
+        ((2, 9, 9, 16), (3, 3, 16, 24), TWO, ((1, 1), (1, 1)), TWO, 1),
+        ((2, 9, 9, 16), (3, 3, 16, 24), (2, 2), ((1, 1), (1, 1)), TWO, 1),
+        ((2, 9, 9, 16), (3, 3, 16, 24), TWO, ((2, 2), (2, 2)), (2, 2), 1),
         ((2, 12, 12, 3), (3, 3, 3, 64), TWO, ((1, 1), (1, 1)), TWO, 1),
         ((2, 12, 12, 3), (3, 3, 3, 8), (2, 2), ((1, 1), (1, 1)), TWO, 1),
         ((2, 11, 11, 3), (3, 3, 3, 8), TWO, ((1, 1), (1, 1)), TWO, 1),
@@ -282,6 +300,7 @@ def test_vmap_over_either_argument_equals_one_call_each(name):
         "columns",
         "folded, in parts",
         "dense, in strips",
+        "winograd",
     ],
 )
 def test_bfloat16_is_summed_in_float32_and_rounded_once(name):
@@ -318,7 +337,7 @@ def test_windows_are_made_of_as_many_images_or_lines_as_fit(batch, height, expec
         seen.append(x.shape)
         return jnp.zeros((x.shape[0], *setting.out, 5))
 
-    monkeypatch.setattr(dense, "times", times)
+    monkeypatch.setattr(crossed, "by_filter", times)
     setting = Setting((batch, height, 8, 4), (3, 3, 4, 5), TWO, ((1, 1), (1, 1)), TWO, 1)
     case = arrays(setting.shape, setting.kernel, np.float32)
     y = jax.eval_shape(lambda x, k: dense.windows(setting, x, k), *case)
@@ -329,6 +348,26 @@ def test_small_dense_convolutions_stay_as_they_are(monkeypatch):
     monkeypatch.setattr(dense, "LEAST", 2 * 64 * 36 + 1)
     assert dense.pick(Setting((2, 8, 8, 4), (3, 3, 4, 5), TWO, ((1, 1), (1, 1)), TWO, 1)) is None
     assert dense.pick(Setting((3, 8, 8, 4), (3, 3, 4, 5), TWO, ((1, 1), (1, 1)), TWO, 1))
+
+
+def test_winograds_form_is_for_enough_tiles_and_channels(monkeypatch):
+    monkeypatch.setattr(winograd, "TILES", 8)
+
+    def fits(size, channels, stride=TWO):
+        shapes = (4, size, size, channels), (3, 3, channels, channels)
+        return winograd.fits(Setting(*shapes, stride, ((1, 1), (1, 1)), TWO, 1))
+
+    # 4 images of 15x15 have 4 x 8 x 8 = 256 tiles, 8 for each of 32 channels.
+    assert fits(15, 32) and not fits(14, 32) and not fits(15, 33) and not fits(15, 31)
+    assert not fits(30, 32, (2, 2))
+
+
+def test_whole_numbers_are_not_halved_by_winograds_form():
+    case = CASES["winograd"]
+    x, kernel = (jnp.asarray(a * 10, jnp.int32) for a in arrays(*case[:2], np.float32))
+    form = winograd.winograd(Setting(*case))
+    assert (form(x, kernel) == xla(case)(x, kernel)).all()
+    assert (winograd.spread(Setting(*case))(x, kernel) == xla(case)(x, kernel)).all()
 
 
 def test_groups_of_a_block_divide_their_number():
