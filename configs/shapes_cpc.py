@@ -8,6 +8,7 @@ grid, of patches of 16 pixels every 8, predicted up to five rows ahead; an encod
 Expected: see README.md; a linear probe of the largest shape (chance one in six) on the features,
 against raw pixels and the same network untrained, and InfoNCE below log N.
 
+Candidates are the patches of the same image: among all, the ground's color would tell most apart.
 Deviations: the encoder has three stages of one unit and sees squares of 2x2 pixels as one; images
 keep their colors; AdamW with a cosine in place of Adam.
 """
@@ -24,7 +25,7 @@ def get_config(variant: str = "default"):
         known = ", ".join(VARIANTS)
         raise UserError(f"configs/shapes_cpc.py has no variant '{variant}': {known}")
     config = cfg.base()
-    config.experiment = cfg.experiment("cpc", steps=5)
+    config.experiment = cfg.experiment("cpc", steps=5, negatives="image")
     config.model = cfg.model("cpc_small", width=0.5)
     config.steps = 500
     config.batch_size = 32
@@ -34,7 +35,7 @@ def get_config(variant: str = "default"):
     config.data.normalize = {"mean": (0.45, 0.45, 0.45), "std": (0.25, 0.25, 0.25)}
 
     config.optimizer.name = "adamw"
-    config.optimizer.learning_rate = 1e-3
+    config.optimizer.learning_rate = 2e-3
     config.optimizer.weight_decay = 0.01
     config.schedule.name = "cosine"
     config.schedule.warmup = 0.1
@@ -43,6 +44,8 @@ def get_config(variant: str = "default"):
     config.evaluate.batch_size = 50
     config.checkpoint.every = 250
     config.checkpoint.best = ""
-    config.evaluators = cfg.evaluators(linear_probe={}, knn={})
+    config.evaluators = cfg.evaluators(
+        collapse={"every": 250}, linear_probe={"endpoint": ("features", "context")}, knn={}
+    )
     config.controls = ("pixels", "random", "supervised")
     return config

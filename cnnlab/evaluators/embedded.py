@@ -3,7 +3,7 @@
 Shapes: features [n, d] float32, each key [n] integers.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -57,6 +57,12 @@ class Embedded:
         if name not in self.keys:
             raise UserError(f"the data set has no key '{name}'{suggest(name, self.keys)}")
         return self.keys[name]
+
+    def labeled_by(self, name: str) -> "Embedded":
+        """Return the same rows with another key as their class."""
+        return (
+            self if name == "label" else replace(self, keys={**self.keys, "label": self.key(name)})
+        )
 
     @property
     def label(self) -> Integer[np.ndarray, "n"]:

@@ -6,6 +6,7 @@
               0: at the end only
     endpoint  of the model, averaged over space, or "embedding"; several as a tuple
     splits    of `data.eval.splits`; () for all
+    key       integers that are taken for the classes, where it is not "label"
 
 The bank is the training split, not augmented; what has to be chosen is chosen on the first of
 `evaluate.splits`. A row of the result names encoder, protocol, split, endpoint and setting.
@@ -25,7 +26,7 @@ from cnnlab.evaluators import EVALUATORS, Embedded
 from cnnlab.training.embedder import BANK, PIXELS, Embedder, Stopped
 
 # Of an entry of the config, beside the keywords of the evaluator.
-COMMON: dict[str, Any] = {"every": 0, "endpoint": "features", "splits": ()}
+COMMON: dict[str, Any] = {"every": 0, "endpoint": "features", "splits": (), "key": "label"}
 # Evaluators that compare with the training split, and that choose something.
 WITH_BANK = ("knn", "linear_probe", "verification")
 WITH_TUNING = ("linear_probe", "verification")
@@ -168,15 +169,18 @@ class Protocols:
                     compare = None
                     if learned and endpoint == "embedding":
                         compare = self._experiment.similarity(variables[0])
-                    seed = self._config.seed
-                    score = EVALUATORS[name](query, **others, seed=seed, similarity=compare, **own)
+                    key, seed = entry["key"], self._config.seed
+                    query, *rest = (x.labeled_by(key) for x in (query, *others.values()))
+                    given = dict(zip(others, rest, strict=True))
+                    score = EVALUATORS[name](query, **given, seed=seed, similarity=compare, **own)
+                    setting = score.setting if key == "label" else f"{key}: {score.setting}"
                     found.append(
                         Row(
                             encoder,
                             name,
                             split,
                             endpoint,
-                            score.setting,
+                            setting,
                             score.values,
                             score.curves,
                         )

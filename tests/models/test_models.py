@@ -29,7 +29,7 @@ SMALL = {
     "vgg": (32, 3, {"width": 0.125}),
     "googlenet": (48, 3, {"width": 0.25}),
     "inception": (48, 3, {"width": 0.25}),
-    "koch": (40, 1, {"width": 0.125}),
+    "koch": (65, 1, {"width": 0.125}),
     "mobilenet": (48, 3, {"width": 0.125, "shallow": True}),
     "resnext": (48, 3, {"width": 0.25}),
     "": (48, 3, {"width": 0.125}),
