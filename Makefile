@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 WORKERS ?= 2
 # Their requirements would replace the CPU build of torch.
-UNBOUND := torchvision==0.28.0 timm==1.0.31
+UNBOUND := torchvision==0.28.0 timm==1.0.31 pytorch-metric-learning==2.9.0 lightly==1.6.0
 export JAX_COMPILATION_CACHE_DIR ?= $(CURDIR)/.cache/jax
 export CNNLAB_DATA ?= $(CURDIR)/.cache/data
 

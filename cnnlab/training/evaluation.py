@@ -26,8 +26,13 @@ class Evaluation:
     outputs: dict[str, np.ndarray]
 
     def scalars(self) -> dict[str, float]:
-        """Return the metrics that are one number."""
-        computed = {name: np.asarray(metric.compute()) for name, metric in self.metrics.items()}
+        """Return the metrics that are one number; means of nothing at all are left out."""
+        counted = {
+            name: metric
+            for name, metric in self.metrics.items()
+            if np.all(getattr(metric, "count", 1) != 0)
+        }
+        computed = {name: np.asarray(metric.compute()) for name, metric in counted.items()}
         return {name: float(value) for name, value in computed.items() if value.ndim == 0}
 
 

@@ -78,8 +78,9 @@ class Freeze:
             return new
 
         def one(keys, before, after):
-            # The first key is the collection.
-            return before if self.covers(paths.path_of(keys[1:])) else after
+            # The first key is the collection; an objective's own, a teacher say, goes on.
+            frozen = keys[0].key == "batch_stats" and self.covers(paths.path_of(keys[1:]))
+            return before if frozen else after
 
         return jax.tree_util.tree_map_with_path(one, old, new)
 

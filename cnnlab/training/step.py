@@ -5,6 +5,7 @@ metrics are summed; without one (`jit`) the batch is global and there is nothing
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import flax
@@ -59,6 +60,12 @@ def _mean_over(axis_name: str, tree: PyTree) -> PyTree:
     return jax.tree.map(
         lambda x: jax.lax.pmean(x, axis_name) if jnp.issubdtype(x.dtype, jnp.inexact) else x, tree
     )
+
+
+def _average(decay: float, old: Array, new: Array) -> Array:
+    if not jnp.issubdtype(new.dtype, jnp.inexact):
+        return new
+    return old + (1 - decay) * (new - old)
 
 
 def _first(bad: Array) -> Array:
@@ -147,9 +154,7 @@ def make_train_step(
         params = optax.apply_updates(state.params, updates)
         ema = state.ema
         if ema_decay:
-            ema = jax.tree.map(
-                lambda old, new: old + (1 - ema_decay) * (new - old), ema, (params, model_state)
-            )
+            ema = jax.tree.map(partial(_average, ema_decay), ema, (params, model_state))
         new_state = state.replace(
             step=state.step + 1,
             params=params,

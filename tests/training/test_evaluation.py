@@ -1,10 +1,14 @@
 """Evaluation sees every example once, however the count divides."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import small
 from sklearn.datasets import load_digits
+
+from cnnlab.metrics.mean import Mean
+from cnnlab.training.evaluation import Evaluation
 
 
 @pytest.mark.parametrize(
@@ -55,3 +59,9 @@ def test_moving_average_is_evaluated_beside_the_parameters():
 def test_evaluation_stops_when_told_to():
     parts = small.build(small.config())
     assert parts.evaluate_split(parts.state, "validation", stop=lambda: True) is None
+
+
+def test_a_mean_of_nothing_is_left_out():
+    # Triplets, say, in a split without two examples of a class.
+    some, none = Mean.of(jnp.ones(2)), Mean.of(jnp.ones(2), jnp.zeros(2, bool))
+    assert Evaluation({"some": some, "none": none}, {}).scalars() == {"some": 1.0}
