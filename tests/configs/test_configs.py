@@ -56,7 +56,7 @@ SMALLER = {
 TRACED = {
     *(("glyphs_triplet", v) for v in ("batch_hard", "batch_all", "soft", "hardest")),
     *(("digits_invariant", v) for v in ("positives_only", "nt_xent", "simsiam", "vicreg")),
-    ("digits_invariant", "barlow"),
+    *(("digits_invariant", v) for v in ("byol", "barlow")),
     ("glyphs_siamese", "contrastive"),
 }
 
@@ -86,7 +86,7 @@ def sets(tmp_path_factory):
     folder = tmp_path_factory.mktemp("sets")
     for name in fabricated.SETS:
         fabricated.fabricate(name, folder)
-    for person, image in itertools.product(range(2), range(6)):
+    for person, image in itertools.product(range(4), range(8)):
         path = folder / "faces" / f"person{person}" / f"person{person}_{image:04}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(fabricated.photo(image))
