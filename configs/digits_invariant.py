@@ -74,6 +74,6 @@ def get_config(variant: str = "default"):
     config.checkpoint.every = 250
     # The loss needs two views, and there are no labels to choose a state by.
     config.checkpoint.best = ""
-    config.evaluators = cfg.evaluators(collapse={}, knn={"every": 250}, linear_probe={})
+    config.evaluators = cfg.evaluators(collapse={"every": 250}, knn={"every": 250}, linear_probe={})
     config.controls = ("pixels", "random", "supervised")
     return config

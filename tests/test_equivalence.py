@@ -45,6 +45,8 @@ OBJECTIVES = {
     "cpc": dict(
         experiment=cfg.experiment("cpc", steps=2),
         model=cfg.model("cpc_small", patch=4, stride=2, width=0.03125, jitter_crop=0),
+        # Larger inputs for larger gradients.
+        data__normalize={"mean": (0.3,), "std": (0.15,)},
     ),
 }
 SPREADS = {

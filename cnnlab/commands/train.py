@@ -4,7 +4,9 @@ usage: python launch.py [train] --config=FILE[:VARIANT] --workdir=FOLDER [--conf
 
 Every entry of the config can be set from the command line; `python launch.py config
 --config=FILE` lists them. The folder gets config.json, environment.json, metrics.jsonl,
-TensorBoard events, checkpoints/, plots and, when the run is done, result.json.
+TensorBoard events, checkpoints/, plots and, when the run is done, result.json. What the config has
+in `evaluators` says how good the representation is; `controls` are evaluated beside it, those that
+train (supervised, fine_tune) in folders of their own inside.
 
 Ctrl-C or SIGTERM saves and exits with status 0; the same command goes on from there. A second
 Ctrl-C exits at once. A run is done when its folder has a result.json.

@@ -52,6 +52,33 @@ def test_placements_deliver_the_same_examples(monkeypatch):
     assert sorted(expected[:20]) == sorted(expected[20:40]) == list(range(20))
 
 
+@pytest.mark.parametrize("sampler", ["classes", "pairs"])
+def test_placements_and_hosts_deliver_the_same_classes_and_pairs(monkeypatch, sampler):
+    def batches(placement, **host):
+        train = {"sampler": {"name": sampler, "classes": {"per_class": 3}, "pairs": {}}}
+        data = entry(monkeypatch, Fake(), placement=placement, train=train)
+        return take(pipeline.train_data(data, seed=3, batch_size=6, **host), 4, 3)
+
+    for held, streamed, on_device in zip(*map(batches, ("memory", "grain", "device")), strict=True):
+        assert held["label"].shape == ((6, 2) if sampler == "pairs" else (6,))
+        assert held["image"].shape[: held["label"].ndim] == held["label"].shape
+        for key in held:
+            np.testing.assert_array_equal(streamed[key], held[key])
+        # The fake source writes its index into the pixels.
+        np.testing.assert_array_equal(held["image"][..., 0, 0, 0], on_device["index"])
+    halves = [batches("memory", host=host, hosts=2) for host in range(2)]
+    for whole, *parts in zip(batches("memory"), *halves, strict=True):
+        for key in whole:
+            np.testing.assert_array_equal(np.concatenate([p[key] for p in parts]), whole[key])
+
+
+def test_classes_of_a_batch_need_labels(monkeypatch):
+    train = {"sampler": {"name": "pairs", "pairs": {}}}
+    data = entry(monkeypatch, Fake(), keys=("image",), train=train)
+    with pytest.raises(UserError, match="add 'label' to data\\.keys"):
+        pipeline.train_data(data, seed=0, batch_size=4)
+
+
 @pytest.mark.parametrize("placement", ["memory", "grain"])
 def test_hosts_share_each_batch_between_them(monkeypatch, placement):
     settings = entry(monkeypatch, Fake(), placement=placement)

@@ -22,6 +22,22 @@ RUNS = {
         model__dropout=0.3,
         data__train__augment=cfg.augment(affine={}),
     ),
+    # A teacher beside the network, two views, statistics of heads; and pairs from Grain.
+    "teacher": dict(
+        experiment=cfg.experiment("invariant", cure="byol", projector=(8,), predictor=(8,)),
+        model=cfg.model("mlp", hidden=(8,), norm="batch", num_classes=0),
+        data__train__views=2,
+        data__train__augment=cfg.augment(affine={}),
+        ema_decay=0.9,
+        checkpoint__best="",
+    ),
+    "pairs": dict(
+        experiment=cfg.experiment("siamese"),
+        model=cfg.model("mlp", hidden=(8,), num_classes=4),
+        data__train__sampler__name="pairs",
+        data__placement="grain",
+        checkpoint__best="",
+    ),
 }
 
 
