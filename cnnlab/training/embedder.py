@@ -8,10 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PyTree
 
-from cnnlab.choices import suggest
 from cnnlab.data import pipeline
 from cnnlab.data.device import COUNTERS
-from cnnlab.errors import UserError
 from cnnlab.evaluators import Embedded
 from cnnlab.training.evaluation import evaluate
 from cnnlab.training.parallel import Parallel
@@ -84,9 +82,6 @@ class Embedder:
 
         def chosen(params, model_state, batch):
             vectors = experiment.embed(params, model_state, batch)
-            for name in endpoints:
-                if name not in vectors:
-                    raise UserError(f"evaluators: no endpoint '{name}'{suggest(name, vectors)}")
             return {name: vectors[name] for name in endpoints}
 
         self._steps = {

@@ -16,6 +16,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import jax
 import numpy as np
 from jaxtyping import PyTree
 
@@ -86,7 +87,21 @@ class Protocols:
         wanted = {name for entry in self._evaluators.values() for name in _endpoints(entry)}
         if config.embedding_view.split:
             wanted.add(config.embedding_view.endpoint)
-        self._embedder = Embedder(config, experiment, endpoints=tuple(sorted(wanted)), **parts)
+        self._wanted = sorted(wanted)
+        self._embedder = Embedder(config, experiment, endpoints=tuple(self._wanted), **parts)
+
+    def check(self, shapes: tuple[PyTree, PyTree], batch: PyTree) -> None:
+        """Raise a `UserError` for an endpoint that there is not, before a run is trained for it.
+
+        Args:
+            shapes: of `(params, model_state)`.
+            batch: a prepared one, or its shapes.
+        """
+        if self._wanted:
+            there = jax.eval_shape(self._experiment.embed, *shapes, batch)
+            for name in self._wanted:
+                if name not in there:
+                    raise UserError(f"evaluators: no endpoint '{name}'{suggest(name, there)}")
 
     def embed(self, variables: PyTree, split: str, endpoint: str) -> Embedded:
         """Return a split as the network sees it."""

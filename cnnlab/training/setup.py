@@ -215,6 +215,16 @@ def make(config: Any, experiment: Any, *, resume: bool = False) -> Setup:
     freeze = Freeze(config.freeze)
     freeze.check(shapes.params)
     multipliers.check(config.optimizer.multipliers, shapes.params)
+    evaluators = protocols.Protocols(
+        config,
+        experiment,
+        parallel=parallel,
+        prepare=prepare,
+        shapes=(shapes.params, shapes.model_state),
+        evaluations=evaluations,
+    )
+    inference = jax.eval_shape(lambda: prepare(example, key, train=False))
+    evaluators.check((shapes.params, shapes.model_state), inference)
     given = {} if resume else transfer.load(config, shapes.params, shapes.model_state)
     state = jax.jit(initial, out_shardings=parallel.state_sharding(shapes))()
     if config.init.name != "model" and not resume:
@@ -253,14 +263,7 @@ def make(config: Any, experiment: Any, *, resume: bool = False) -> Setup:
         batch_size=config.batch_size,
         steps_per_dispatch=scan,
         checked_names=step_lib.checked_names(prepared, shapes.params),
-        protocols=protocols.Protocols(
-            config,
-            experiment,
-            parallel=parallel,
-            prepare=prepare,
-            shapes=variables,
-            evaluations=evaluations,
-        ),
+        protocols=evaluators,
         random_variables=jax.jit(random_variables),
     )
 

@@ -111,10 +111,9 @@ def test_what_cannot_be_is_refused_before_anything_is_compiled(changes, message)
         protocols.check(small.config(**changes))
 
 
-def test_unknown_endpoint_is_refused_with_the_nearest():
-    built = small.build(small.config(evaluators=cfg.evaluators(knn={"endpoint": "feature"})))
+def test_unknown_endpoint_is_refused_with_the_nearest_before_training():
     with pytest.raises(UserError, match="did you mean 'features'"):
-        built.protocols.rows("", (built.state.params, built.state.model_state))
+        small.build(small.config(evaluators=cfg.evaluators(knn={"endpoint": "feature"})))
 
 
 def test_random_variables_are_those_that_the_run_began_with(built):
