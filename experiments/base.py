@@ -46,8 +46,8 @@ class Experiment:
         Rows that are groups (pairs, views) come one after another: [b, g, ...] -> [b g, ...].
         """
         key = "image" if "image" in batch else "waveform"
-        x, single = batch[key], 4 if key == "image" else 2
-        return x if x.ndim == single else x.reshape(-1, *x.shape[2:])
+        x, grouped = batch[key], 5 if key == "image" else 3
+        return x.reshape(-1, *x.shape[2:]) if x.ndim == grouped else x
 
     def init(self, rng: Any, batch: Batch) -> dict[str, PyTree]:
         """Return the model's variables; `batch` is a prepared batch, of which one row is used."""
