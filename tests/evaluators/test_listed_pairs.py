@@ -40,7 +40,7 @@ def test_people_who_lie_together_are_told_and_others_are_not(faces):
     apart = judge([[1, 0], [1, 0.1], [0, 1], [0.1, 1]], source, file=file)
     assert apart.values["accuracy"] == 1.0
     crossed = judge([[1, 0], [0, 1], [0.1, 1], [1, 0.1]], source, file=file)
-    assert crossed.values["accuracy"] < 0.5
+    assert crossed.values["accuracy"] <= 0.5  # chance
 
 
 def test_what_cannot_be_judged_is_refused(faces):
