@@ -19,13 +19,14 @@ Variants: default (FaceNet: semi-hard negatives, batches of 45 identities with 4
 batch_hard (Hermans, Beyer & Leibe 2017: 18 identities with 4 images each, batch-hard, soft
 margin, Adam).
 
-Expected (the paper's; not reproduced here: no faces at hand): 99.63 +- 0.09 % of LFW's pairs with
-faces aligned, 98.87 +- 0.15 % with the center crop, after training on 100 to 200 million faces of
-8 million people, which nobody else has. On public sets expect less.
+Expected (the paper's, recalled and not checked against it; not reproduced here: no faces at hand):
+99.63 +- 0.09 % of LFW's pairs with faces aligned, 98.87 +- 0.15 % with the center crop, after
+training on 100 to 200 million faces of 8 million people, which nobody else has. On public sets
+expect less.
 
 As in the paper: 128 dimensions on the unit sphere, squared distances, margin 0.2, all pairs of
-anchor and positive, AdaGrad, a rate of 0.05 that
-falls in the end.
+anchor and positive, AdaGrad, a rate of 0.05 that falls in the end. The recipe of batch_hard is
+recalled; its exponential decay is in steps here.
 
 Deviations: the network is GoogLeNet without auxiliary classifiers and dropout, like the paper's
 NN2 but for NN2's L2 pooling and numbers of filters; no random negatives beside the 45 identities;

@@ -5,8 +5,9 @@ grid, of patches of 16 pixels every 8, predicted up to five rows ahead; an encod
 
     python launch.py train --config=configs/shapes_cpc.py --workdir=runs/shapes_cpc
 
-Expected: see README.md; a linear probe of the largest shape (chance one in six) on the features,
-against raw pixels and the same network untrained, and InfoNCE below log N.
+Expected, accuracy in % of a linear probe of the largest shape (test, 1,000 images, one seed; chance
+16.7): contexts 23.8 (random weights 17.2), features 19.3 (16.7), raw pixels 16.3. The bound on the
+validation images is 0.63 of log 49 = 3.89 nats, on the training images 0.91.
 
 Candidates are the patches of the same image: among all, the ground's color would tell most apart.
 Deviations: the encoder has three stages of one unit and sees squares of 2x2 pixels as one; images

@@ -1,12 +1,15 @@
-"""Contrastive predictive coding on procedural melodies: the order of notes, learned without labels.
+"""Contrastive predictive coding on procedural melodies: who plays, learned without labels.
 
 Paper: van den Oord, Li & Vinyals 2018, section 3.1: five strided convolutions, a latent every 160
 samples, a GRU, and predictions of twelve steps, here 240 ms or four to five notes at 8 kHz.
 
     python launch.py train --config=configs/tones_cpc.py --workdir=runs/tones_cpc
 
-Expected: see README.md; of the other 31 latents of the same sound the right one is told in 70 % of
-the cases, and the bound is 2.65 of log 32 = 3.47 nats (one seed).
+Expected (one seed): among the 32 latents of a sound the right one is told in 70 % of the cases, and
+the bound is 2.65 of log 32 = 3.47 nats. A linear probe of the features tells the six instruments in
+99.6 % of the test sounds, that of the same network with random weights in 93.4 % (after 130 steps).
+Which of the eight melodies it is cannot be read off the features, 12 %, which is chance: a mean
+over time has lost the order of the notes.
 
 Candidates are the latents of the same sound (van den Oord et al., table 2, compare such choices:
 recalled): among all, the instrument and the loudness would tell most of them apart.
