@@ -381,7 +381,7 @@ def test_available_matches_shell_patterns():
         ("lenet5", {"num_classes": -1}, "num_classes=-1"),
         ("mlp", {"dropout": 1.0}, "dropout=1.0"),
         ("mlp", {"dtype": "bfloat"}, "did you mean 'bfloat16'"),
-        ("mlp", {"norm": "layer"}, "norm='layer'"),
+        ("mlp", {"norm": "instance"}, "norm='instance'"),
         ("resnet18", {"width": 0.0}, "width=0.0"),
     ],
 )

@@ -37,6 +37,8 @@ def test_batch_norm_is_over_the_batch_and_group_norm_over_the_channels_of_an_ima
     # 32 groups and 6 channels have 2 groups in common.
     groups = standardized(np.reshape(X, (2, 9, 2, 3)), (1, 3)).reshape(X.shape)
     np.testing.assert_allclose(normed("group", X), groups, atol=1e-5)
+    layer = standardized(np.asarray(X), (1, 2, 3))
+    np.testing.assert_allclose(normed("layer", X), layer, atol=1e-5)
     np.testing.assert_array_equal(normed("", X), X)
 
 
