@@ -12,8 +12,9 @@ Variants: default (semi-hard), batch_hard, batch_all, soft (batch-hard with Herm
 Euclidean distances that are not on a sphere), hardest (each pair's hardest negative, with which
 FaceNet saw networks collapse).
 
-Expected: see README.md; 20-way one-shot on held-out alphabets, against raw pixels and the same
-network untrained.
+Expected, accuracy in % of 20-way one-shot on the held-out alphabets of the test split over 5 seeds:
+86.2 +- 0.4; the same network trained on labels 87.1 +- 0.6, with random weights 41.9 +- 1.6, raw
+pixels 26.5 +- 0.7 (README.md has more). The variants have not been run over seeds.
 
 Deviations: networks and images are small; AdamW in place of AdaGrad; FaceNet's batches have some
 1,800 faces, about 40 of each person.
