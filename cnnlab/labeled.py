@@ -67,9 +67,15 @@ def derive(config: Any, name: str, workdir: Path, info: Any) -> ConfigDict:
     train.sampler, train.views, train.second_view = cfg.base().data.train.sampler, 1, ConfigDict()
     for entry in new.evaluators.values():
         entry.every = 0
-        if entry.endpoint == "embedding":
-            entry.endpoint = "features"
+        entry.endpoint = _features(entry.endpoint)
     # The last state: there is nothing to select it by that the other run had not.
     new.checkpoint.best, new.early_stopping.patience = "", 0
     new.controls, new.floors, new.embedding_view.split = (), (), ""
     return new.lock()
+
+
+def _features(endpoint: str | tuple[str, ...]) -> str | tuple[str, ...]:
+    """Return the endpoints with "features" for "embedding", which are logits in this network."""
+    if isinstance(endpoint, str):
+        return "features" if endpoint == "embedding" else endpoint
+    return tuple(dict.fromkeys("features" if e == "embedding" else e for e in endpoint))

@@ -55,6 +55,14 @@ def test_fine_tuning_starts_from_the_run_but_for_the_classifier(run):
     assert labeled.derive(run, "supervised", Path("runs/a"), INFO).init_from.path == ""
 
 
+def test_several_endpoints_are_compared_at_what_feeds_the_classifier_and_once(run):
+    with run.unlocked():
+        endpoints = ("embedding", "features", "hidden1")
+        run.evaluators = cfg.evaluators(knn={"endpoint": endpoints})
+    other = labeled.derive(run, "supervised", Path("a"), INFO)
+    assert other.evaluators.knn.endpoint == ("features", "hidden1")
+
+
 def test_its_length_rate_batch_and_labels_can_be_its_own(run):
     with run.unlocked():
         run.steps, run.epochs = 0, 2.0

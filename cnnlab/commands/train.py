@@ -128,20 +128,20 @@ def train(
         return
     try:
         parts = setup.make(config, experiment, resume=run_folder.has_checkpoints(workdir))
+        others = {
+            name: labeled.derive(config, name, workdir, parts.train.source.info)
+            for name in labeled.LABELED
+            if name in config.controls
+        }
+        for name, other in others.items():
+            # Told now, not when the run is done.
+            setup.check(other)
+            parts.parallel.local_batch(other.batch_size, f"{name}.batch_size")
     except UserError:
         # An empty folder is left to nobody.
         with contextlib.suppress(OSError):
             workdir.rmdir()
         raise
-    others = {
-        name: labeled.derive(config, name, workdir, parts.train.source.info)
-        for name in labeled.LABELED
-        if name in config.controls
-    }
-    for name, other in others.items():
-        # Told now, not when the run is done.
-        setup.check(other)
-        parts.parallel.local_batch(other.batch_size, f"{name}.batch_size")
     running = loop.Loop(parts, workdir, profile)
     run_folder.record(workdir, config.to_dict())
     try:

@@ -69,7 +69,6 @@ def check(config: Any) -> None:
             raise UserError(
                 f"{cadence}: needs a multiple of evaluate.every={config.evaluate.every}, or 0"
             )
-
     view = config.embedding_view
     if view.split and view.split not in config.data.eval.splits:
         hint = suggest(view.split, config.data.eval.splits)
