@@ -9,7 +9,6 @@ from depth_counts import counts
 
 from cnnlab import models
 from cnnlab.analysis.summary import summarize
-from cnnlab.console import LOG
 from cnnlab.errors import UserError
 
 IMAGENET = (1, 224, 224, 3)
@@ -131,9 +130,7 @@ def test_a_plain_network_has_the_parameters_of_option_a():
 @pytest.mark.parametrize(
     ("pixels", "stem", "told"), [(32, "imagenet", True), (64, "imagenet", False), (32, "cifar", 0)]
 )
-def test_small_images_in_front_of_imagenets_stem_are_told(pixels, stem, told, caplog, monkeypatch):
-    # The command line turns it off.
-    monkeypatch.setattr(LOG, "propagate", True)
+def test_small_images_in_front_of_imagenets_stem_are_told(pixels, stem, told, caplog):
     shapes((1, pixels, pixels, 3), "resnet18", stem=stem)
     message = "a 7x7/2 convolution and pooling leave 8x8 of a 32x32 image: use model.stem=cifar"
     assert caplog.messages == [message] * bool(told)

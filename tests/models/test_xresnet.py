@@ -8,7 +8,6 @@ import residual_numpy as plain
 
 from cnnlab import models
 from cnnlab.analysis.summary import summarize
-from cnnlab.console import LOG
 from cnnlab.errors import UserError
 from cnnlab.models.xresnet import ACTIVATIONS
 
@@ -104,8 +103,7 @@ def test_what_cannot_be_is_named(pixels, kwargs, message):
         build(**kwargs).init(jax.random.key(0), jnp.zeros((1, pixels, pixels, 3)))
 
 
-def test_small_images_in_front_of_imagenets_stem_are_told(caplog, monkeypatch):
-    monkeypatch.setattr(LOG, "propagate", True)
+def test_small_images_in_front_of_imagenets_stem_are_told(caplog):
     model = models.create("xresnet18")
     jax.eval_shape(lambda: model.init(jax.random.key(0), jnp.zeros((1, 32, 40, 3))))
     message = "a 3x3/2 convolution and pooling leave 8x10 of a 32x40 image: use model.stem=cifar"

@@ -1,7 +1,5 @@
 """Checkpoints as variables: values, what is skipped, refused and warned of."""
 
-import logging
-
 import jax
 import numpy as np
 import pytest
@@ -49,8 +47,7 @@ def state_of(name, layout=0, **arguments):
 
 
 @pytest.fixture
-def messages(caplog, monkeypatch):
-    monkeypatch.setattr(logging.getLogger("cnnlab"), "propagate", True)
+def messages(caplog):
     return lambda: [r.message for r in caplog.records if r.levelname == "WARNING"]
 
 

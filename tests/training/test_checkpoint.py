@@ -1,6 +1,5 @@
 """Checkpoints: what goes in comes out, on any number of devices; damage is named."""
 
-import logging
 import shutil
 
 import jax
@@ -98,7 +97,6 @@ def test_damaged_checkpoint_is_named_and_the_one_before_is_used(tmp_path, damage
     save(tmp_path / "c", [1, 2]).close()
     DAMAGE[damage](tmp_path / "c" / "2")
     checkpoints = Checkpoints(tmp_path / "c")
-    logging.getLogger("cnnlab").propagate = True
     state, record = checkpoints.restore_latest(make_state())
     assert int(state.step) == 1
     assert record == {"note": 1}

@@ -1,7 +1,5 @@
 """The loop's judgments: what is best, what is stale, and what a changed data set means."""
 
-import logging
-
 import pytest
 import small
 
@@ -64,7 +62,6 @@ def test_second_interruption_of_an_evaluation_leaves_it_due(tmp_path):
 
 
 def test_changed_data_is_reported(caplog):
-    logging.getLogger("cnnlab").propagate = True
     _check_data({"examples": 1200, "seed": 0}, {"examples": 1190, "seed": 0})
     assert "examples was 1200, is 1190" in caplog.text
     assert "seed" not in caplog.text
