@@ -74,6 +74,10 @@ def get_config(variant: str = "default"):
     config.checkpoint.every = 250
     # The loss needs two views, and there are no labels to choose a state by.
     config.checkpoint.best = ""
+    if cure == "positives_only":
+        # Norms would scale up again what is left of the differences, and nothing else ends it.
+        config.model.norm, config.steps = "", 600
+        config.optimizer.learning_rate, config.optimizer.weight_decay = 0.01, 2.0
     config.evaluators = cfg.evaluators(collapse={"every": 250}, knn={"every": 250}, linear_probe={})
     config.controls = ("pixels", "random", "supervised")
     return config

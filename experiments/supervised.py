@@ -155,7 +155,9 @@ class Supervised(Experiment):
         counts = confusion.compute()
         names = source.info.class_names or tuple(str(i) for i in range(len(counts)))
         figures.confusion_matrix(counts, names, folder / "confusion_matrix.png")
-        self._draw_mistakes(evaluation.outputs, source, names, folder / "misclassified.png")
+        # Sound has nothing to draw.
+        if "image" in source.keys:
+            self._draw_mistakes(evaluation.outputs, source, names, folder / "misclassified.png")
         # A class without examples has no accuracy, and JSON no NaN.
         per_class = [None if np.isnan(a) else float(a) for a in confusion.per_class_accuracy()]
         return {"per_class_accuracy": dict(zip(names, per_class, strict=True))}

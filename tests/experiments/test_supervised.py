@@ -10,6 +10,8 @@ from scipy import stats
 import experiments
 from cnnlab.data.info import Info
 from cnnlab.errors import UserError
+from cnnlab.metrics.classification import Confusion
+from cnnlab.training.evaluation import Evaluation
 from experiments.supervised import dense_target
 
 LOGITS = np.random.default_rng(0).normal(size=(6, 4)).astype(np.float32)
@@ -215,3 +217,21 @@ def test_auxiliary_classifiers_add_their_weighted_losses_in_training_alone():
 def test_negative_auxiliary_weight_is_refused():
     with pytest.raises(UserError, match=r"auxiliary_weight=-1"):
         experiment(auxiliary_weight=-1.0)
+
+
+class Heard:
+    """Sounds, of which there is nothing to draw."""
+
+    keys = ("waveform", "label")
+    info = Info("sounds", "test", tuple("abcd"))
+
+
+def test_a_report_on_sound_has_its_accuracies_and_draws_no_example(tmp_path):
+    metrics = {"confusion": Confusion.of(jnp.asarray(LOGITS), jnp.asarray(LABELS))}
+    outputs = {"logits": LOGITS, "label": LABELS, "index": np.arange(6)}
+    right = LOGITS.argmax(axis=1) == LABELS
+    found = experiment().report(Evaluation(metrics, outputs), Heard, tmp_path)
+    assert found["per_class_accuracy"] == {
+        c: right[LABELS == i].mean() for i, c in enumerate("abcd")
+    }
+    assert [path.name for path in tmp_path.iterdir()] == ["confusion_matrix.png"]
