@@ -236,6 +236,9 @@ def test_variant_of_a_baseline_is_sound_at_its_real_length(name, variant, sets):
         ("imagenet_resnet", "default", {149_999: 1, 150_000: 0.1, 450_000: 0.001}),
         # Epoch 5 of 90 ends the warm-up; half way through the rest the cosine is at a half.
         ("imagenet_resnet", "modern", {6256: 1, 0.528: 0.5}),
+        # Epochs 30, 60 and 80 of 90 (Goyal et al.); a square after 5 epochs (You et al.).
+        ("imagenet_resnet", "goyal8k", {782: 1, 29.9 / 90: 1, 30.1 / 90: 0.1, 80.1 / 90: 0.001}),
+        ("imagenet_resnet", "lars32k", {196: 1, 47.5 / 90: 0.25}),
         ("imagenet_vgg", "default", {0.24: 1, 0.26: 0.1, 0.76: 0.001}),
         ("imagenet_alexnet", "torchvision", {29.9 / 90: 1, 30.1 / 90: 0.1, 60.1 / 90: 0.01}),
         # 4 % every 8 epochs of 250; 6 % every 2.5 epochs of 200.
