@@ -9,15 +9,18 @@ UNBOUND := torchvision==0.28.0 timm==1.0.31 pytorch-metric-learning==2.9.0 light
 export JAX_COMPILATION_CACHE_DIR ?= $(CURDIR)/.cache/jax
 export CNNLAB_DATA ?= $(CURDIR)/.cache/data
 
-.PHONY: demo test test-parity lint format clean
+.PHONY: demo test test-cluster test-parity lint format clean
 
 demo: $(VENV)/.run  ## train LeNet-5 on scanned digits; result, curves and mistakes in runs/demo
 	$(BIN)/python launch.py train --config=configs/digits_lenet5.py --workdir=runs/demo
 
 test: $(VENV)/.dev  ## the test suite, but for the comparisons with peer libraries
-	$(BIN)/python -m pytest -n $(WORKERS) -m "not parity" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) -m "not parity and not cluster" $(PYTEST_ARGS)
 	@$(BIN)/python -m pytest --collect-only -m parity 2>/dev/null | \
 		awk -F/ '/tests collected/ {print $$1, "checks against peer libraries wait in: make test-parity"}'
+
+test-cluster: $(VENV)/.dev  ## many processes, and launches on a real Slurm of Debian's packages (needs root)
+	$(BIN)/python -m pytest -m cluster -rs $(PYTEST_ARGS)
 
 test-parity: $(VENV)/.parity  ## comparisons with peer libraries (large downloads)
 	$(BIN)/python -m pytest -n $(WORKERS) -m parity $(PYTEST_ARGS)
@@ -42,7 +45,7 @@ $(VENV)/.run: requirements.txt | $(BIN)/python
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
 	touch $@
 
-$(VENV)/.dev: requirements-dev.txt requirements.txt | $(BIN)/python
+$(VENV)/.dev: requirements-dev.txt requirements-launch.txt requirements.txt | $(BIN)/python
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	touch $@ $(VENV)/.run
 

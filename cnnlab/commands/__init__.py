@@ -11,10 +11,13 @@ from absl import flags
 from cnnlab.allocator import keep_freed_memory
 from cnnlab.choices import suggest
 from cnnlab.errors import UserError
+from cnnlab.launch import jobs
 
 COMMANDS = {
     "train": "train what a config describes; the default",
+    "sweep": "train a config many times over: grids, random draws, seeds, adaptive search",
     "eval": "evaluate a checkpoint of a run",
+    "status": "show runs and their jobs: queued, running, finished, failed and why",
     "config": "show a config with every default, and draw its learning rate",
     "models": "list the models",
     "layers": "list the layers with paper, formula and check; show or draw one",
@@ -112,4 +115,6 @@ def main(arguments: list[str]) -> int:
         if message is None:
             raise
         print(f"error: {message}", file=sys.stderr)
+        # What jax raised is a process or a machine that is gone: another start may find it back.
+        jobs.failed(message, explained=not isinstance(error.__cause__, RuntimeError))
         return 1

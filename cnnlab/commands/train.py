@@ -11,12 +11,19 @@ train (supervised, fine_tune) in folders of their own inside.
 Ctrl-C or SIGTERM saves and exits with status 0; the same command goes on from there. A second
 Ctrl-C exits at once. A run is done when its folder has a result.json.
 
+--launcher=slurm submits the same command as a job, --launcher=local starts its processes on this
+machine; both start it again where it was killed or had to make room. Under srun or mpirun, and on
+TPU pods, the command alone finds its peers; elsewhere start it on every host with --coordinator,
+--processes and --process. The folder has to be on storage that all nodes share.
+
 examples:
   python launch.py --config=configs/digits_lenet5.py --workdir=runs/digits
   python launch.py --config=configs/digits_lenet5.py:plain --workdir=runs/plain
   python launch.py train --config=configs/digits_lenet5.py --workdir=runs/slow \\
       --config.optimizer.learning_rate=0.0005 --config.steps=5000
   python launch.py train --config=configs/digits_lenet5.py --workdir=runs/trace --profile=100:120
+  python launch.py train --config=configs/digits_lenet5.py --workdir=runs/far --launcher=slurm \\
+      --nodes=2 --gpus_per_node=4 --partition=gpu --time=12:00:00 --dry_run
 """
 
 import contextlib
@@ -27,8 +34,10 @@ from typing import Any
 from absl import flags
 from ml_collections import config_flags
 
+from cnnlab.commands.launching import define_launch, join, launch
 from cnnlab.console import LOG, console
 from cnnlab.errors import UserError
+from cnnlab.launch import jobs
 
 
 def define(values: flags.FlagValues) -> None:
@@ -51,6 +60,7 @@ def define(values: flags.FlagValues) -> None:
         "FIRST:LAST, steps of which to write a jax profiler trace",
         flag_values=values,
     )
+    define_launch(values)
 
 
 def _steps(text: str) -> tuple[int, int]:
@@ -79,13 +89,24 @@ def run(values: flags.FlagValues, arguments: list[str]) -> int:
         )
 
     from cnnlab import labeled
-    from cnnlab.training.interruption import Interrupted
 
     labeled.check(config)
+    workdir = Path(values.workdir)
+    if values.launcher != "none":
+        return launch(values, config, workdir)
+    join(values)
+    from cnnlab.launch import presence, processes
+    from cnnlab.training.interruption import Interrupted
+
     try:
-        train(config, Path(values.workdir), values.on_change, profile)
+        with (
+            presence.training(workdir) if processes.is_first() else contextlib.nullcontext(),
+            processes.explained(),
+        ):
+            train(config, workdir, values.on_change, profile)
     except Interrupted as signal:
         console.print(f"{signal}; the same command goes on from there")
+        jobs.interrupted(str(signal))
     return 0
 
 
@@ -111,6 +132,7 @@ def train(
     """
     import experiments
     from cnnlab import labeled
+    from cnnlab.launch import processes
     from cnnlab.training import closing, loop, run_folder, setup
     from cnnlab.training.interruption import Interrupted
 
@@ -118,16 +140,29 @@ def train(
     experiment = experiments.create(
         config.experiment.to_dict(), config.model.to_dict(), sync_bn=config.parallel.sync_bn
     )
-    changed = run_folder.open_run(workdir, config.to_dict(), on_change=on_change)
-    for line in changed:
-        LOG.info("config changed: %s", line)
-    if (workdir / "result.json").exists() and not changed:
-        if show:
+
+    def look() -> dict[str, bool]:
+        changed = run_folder.open_run(workdir, config.to_dict(), on_change=on_change)
+        for line in changed:
+            LOG.info("config changed: %s", line)
+        finished = (workdir / "result.json").exists() and not changed
+        if finished and show:
             closing.show(workdir)
             console.print(f"{workdir} is finished; name another --workdir to train anew")
+        return {"finished": finished, "resume": run_folder.has_checkpoints(workdir)}
+
+    def see() -> None:
+        if not workdir.is_dir():
+            raise UserError(f"--workdir={workdir} is not on storage that all processes share")
+
+    found = processes.first(look)
+    processes.together(see, name="workdir")
+    if found["finished"]:
         return
     try:
-        parts = setup.make(config, experiment, resume=run_folder.has_checkpoints(workdir))
+        parts = processes.together(
+            lambda: setup.make(config, experiment, resume=found["resume"]), name="setup"
+        )
         others = {
             name: labeled.derive(config, name, workdir, parts.train.source.info)
             for name in labeled.LABELED
@@ -143,7 +178,7 @@ def train(
             workdir.rmdir()
         raise
     running = loop.Loop(parts, workdir, profile)
-    run_folder.record(workdir, config.to_dict())
+    processes.first(lambda: run_folder.record(workdir, config.to_dict()))
     try:
         state, position, reason = running.run()
     except Interrupted as signal:
@@ -154,4 +189,4 @@ def train(
         train(other, workdir / name, "accept", show=False)
     closing.close(parts, running, state, position, reason)
     if show:
-        closing.show(workdir)
+        processes.first(lambda: closing.show(workdir))

@@ -13,6 +13,7 @@ from jaxtyping import PyTree
 from orbax.checkpoint import checkpoint_managers as managers
 
 from cnnlab.errors import UserError
+from cnnlab.launch import processes
 from cnnlab.training.fingerprint import fingerprint
 from cnnlab.training.state import TrainState, leaf_names
 
@@ -162,6 +163,10 @@ class Checkpoints:
         return found
 
     def _read(self, step: int, **items: Any) -> Any:
+        # What one process cannot read is of use to none.
+        return processes.together(lambda: self._read_here(step, **items), Damaged)
+
+    def _read_here(self, step: int, **items: Any) -> Any:
         try:
             return self._manager.restore(step, args=ocp.args.Composite(**items))
         except MemoryError:
@@ -202,10 +207,13 @@ class Checkpoints:
 
     def _set_aside(self, step: int) -> None:
         target = self.folder.parent / "damaged" / str(step)
-        if jax.process_index() == 0:
+
+        def move() -> None:
             shutil.rmtree(target, ignore_errors=True)
             target.parent.mkdir(parents=True, exist_ok=True)
             (self.folder / str(step)).rename(target)
+
+        processes.first(move)
         self._manager.reload()
 
     def wait(self) -> None:

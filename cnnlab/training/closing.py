@@ -1,5 +1,6 @@
 """The end of a run: every split evaluated, floors, figures, `result.json` and a closing table."""
 
+import functools
 import json
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from cnnlab.analysis import figures
 from cnnlab.analysis.floors import FLOORS
 from cnnlab.choices import pick
 from cnnlab.data import pipeline
+from cnnlab.launch import processes
 from cnnlab.training import representation
 from cnnlab.training.loop import Loop, Position
 from cnnlab.training.progress import format_value
@@ -38,32 +40,37 @@ def close(setup: Setup, run: Loop, state: TrainState, position: Position, reason
         encoders[f"trained (best, step {best})"] = (chosen.params, chosen.model_state)
     found = representation.rows(setup, encoders, workdir)
     representation.draw(setup, (chosen.params, chosen.model_state), found, workdir)
-    figures.learning_curves(read_rows(workdir / "metrics.jsonl"), workdir / "figures/curves.png")
-    figures.schedule(setup.schedule, setup.steps, workdir / "figures/learning_rate.png")
-    floors = _floors(setup)
     run.checkpoints.close()
-    write_json(
-        workdir / "result.json",
-        {
-            "reason": reason,
-            "steps": run.step,
-            "seed": setup.config.seed,
-            "seconds": round(position.seconds, 1),
-            "examples": {
-                "train": setup.train.count,
-                **{name: data.count for name, data in setup.evaluations.items()},
+
+    def write() -> None:
+        records = read_rows(workdir / "metrics.jsonl")
+        figures.learning_curves(records, workdir / "figures/curves.png")
+        figures.schedule(setup.schedule, setup.steps, workdir / "figures/learning_rate.png")
+        floors = _floors(setup)
+        write_json(
+            workdir / "result.json",
+            {
+                "reason": reason,
+                "steps": run.step,
+                "seed": setup.config.seed,
+                "seconds": round(position.seconds, 1),
+                "examples": {
+                    "train": setup.train.count,
+                    **{name: data.count for name, data in setup.evaluations.items()},
+                },
+                "skipped": {
+                    "train": setup.train.skipped(),
+                    **{name: data.skipped() for name, data in setup.evaluations.items()},
+                },
+                "parameters": int(sum(np.prod(x.shape) for x in jax.tree.leaves(state.params))),
+                "results": rows,
+                "floors": floors,
+                "report": report,
+                "representation": representation.plain(found),
             },
-            "skipped": {
-                "train": setup.train.skipped(),
-                **{name: data.skipped() for name, data in setup.evaluations.items()},
-            },
-            "parameters": int(sum(np.prod(x.shape) for x in jax.tree.leaves(state.params))),
-            "results": rows,
-            "floors": floors,
-            "report": report,
-            "representation": representation.plain(found),
-        },
-    )
+        )
+
+    processes.first(write)
 
 
 def evaluate_splits(setup: Setup, state: TrainState, splits: list[str]) -> dict[str, float]:
@@ -82,8 +89,9 @@ def draw(setup: Setup, state: TrainState, splits: list[str], workdir: Path) -> d
     for split in splits:
         evaluation = setup.evaluate(state, split)
         assert evaluation is not None
-        folder = workdir / "figures" / split
-        report[split] = setup.experiment.report(evaluation, setup.evaluations[split].source, folder)
+        source, folder = setup.evaluations[split].source, workdir / "figures" / split
+        made = functools.partial(setup.experiment.report, evaluation, source, folder)
+        report[split] = processes.first(made)
     return report
 
 

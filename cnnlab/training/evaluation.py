@@ -8,6 +8,7 @@ import jax
 import numpy as np
 from jaxtyping import PyTree
 
+from cnnlab.launch import board, processes
 from cnnlab.metrics import merge
 from cnnlab.training.parallel import Parallel
 
@@ -19,7 +20,7 @@ class Evaluation:
     Attributes:
         metrics: merged metrics by name, as objects (`.compute()` gives the number).
         outputs: per-example predictions by name, each example once, with `index`, its position
-            in the source.
+            in the source; none if they were not to be kept.
     """
 
     metrics: dict[str, Any]
@@ -42,6 +43,8 @@ def evaluate(
     data: Any,
     parallel: Parallel,
     stop: Callable[[], bool] = bool,
+    *,
+    keep: bool = True,
 ) -> Evaluation | None:
     """Run a compiled evaluation step over `data.batches()`.
 
@@ -51,21 +54,34 @@ def evaluate(
         data: an `EvalData`; each process reads its own part.
         parallel: the strategy.
         stop: asked before each batch; once true, the result is None.
+        keep: keep the outputs, of all processes in every process.
     """
     total: dict[str, Any] | None = None
     outputs: list[dict[str, np.ndarray]] = []
     for batch in data.batches():
         if stop():
             return None
-        placed = parallel.place_batch(batch)
-        metrics, out = jax.device_get(step(variables, placed, {}))
+        metrics, out = step(variables, parallel.place_batch(batch), {})
         # float64 on the host: sums over a large set would lose digits in float32.
-        metrics = jax.tree.map(_wide, metrics)
+        metrics = jax.tree.map(_wide, jax.device_get(metrics))
         total = metrics if total is None else merge(total, metrics)
-        out = {**out, "index": batch["index"]}
-        outputs.append({key: value[batch["mask"]] for key, value in out.items()})
+        if keep:
+            out = {**parallel.local_rows(out), "index": batch["index"]}
+            outputs.append({key: value[batch["mask"]] for key, value in out.items()})
     assert total is not None, "an empty split is refused when it is opened"
-    return Evaluation(total, {key: np.concatenate([o[key] for o in outputs]) for key in outputs[0]})
+    return Evaluation(total, _joined(outputs))
+
+
+def _joined(parts: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """Return the rows of all batches and processes, in the order of the source."""
+    if not parts:
+        return {}
+    rows = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+    if board.count() == 1:
+        return rows
+    rows = processes.gather_rows(rows)
+    order = np.argsort(rows["index"], kind="stable")
+    return {key: values[order] for key, values in rows.items()}
 
 
 def _wide(leaf: Any) -> np.ndarray:

@@ -1,4 +1,8 @@
-"""SIGTERM and Ctrl-C: the first asks the loop to save and stop, a second Ctrl-C exits at once."""
+"""SIGTERM, SIGUSR2 and Ctrl-C: the first asks the loop to save and stop, a second Ctrl-C exits.
+
+SIGUSR2 is what Slurm can be told to send some time before a job's limit. Of several processes any
+may get the signal; all stop after the same step.
+"""
 
 import os
 import signal
@@ -6,6 +10,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from cnnlab.console import LOG
+from cnnlab.launch import board
+from cnnlab.launch.agreement import Agreement
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2)
 
 
 class Interrupted(Exception):
@@ -15,33 +23,50 @@ class Interrupted(Exception):
 class Flag:
     """Which signal came, or an empty name."""
 
-    def __init__(self):
+    def __init__(self, agreement: Agreement | None = None):
+        """`agreement`: with the other processes, where there are any."""
         self.name = ""
+        self._agreement = agreement
 
     def __bool__(self) -> bool:
         return bool(self.name)
 
     def __call__(self) -> bool:
-        """Whether to stop."""
+        """Whether to stop; every process has to ask equally often."""
+        if self._agreement is not None and self._agreement.reached():
+            self.name = self._agreement.reason
         return bool(self.name)
+
+    def hear(self, name: str) -> None:
+        """Take note of a signal."""
+        if self._agreement is None:
+            self.name = name
+        else:
+            self._agreement.want(name)
 
 
 @contextmanager
 def interruption() -> Iterator[Flag]:
-    """Within this context, note SIGTERM and SIGINT in a flag instead of dying of them."""
-    flag = Flag()
+    """Within this context, note signals in a flag instead of dying of them."""
+    agreement = Agreement() if board.count() > 1 else None
+    flag = Flag(agreement)
+    heard = False
 
     def handle(number, _):
+        nonlocal heard
         name = signal.Signals(number).name
-        if flag and number == signal.SIGINT:
+        if heard and number == signal.SIGINT:
             # Not sys.exit: threads of the data pipeline could keep the process alive.
             os._exit(130)
-        flag.name = name
+        heard = True
+        flag.hear(name)
         LOG.warning("%s: saving after this step; press Ctrl-C again to exit at once", name)
 
-    previous = {s: signal.signal(s, handle) for s in (signal.SIGTERM, signal.SIGINT)}
+    previous = {s: signal.signal(s, handle) for s in SIGNALS}
     try:
         yield flag
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
+        if agreement is not None:
+            agreement.close()

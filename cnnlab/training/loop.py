@@ -12,6 +12,7 @@ import numpy as np
 
 from cnnlab.console import LOG
 from cnnlab.errors import UserError
+from cnnlab.launch import processes
 from cnnlab.training.checkpoint import Checkpoints
 from cnnlab.training.fingerprint import first_not_finite
 from cnnlab.training.interruption import Flag, Interrupted, interruption
@@ -19,7 +20,7 @@ from cnnlab.training.meter import Meter, NonFinite
 from cnnlab.training.progress import ProgressDisplay, format_metrics
 from cnnlab.training.setup import Setup
 from cnnlab.training.state import TrainState, leaf_names
-from cnnlab.training.writer import Writer
+from cnnlab.training.writer import Silent, Writer
 
 
 @dataclasses.dataclass
@@ -52,7 +53,7 @@ class Loop:
             setup,
             setup.config,
             workdir,
-            profile,
+            profile if processes.is_first() else (0, 0),
         )
         options = self.config.checkpoint
         self.checkpoints = Checkpoints(
@@ -80,7 +81,7 @@ class Loop:
             Interrupted: after a signal, with the state saved.
             NonFinite: when the loss or a gradient stops being a number.
         """
-        self.writer = Writer(self.workdir, self.step)
+        self.writer = Writer(self.workdir, self.step) if processes.is_first() else Silent()
         self.progress = ProgressDisplay(self.setup.steps, self.step, self.setup.batch_size)
         try:
             with interruption() as flag:
@@ -134,9 +135,11 @@ class Loop:
             # A run that is at its end is finished, signal or not.
             improved = self._evaluate(Flag() if last else flag)
         due = self.step % options.checkpoint.every == 0 or last or improved or self._stale()
-        if due or flag:
+        # Asked once a step by every process, after the same evaluations.
+        stop = flag()
+        if due or stop:
             self._save()
-        if not last:
+        if stop and not last:
             self._leave_if(flag)
 
     def _leave_if(self, flag: Flag) -> None:

@@ -80,7 +80,13 @@ class Parallel:
 
     def place_data(self, data: PyTree) -> PyTree:
         """Put a data set's arrays on every device."""
-        return jax.device_put(data, NamedSharding(self.mesh, P()))
+        sharding = NamedSharding(self.mesh, P())
+        if jax.process_count() == 1:
+            return jax.device_put(data, sharding)
+        # device_put would send everything around, to see whether it is the same everywhere.
+        return jax.tree.map(
+            lambda x: jax.make_array_from_callback(x.shape, sharding, x.__getitem__), data
+        )
 
     def batch_sharding(self, scan: bool = False) -> NamedSharding:
         """Return the sharding of a batch, whose first axis (`scan`: the second) is divided."""
@@ -93,14 +99,30 @@ class Parallel:
             batch: host arrays whose leading axis is this process's part of the batch.
             scan: the leading axis counts steps, and the batch comes second.
         """
-        if self.strategy == "pmap":
-            batch = jax.tree.map(lambda x: self._split(x, 1 if scan else 0), batch)
-            if jax.process_count() == 1:
-                return batch  # pmap places host arrays itself, in half the time of device_put
         sharding = self.batch_sharding(scan)
-        if jax.process_count() == 1:
-            return jax.device_put(batch, sharding)
-        return jax.tree.map(lambda x: jax.make_array_from_process_local_data(sharding, x), batch)
+        if jax.process_count() > 1:
+            place = jax.make_array_from_process_local_data
+            return jax.tree.map(lambda x: place(sharding, x), batch)
+        if self.strategy == "pmap":
+            # pmap places host arrays itself, in half the time of device_put.
+            return jax.tree.map(lambda x: self._split(x, 1 if scan else 0), batch)
+        return jax.device_put(batch, sharding)
+
+    def local_rows(self, outputs: PyTree) -> PyTree:
+        """Bring this process's rows of what an evaluation step gives for each example."""
+
+        def rows(x):
+            shards = {s.index[0].start or 0: s.data for s in x.addressable_shards}
+            return np.concatenate([np.asarray(shards[start]) for start in sorted(shards)])
+
+        return jax.device_get(outputs) if jax.process_count() == 1 else jax.tree.map(rows, outputs)
+
+    def fetch(self, tree: PyTree) -> PyTree:
+        """Bring arrays of the state to the host, whole in every process."""
+        if jax.process_count() > 1:
+            whole = NamedSharding(self.mesh, P())
+            tree = jax.jit(lambda tree: tree, out_shardings=whole)(tree)
+        return jax.device_get(tree)
 
     def wrap(
         self, step: Callable[..., Any], *, state: PyTree, train: bool, scan: bool = False
@@ -111,6 +133,17 @@ class Parallel:
         step gives back metrics and per-example outputs in the order of the batch.
         """
         donate = (0,) if train else ()
+        if self.strategy == "pmap" and jax.process_count() > 1:
+            # What pmap is made of. Itself it gives each process arrays of its own devices only,
+            # which cannot be saved as one state.
+            mapped = jax.shard_map(
+                lambda state, batch, data: step(state, batch, data, AXIS),
+                mesh=self.mesh,
+                in_specs=(P(), self.batch_sharding(scan).spec, P()),
+                out_specs=(P(), P()) if train else (P(), P(AXIS)),
+                check_vma=False,
+            )
+            return jax.jit(mapped, donate_argnums=donate)
         if self.strategy == "pmap":
             mapped = jax.pmap(
                 lambda state, batch, data: step(state, batch, data, AXIS),
@@ -125,7 +158,9 @@ class Parallel:
         replicated = NamedSharding(self.mesh, P())
         shardings = self.state_sharding(state)
         batches = self.batch_sharding(scan)
-        out = (shardings, replicated) if train else replicated
+        # Each process keeps its own rows: `evaluate` joins them.
+        outputs = replicated if jax.process_count() == 1 else batches
+        out = (shardings, replicated) if train else (replicated, outputs)
         return jax.jit(
             lambda state, batch, data: step(state, batch, data, None),
             in_shardings=(shardings, batches, replicated),
@@ -134,8 +169,8 @@ class Parallel:
         )
 
     def _split(self, x: Any, axis: int) -> Any:
-        local = self.devices // jax.process_count()
-        return x.reshape(*x.shape[:axis], local, x.shape[axis] // local, *x.shape[axis + 1 :])
+        parts = self.devices
+        return x.reshape(*x.shape[:axis], parts, x.shape[axis] // parts, *x.shape[axis + 1 :])
 
 
 def _joined(mapped: Callable[..., Any]) -> Callable[..., Any]:
@@ -151,8 +186,11 @@ def _joined(mapped: Callable[..., Any]) -> Callable[..., Any]:
 def make(strategy: str = "pmap", devices: int = 0) -> Parallel:
     """Return a strategy over the first `devices` devices (0: all of them).
 
+    Every process takes part with equally many, and its part of a batch lies on its own.
+
     Raises:
-        UserError: for an unknown strategy or more devices than there are.
+        UserError: for an unknown strategy, more devices than there are, or processes that
+            cannot have equally many.
     """
     pick(STRATEGIES, strategy, "parallel.strategy")
     there = jax.devices()
@@ -160,5 +198,25 @@ def make(strategy: str = "pmap", devices: int = 0) -> Parallel:
         raise UserError(
             f"parallel.devices={devices}, but there are {len(there)} {there[0].platform} devices"
         )
-    chosen = there[: devices or len(there)]
+    chosen = share(there, devices or len(there), jax.process_count())
     return Parallel(strategy, Mesh(np.array(chosen), (AXIS,)))
+
+
+def share(there: list[Any], wanted: int, processes: int) -> list[Any]:
+    """Return so many of the devices, equally many of each process, in the order of processes.
+
+    Raises:
+        UserError: if that cannot be.
+    """
+    each, rest = divmod(wanted, processes)
+    chosen = [
+        device
+        for process in range(processes)
+        for device in [d for d in there if d.process_index == process][:each]
+    ]
+    if rest or len(chosen) != wanted:
+        raise UserError(
+            f"parallel.devices={wanted} cannot be divided among the {processes} processes: "
+            "each has to bring equally many"
+        )
+    return chosen

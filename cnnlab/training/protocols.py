@@ -23,7 +23,8 @@ from jaxtyping import PyTree
 from cnnlab.analysis.planes import VIEWS
 from cnnlab.choices import check_keywords, pick, suggest
 from cnnlab.errors import UserError
-from cnnlab.evaluators import EVALUATORS, Embedded
+from cnnlab.evaluators import EVALUATORS, Embedded, Score
+from cnnlab.launch import board, processes
 from cnnlab.training.embedder import BANK, PIXELS, Embedder, Stopped
 
 # Of an entry of the config, beside the keywords of the evaluator.
@@ -81,7 +82,7 @@ class Protocols:
 
     def __init__(self, config: Any, experiment: Any, **parts: Any):
         """Take the config, the experiment, and what else an `Embedder` needs."""
-        self._config, self._experiment = config, experiment
+        self._config, self._experiment, self._parallel = config, experiment, parts["parallel"]
         self._evaluators = config.evaluators.to_dict()
         wanted = {name for entry in self._evaluators.values() for name in _endpoints(entry)}
         if config.embedding_view.split:
@@ -101,6 +102,10 @@ class Protocols:
             for name in self._wanted:
                 if name not in there:
                     raise UserError(f"evaluators: no endpoint '{name}'{suggest(name, there)}")
+
+    def _on_host(self, params: PyTree) -> PyTree:
+        # Process 0 alone computes with them.
+        return params if board.count() == 1 else self._parallel.fetch(params)
 
     def embed(self, variables: PyTree, split: str, endpoint: str) -> Embedded:
         """Return a split as the network sees it."""
@@ -182,24 +187,29 @@ class Protocols:
                         return None
                     compare = None
                     if learned and endpoint == "embedding":
-                        compare = self._experiment.similarity(variables[0])
+                        compare = self._experiment.similarity(self._on_host(variables[0]))
                     key, seed = entry["key"], self._config.seed
                     query, *rest = (x.labeled_by(key) for x in (query, *others.values()))
                     given = dict(zip(others, rest, strict=True))
-                    score = EVALUATORS[name](query, **given, seed=seed, similarity=compare, **own)
-                    setting = score.setting if key == "label" else f"{key}: {score.setting}"
-                    found.append(
-                        Row(
-                            encoder,
-                            name,
-                            split,
-                            endpoint,
-                            setting,
-                            score.values,
-                            score.curves,
-                        )
+                    score = _score(
+                        EVALUATORS[name], query, **given, seed=seed, similarity=compare, **own
                     )
+                    setting = score.setting if key == "label" else f"{key}: {score.setting}"
+                    what = (encoder, name, split, endpoint, setting)
+                    found.append(Row(*what, score.values, score.curves))
         return found
+
+
+def _score(evaluator: Callable[..., Score], *arguments: Any, **keywords: Any) -> Score:
+    """Let process 0 evaluate; only it draws, and the others get no curves."""
+    made: list[Score] = []
+
+    def plain() -> list[Any]:
+        made.append(evaluator(*arguments, **keywords))
+        return [made[0].setting, made[0].values]
+
+    setting, values = processes.first(plain)
+    return made[0] if made else Score(setting, values)
 
 
 def _endpoints(entry: Mapping[str, Any]) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """What a run says about its representation in the end: every encoder under every protocol."""
 
 import dataclasses
+import functools
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,6 +15,8 @@ from rich.table import Table
 from cnnlab.analysis.embedding_view import embedding_view
 from cnnlab.analysis.projector import write_projector
 from cnnlab.analysis.roc_figure import roc_curves
+from cnnlab.evaluators import Embedded
+from cnnlab.launch import processes
 from cnnlab.training.progress import format_metrics, format_value
 from cnnlab.training.protocols import Row
 from cnnlab.training.setup import Setup
@@ -49,22 +52,24 @@ def rows(setup: Setup, encoders: Mapping[str, Any], workdir: Path) -> list[Row]:
         add(RANDOM, (params, drawn), learned=False)
     for name in ("supervised", "fine_tune"):
         if name in controls:
-            found.extend(_labeled(name, workdir / name))
+            made = functools.partial(_labeled, name, workdir / name)
+            found.extend(Row(**row) for row in processes.first(made))
     return sorted(found, key=lambda row: (row.protocol, row.split, row.endpoint))
 
 
-def _labeled(name: str, folder: Path) -> list[Row]:
+def _labeled(name: str, folder: Path) -> list[dict[str, Any]]:
     """Return the rows of a run with labels under its name; of fine-tuning, its accuracy."""
     result = json.loads((folder / "result.json").read_text())
     if name == "supervised":
-        return [Row(**{**row, "encoder": name}) for row in result["representation"]]
+        return [{**row, "encoder": name} for row in result["representation"]]
     values = next(iter(result["results"].values()))
     setting = f"{result['examples']['train']} labels, {result['steps']} steps"
-    return [
+    rows = [
         Row("fine-tuned", name, split, "logits", setting, {"accuracy": values[key]})
         for split in result["examples"]
         if (key := f"{split}/accuracy") in values
     ]
+    return plain(rows)
 
 
 def draw(setup: Setup, variables: Any, made: list[Row], workdir: Path) -> None:
@@ -77,18 +82,28 @@ def draw(setup: Setup, variables: Any, made: list[Row], workdir: Path) -> None:
         workdir: of the run; figures go to `figures/<split>/`, the projector's files to
             `projector/`.
     """
-    for split in {row.split for row in made if row.curves}:
-        curves = {
-            f"{row.encoder}, {row.endpoint}": curve
-            for row in made
-            if row.split == split
-            for curve in row.curves.values()
-        }
-        roc_curves(curves, workdir / "figures" / split / "roc.png", title=split)
     options = setup.config.embedding_view
-    if not options.split:
-        return
-    embedded = setup.protocols.embed(variables, options.split, options.endpoint)
+    embedded = None
+    if options.split:
+        embedded = setup.protocols.embed(variables, options.split, options.endpoint)
+
+    def write() -> None:
+        for split in {row.split for row in made if row.curves}:
+            curves = {
+                f"{row.encoder}, {row.endpoint}": curve
+                for row in made
+                if row.split == split
+                for curve in row.curves.values()
+            }
+            roc_curves(curves, workdir / "figures" / split / "roc.png", title=split)
+        if embedded is not None:
+            _draw_view(setup, embedded, workdir)
+
+    processes.first(write)
+
+
+def _draw_view(setup: Setup, embedded: Embedded, workdir: Path) -> None:
+    options = setup.config.embedding_view
     names = setup.evaluations[options.split].source.info.class_names
     what = f"{options.split}, {options.endpoint}"
     embedding_view(

@@ -116,7 +116,9 @@ def open_run(workdir: Path, config: Mapping[str, Any], *, on_change: str = "stop
             )
     else:
         changed = []
-        others = [p.name for p in workdir.iterdir() if not p.name.startswith(".")]
+        # A launcher makes jobs/ before the run starts, for its own records.
+        entries = [p.name for p in workdir.iterdir() if p.name != "jobs"]
+        others = [name for name in entries if not name.startswith(".")]
         if others:
             raise UserError(
                 f"--workdir={workdir} holds '{sorted(others)[0]}' but no run (config.json): "

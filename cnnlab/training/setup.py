@@ -55,11 +55,18 @@ class Setup:
     random_variables: Callable[[], dict[str, Any]]
 
     def evaluate(
-        self, state: Any, split: str, *, ema: bool = False, stop: Callable[[], bool] = bool
+        self,
+        state: Any,
+        split: str,
+        *,
+        ema: bool = False,
+        stop: Callable[[], bool] = bool,
+        keep: bool = True,
     ) -> Evaluation | None:
         """Evaluate a split with the parameters, or with their moving average."""
         variables = state.ema if ema else (state.params, state.model_state)
-        return evaluate(self.eval_step, variables, self.evaluations[split], self.parallel, stop)
+        data = self.evaluations[split]
+        return evaluate(self.eval_step, variables, data, self.parallel, stop, keep=keep)
 
     def evaluate_split(
         self, state: Any, split: str, stop: Callable[[], bool] = bool
@@ -67,7 +74,7 @@ class Setup:
         """Return the scalar metrics of a split, those of the moving average under `ema/`."""
         values: dict[str, float] = {}
         for ema in (False, True) if self.config.ema_decay else (False,):
-            evaluation = self.evaluate(state, split, ema=ema, stop=stop)
+            evaluation = self.evaluate(state, split, ema=ema, stop=stop, keep=False)
             if evaluation is None:
                 return None
             prefix = "ema/" if ema else ""
@@ -229,7 +236,7 @@ def make(config: Any, experiment: Any, *, resume: bool = False) -> Setup:
     state = jax.jit(initial, out_shardings=parallel.state_sharding(shapes))()
     if config.init.name != "model" and not resume:
         variables = init(experiment, state, train.source, prepare, key)
-        state = parallel.place_state(jax.jit(state_of)(variables))
+        state = jax.jit(state_of, out_shardings=parallel.state_sharding(shapes))(variables)
     if given:
         variables = transfer.replace({"params": state.params, **state.model_state}, given)
         state = jax.jit(state_of, out_shardings=parallel.state_sharding(shapes))(variables)
@@ -264,7 +271,10 @@ def make(config: Any, experiment: Any, *, resume: bool = False) -> Setup:
         steps_per_dispatch=scan,
         checked_names=step_lib.checked_names(prepared, shapes.params),
         protocols=evaluators,
-        random_variables=jax.jit(random_variables),
+        random_variables=jax.jit(
+            random_variables,
+            out_shardings=parallel.state_sharding(jax.eval_shape(random_variables)),
+        ),
     )
 
 

@@ -16,6 +16,12 @@ def test_signal_is_noted_and_the_handlers_are_put_back():
     assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == before
 
 
+def test_warning_of_a_time_limit_asks_to_stop_too():
+    with interruption() as flag:
+        os.kill(os.getpid(), signal.SIGUSR2)
+        assert flag() and flag.name == "SIGUSR2"
+
+
 def test_second_interrupt_leaves_at_once(monkeypatch):
     left = []
     monkeypatch.setattr(os, "_exit", left.append)

@@ -1,5 +1,7 @@
 """Strategies: where leaves live, and what cannot be divided."""
 
+from types import SimpleNamespace
+
 import jax
 import numpy as np
 import pytest
@@ -57,6 +59,16 @@ def test_evaluation_outputs_keep_the_order_of_the_batch(strategy):
 def test_batch_that_cannot_be_divided_names_one_that_can():
     with pytest.raises(UserError, match=r"batch_size=30 is not divisible by the 8 devices: try 32"):
         parallel.make("pmap", 8).local_batch(30)
+
+
+def test_every_process_takes_part_with_equally_many_devices():
+    there = [SimpleNamespace(process_index=p) for p in (1, 1, 1, 0, 0, 0)]
+    # What a process reads has to lie on its own devices.
+    assert parallel.share(there, 6, 2) == there[3:] + there[:3]
+    assert parallel.share(there, 4, 2) == there[3:5] + there[:2]
+    for wanted, some in ((5, there), (6, there[1:])):
+        with pytest.raises(UserError, match=f"devices={wanted} cannot be divided among the 2"):
+            parallel.share(some, wanted, 2)
 
 
 def test_unknown_strategy_suggests_the_nearest():

@@ -73,6 +73,11 @@ def test_folder_with_other_things_in_it_is_refused(tmp_path):
         make(tmp_path)
 
 
+def test_records_of_a_launcher_may_be_there_before_the_run(tmp_path):
+    (tmp_path / "jobs").mkdir()
+    assert make(tmp_path) == []
+
+
 def test_workdir_that_is_a_file_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="cannot write in --workdir"):

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from cnnlab.errors import UserError
-from cnnlab.training.writer import Writer, read_rows
+from cnnlab.training.writer import Silent, Writer, read_rows
 
 
 def test_records_after_the_restored_step_are_taken_back(tmp_path):
@@ -59,3 +59,11 @@ def test_damaged_line_in_the_middle_is_named(tmp_path):
 
 def test_missing_file_has_no_rows(tmp_path):
     assert read_rows(tmp_path / "metrics.jsonl") == []
+
+
+def test_process_that_is_not_to_write_writes_nothing(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    writer = Silent()
+    writer.write(1, {"a": 0.25})
+    writer.close()
+    assert not any(tmp_path.iterdir())

@@ -1,0 +1,95 @@
+"""Show where runs stand: queued, running, finished, stopped or failed, and why.
+
+usage: python launch.py status [--workdir=FOLDER] [--lines=N] [--format=table|json]
+
+FOLDER is a run, a folder of runs or a sweep. What Slurm knows of their jobs is asked of squeue;
+without Slurm the folders alone tell. Of a single run the last lines of its log are shown.
+
+examples:
+  python launch.py status --workdir=runs
+  python launch.py status --workdir=runs/digits --lines=50
+"""
+
+import collections
+import dataclasses
+import json
+from pathlib import Path
+
+from absl import flags
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from cnnlab.errors import UserError
+
+STYLES = {"running": "cyan", "finished": "green", "failed": "red", "lost": "red"}
+
+
+def define(values: flags.FlagValues) -> None:
+    """Define the flags of this command."""
+    flags.DEFINE_string(
+        "workdir", "runs", "run folder, folder of runs, or sweep folder", flag_values=values
+    )
+    flags.DEFINE_integer(
+        "lines", 10, "lines to show of the log of a single run", lower_bound=0, flag_values=values
+    )
+    flags.DEFINE_enum("format", "table", ["table", "json"], "how to print", flag_values=values)
+
+
+def run(values: flags.FlagValues, arguments: list[str]) -> int:
+    """Show where runs stand."""
+    if arguments:
+        raise UserError(f"unexpected argument '{arguments[0]}': name the folder by --workdir")
+    from cnnlab.launch import slurm_queue
+    from cnnlab.launch.state import find_runs, state
+
+    workdir = Path(values.workdir)
+    if not workdir.is_dir():
+        raise UserError(f"no folder {workdir}: name a run or a folder of runs by --workdir")
+    queue = slurm_queue.queued()
+    states = {folder: state(folder, queue) for folder in find_runs(workdir)}
+    if values.format == "json":
+        print(json.dumps({str(f): dataclasses.asdict(s) for f, s in states.items()}, indent=2))
+        return 0
+    if not states:
+        raise UserError(f"no run in {workdir}: there is no config.json and no job")
+    _show(workdir, states)
+    if len(states) == 1 and values.lines:
+        _show_log(*states.popitem(), values.lines)
+    return 0
+
+
+def _show(workdir: Path, states: dict) -> None:
+    from cnnlab.training.progress import format_value
+
+    counts = collections.Counter(s.name for s in states.values())
+    title = ", ".join(f"{count} {name}" for name, count in counts.most_common())
+    table = Table("run", "state", title=f"{workdir}: {title}")
+    for name in ("step", "examples/s", "best"):
+        table.add_column(name, justify="right")
+    table.add_column("job")
+    table.add_column("why", overflow="fold")
+    for folder, now in states.items():
+        best = f"{now.metric} {format_value(now.metric, now.best)}" if now.best is not None else ""
+        again = f" ({now.starts - 1} restarts)" if now.starts > 1 else ""
+        style = STYLES.get(now.name, "")
+        table.add_row(
+            escape(str(folder.relative_to(workdir)) if folder != workdir else folder.name),
+            f"[{style}]{now.name}[/]" if style else now.name,
+            f"{now.step}/{now.steps}" if now.steps else "",
+            f"{now.rate:,.0f}" if now.rate and now.name == "running" else "",
+            best,
+            now.job + again,
+            escape(now.reason),
+        )
+    Console(highlight=False).print(table)
+
+
+def _show_log(folder: Path, now, lines: int) -> None:
+    from cnnlab.launch.state import log_tail
+
+    found = log_tail(folder, now.job, lines) if now.job else None
+    if found:
+        path, tail = found
+        print(f"last lines of {path}:")
+        print("\n".join(f"  {line}" for line in tail))

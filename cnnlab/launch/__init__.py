@@ -1,0 +1,1 @@
+"""Launching: other processes found, jobs submitted, and what became of them."""

@@ -1,0 +1,207 @@
+"""Processes of one run on this machine: started, watched, and started again if one dies."""
+
+import os
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+from cnnlab.console import console
+from cnnlab.errors import UserError
+from cnnlab.launch import jobs, peers, presence
+from cnnlab.launch.outcome import Outcome, Scheduler, judge
+from cnnlab.launch.resources import Resources
+
+ROOT = Path(__file__).resolve().parents[2]
+# Seconds that the others have to say what they died of before they are killed, and lines of it.
+GRACE, LINES = 2.0, 15
+
+
+def launch(command: list[str], folder: Path, resources: Resources, *, dry_run: bool = False) -> int:
+    """Run a command in processes on this machine until it is done; return the exit status.
+
+    Process 0 has this terminal, the others' output goes to `jobs/` in the folder. Ctrl-C or
+    SIGTERM lets all of them save and stop; a second Ctrl-C kills them.
+
+    Args:
+        command: arguments of `launch.py`.
+        folder: of the run.
+        resources: how many processes, with which GPUs; restarted how often.
+        dry_run: print the commands only.
+
+    Raises:
+        UserError: for GPUs that are not there, or cannot be shared out, and when it has failed.
+    """
+    count = resources.processes
+    shares = share(count, resources.nodes * resources.gpus_per_node)
+    if dry_run:
+        for index, gpus in enumerate(shares):
+            prefix = f"CUDA_VISIBLE_DEVICES={gpus} " if gpus else ""
+            print(prefix + shlex.join(_arguments(command, count, index, "localhost:PORT")))
+        return 0
+    _make(folder)
+    with presence.training(folder / jobs.FOLDER):
+        return _attend(command, folder, resources, shares)
+
+
+def _attend(command: list[str], folder: Path, resources: Resources, shares: list[str]) -> int:
+    """Run the processes, again where they are to be; return the exit status."""
+    number = 1 + len(list((folder / jobs.FOLDER).glob("local*.json")))
+    record = jobs.record_path(folder, f"local{number}")
+    jobs.update(
+        record,
+        launcher="local",
+        command=command,
+        resources=resources.plain(),
+        submitted=jobs.now(),
+    )
+    start, failures = 0, 0
+    while True:
+        jobs.update(record, start, began=jobs.now())
+        status, stopped = _run(command, record, start, shares)
+        notes = jobs.starts(jobs.read(record))[-1]
+        outcome = judge(status, notes, Scheduler(), failures=failures, requeues=resources.requeues)
+        if stopped and outcome.again:
+            outcome = Outcome("stopped", outcome.reason)
+        jobs.update(record, start, state=outcome.state, reason=outcome.reason, ended=jobs.now())
+        if not outcome.again:
+            return _close(outcome, notes, record, len(shares))
+        start, failures = start + 1, failures + outcome.counted
+        text = f"{outcome.reason}; started again ({failures} of {resources.requeues})"
+        console.print(text, soft_wrap=True, markup=False)
+
+
+def share(count: int, gpus: int) -> list[str]:
+    """Return CUDA_VISIBLE_DEVICES of each process, "" where it is left as it is.
+
+    Args:
+        count: processes.
+        gpus: how many GPUs they share, in equal parts; 0: nothing is said of GPUs.
+
+    Raises:
+        UserError: if there are fewer, or they cannot be shared out.
+    """
+    if not gpus:
+        return [""] * count
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    names = visible.split(",") if visible else [str(i) for i in range(peers.gpus(os.environ))]
+    if gpus > len(names):
+        raise UserError(
+            f"{gpus} GPUs asked for (--nodes x --gpus_per_node), and this machine shows "
+            f"{len(names)}: ask for fewer, or none"
+        )
+    if gpus % count:
+        raise UserError(
+            f"{gpus} GPUs cannot be shared equally by {count} processes: change --gpus_per_node "
+            "or --processes_per_node"
+        )
+    each = gpus // count
+    return [",".join(names[i * each : (i + 1) * each]) for i in range(count)]
+
+
+def _make(folder: Path) -> None:
+    try:
+        (folder / jobs.FOLDER).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"cannot write in {folder}: {error.strerror}; name another folder"
+        ) from error
+
+
+def _arguments(command: list[str], count: int, index: int, coordinator: str) -> list[str]:
+    peers = [f"--coordinator={coordinator}", f"--processes={count}", f"--process={index}"]
+    return [sys.executable, "-m", "cnnlab.launch.worker", *command, *(peers if count > 1 else [])]
+
+
+def _run(command: list[str], record: Path, start: int, shares: list[str]) -> tuple[int, bool]:
+    """Run all processes once; return an exit status for all, and whether they were told to stop."""
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        coordinator = f"localhost:{free.getsockname()[1]}"
+    path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+    known = {**os.environ, "PYTHONPATH": path, jobs.RECORD: str(record.absolute())}
+    known |= {jobs.START: str(start), jobs.ATTACHED: "1"}
+    processes: list[subprocess.Popen] = []
+    with ExitStack() as stack, _forwarding(processes) as asks:
+        for index, gpus in enumerate(shares):
+            own = {jobs.PROCESS: str(index)}
+            if gpus:
+                own["CUDA_VISIBLE_DEVICES"] = gpus
+            logs = [
+                stack.enter_context(_log(record, index, end).open("a")) if index else None
+                for end in ("out", "err")
+            ]
+            processes.append(
+                subprocess.Popen(
+                    _arguments(command, len(shares), index, coordinator),
+                    env={**known, **own},
+                    # Closes when this process ends, however it ends.
+                    stdin=subprocess.PIPE,
+                    stdout=logs[0],
+                    stderr=logs[1],
+                    # Ctrl-C is for this process, which tells them.
+                    start_new_session=True,
+                )
+            )
+        codes = _watch(processes)
+    # A negative one is a signal: as a shell has it.
+    return max(code if code >= 0 else 128 - code for code in codes), bool(asks)
+
+
+def _watch(processes: list[subprocess.Popen]) -> list[int]:
+    """Wait for all; if one ends badly, end the others. Return the exit codes that tell why."""
+    while any(p.poll() is None for p in processes):
+        bad = [p.returncode for p in processes if p.poll()]
+        if bad:
+            deadline = time.monotonic() + GRACE
+            while time.monotonic() < deadline and any(p.poll() is None for p in processes):
+                time.sleep(0.05)
+            for process in processes:
+                process.kill()
+                process.wait()
+            return bad
+        time.sleep(0.05)
+    return [p.wait() for p in processes]
+
+
+@contextmanager
+def _forwarding(processes: list[subprocess.Popen]) -> Iterator[list[int]]:
+    """Within this context, pass a signal on as SIGTERM, a second Ctrl-C as SIGKILL."""
+    asks: list[int] = []
+
+    def handle(number, _):
+        again = number == signal.SIGINT in asks
+        asks.append(number)
+        for process in processes:
+            process.send_signal(signal.SIGKILL if again else signal.SIGTERM)
+
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2)
+    previous = {number: signal.signal(number, handle) for number in numbers}
+    try:
+        yield asks
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def _log(record: Path, index: int, end: str) -> Path:
+    return record.parent / f"{record.stem}_{index}_log.{end}"
+
+
+def _close(outcome: Outcome, notes: dict, record: Path, count: int) -> int:
+    if outcome.state != "failed":
+        return 0
+    teller = int(notes.get("process", 0))
+    if notes.get("explained") and not teller:
+        return 1
+    for index in [teller] if teller else range(1, count):
+        with suppress(OSError):
+            lines = _log(record, index, "err").read_text().splitlines()[-LINES:]
+            text = "\n".join(lines)
+            console.print(f"process {index} said last:\n{text}", soft_wrap=True, markup=False)
+    raise UserError(f"{outcome.reason}; logs in {record.parent}")

@@ -1,0 +1,130 @@
+"""Where a run stands, read from its folder and from the queue."""
+
+import dataclasses
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from cnnlab.launch import jobs, presence, slurm_queue
+from cnnlab.launch.slurm_queue import Queued
+from cnnlab.training.writer import read_rows
+
+# Slurm's words for jobs that use their nodes.
+RUNNING = ("RUNNING", "CONFIGURING", "COMPLETING", "SUSPENDED")
+
+
+@dataclasses.dataclass(frozen=True)
+class State:
+    """Where a run stands.
+
+    Attributes:
+        name: queued, running, finished, stopped, failed, canceled or lost.
+        reason: why it waits or ended.
+        step, steps: done, and in all; 0 if unknown.
+        rate: examples a second at the last record, 0 if unknown.
+        metric: name of what the best checkpoint is chosen by, "" without.
+        best: its best value so far.
+        job: id of the last job, "" without.
+        starts: how often that job was started.
+    """
+
+    name: str
+    reason: str = ""
+    step: int = 0
+    steps: int = 0
+    rate: float = 0.0
+    metric: str = ""
+    best: float | None = None
+    job: str = ""
+    starts: int = 0
+
+
+def is_run(folder: Path) -> bool:
+    """Return whether a folder holds a run, or a job that is to make one."""
+    return (folder / "config.json").exists() or bool(jobs.records(folder))
+
+
+def find_runs(folder: Path) -> Iterator[Path]:
+    """Yield the run folders in a folder or folder of folders, without those inside a run."""
+    if is_run(folder):
+        yield folder
+    elif folder.is_dir():
+        for inner in sorted(folder.iterdir()):
+            if inner.is_dir() and not inner.name.startswith("."):
+                yield from find_runs(inner)
+
+
+def state(folder: Path, queue: Mapping[str, Queued]) -> State:
+    """Return where a run stands.
+
+    Args:
+        folder: of the run.
+        queue: what `slurm_queue.queued` returned.
+    """
+    records = jobs.records(folder)
+    record = records[-1] if records else {}
+    name, reason = _standing(folder, record, queue)
+    return State(
+        name, reason, **_progress(folder), job=record.get("id", ""), starts=len(jobs.starts(record))
+    )
+
+
+def _standing(  # noqa: PLR0911
+    folder: Path, record: dict[str, Any], queue: Mapping[str, Queued]
+) -> tuple[str, str]:
+    if (folder / "result.json").exists():
+        return "finished", ""
+    if presence.is_training(folder):
+        return "running", ""
+    last = (jobs.starts(record) or [{}])[-1]
+    job = record.get("id", "")
+    if job in queue:
+        entry = queue[job]
+        if entry.state in RUNNING:
+            return "running", f"{entry.state.lower()} on {entry.nodes}"
+        before = f"; before: {last['state']}, {last['reason']}" if "state" in last else ""
+        return "queued", entry.reason + before
+    if not record:
+        return "stopped", "the same command goes on from the last checkpoint"
+    if presence.is_training(folder / jobs.FOLDER):
+        return "running", "starting"
+    if last.get("state") in ("preempted", "time limit", "requeued"):
+        return "stopped", f"{last['state']}, {last['reason']}; not in the queue any more"
+    if "state" in last:
+        return last["state"], last["reason"]
+    word = slurm_queue.ended(job)
+    if word == "CANCELLED":
+        return "canceled", "before it began" if not last else ""
+    return "lost", f"job {job} did not say how it ended" + (f"; Slurm: {word}" if word else "")
+
+
+def _progress(folder: Path) -> dict[str, Any]:
+    try:
+        config = json.loads((folder / "config.json").read_text())
+    except (OSError, json.JSONDecodeError):
+        return {}
+    rows = read_rows(folder / "metrics.jsonl")
+    rates = [row["time/examples_per_second"] for row in rows if "time/examples_per_second" in row]
+    metric = config.get("checkpoint", {}).get("best", "")
+    values = [row[metric] for row in rows if metric in row]
+    choose = max if config.get("checkpoint", {}).get("mode") == "max" else min
+    return {
+        "step": rows[-1]["step"] if rows else 0,
+        "steps": config.get("steps", 0),
+        "rate": rates[-1] if rates else 0.0,
+        "metric": metric,
+        "best": choose(values) if values else None,
+    }
+
+
+def log_tail(folder: Path, job: str, lines: int) -> tuple[Path, list[str]] | None:
+    """Return the log of a job's process that says most about its end, and its last lines."""
+    record = jobs.read(jobs.record_path(folder, job))
+    last = (jobs.starts(record) or [{}])[-1]
+    path = folder / jobs.FOLDER / f"{job}_{last.get('process', 0)}_log.err"
+    try:
+        text = path.read_text(errors="replace")
+    except OSError:
+        return None
+    return path, text.splitlines()[-lines:]

@@ -1,0 +1,66 @@
+"""What a run writes, read while it writes it: its metrics and the last words of its log."""
+
+import json
+from pathlib import Path
+
+
+class Follower:
+    """Reads a `metrics.jsonl` as it grows, every record once.
+
+    A run that is resumed takes back what it wrote beyond its last checkpoint and writes it again:
+    records that were seen are not seen twice.
+
+    Attributes:
+        step: of the last record.
+    """
+
+    def __init__(self, path: Path):
+        """Follow a file, which need not be there yet."""
+        self.step = 0
+        self._path, self._offset, self._inode = path, 0, 0
+        self._seen: set[tuple[int, tuple[str, ...]]] = set()
+
+    def rows(self) -> list[tuple[int, dict[str, float]]]:
+        """Return step and values of the records that are new; a line half written waits."""
+        try:
+            file = self._path.open("rb")
+        except FileNotFoundError:
+            return []
+        with file:
+            inode = self._path.stat().st_ino
+            if inode != self._inode:
+                self._inode, self._offset = inode, 0
+            file.seek(self._offset)
+            text = file.read()
+        whole = text[: text.rfind(b"\n") + 1]
+        self._offset += len(whole)
+        found = []
+        for line in whole.splitlines():
+            try:
+                values = json.loads(line)
+                step = values.pop("step")
+            except (json.JSONDecodeError, KeyError, AttributeError, TypeError):
+                # A line that a kill has cut: the run itself complains of it if it matters.
+                continue
+            key = (step, tuple(sorted(values)))
+            if key not in self._seen:
+                self._seen.add(key)
+                self.step = step
+                found.append((step, values))
+        return found
+
+
+def last_words(path: Path, start: int = 0) -> str:
+    """Return the line in which a log says what went wrong: its last error, else its last line.
+
+    Args:
+        path: the log.
+        start: byte to read from: where the attempt began.
+    """
+    with path.open("rb") as file:
+        size = file.seek(0, 2)
+        file.seek(max(start, size - 65536))
+        lines = [line.strip() for line in file.read().decode(errors="replace").splitlines()]
+    lines = [line for line in lines if line]
+    errors = [line for line in lines if line.startswith("error: ")]
+    return (errors or lines or [""])[-1].removeprefix("error: ")

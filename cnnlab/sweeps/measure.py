@@ -1,0 +1,138 @@
+"""What a run measured: the value that trials are compared by, its curve, and held-out numbers.
+
+Compared is, of the metric that the runs keep their best checkpoint by, the best value over a run's
+evaluations; of any other metric the last, which is what the last checkpoint has. Splits that a run
+does not evaluate while it trains, the test split, are reported and never compared.
+"""
+
+import dataclasses
+import difflib
+import json
+import math
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from cnnlab.choices import suggest
+from cnnlab.errors import UserError
+from cnnlab.training.writer import read_rows
+
+MODES = ("max", "min")
+
+
+@dataclasses.dataclass(frozen=True)
+class Metric:
+    """What trials are compared by.
+
+    Attributes:
+        name: as in metrics.jsonl, `validation/accuracy`.
+        mode: `max` or `min`.
+        kind: `best` (over a run's evaluations) or `last`.
+    """
+
+    name: str
+    mode: str
+    kind: str
+
+    @property
+    def sign(self) -> int:
+        """Return 1 where more is better, else -1."""
+        return 1 if self.mode == "max" else -1
+
+    def of(self, curve: Iterable[tuple[int, float]]) -> tuple[int, float] | None:
+        """Return step and value that count in a curve; None if it has none."""
+        points = [(step, value) for step, value in curve if math.isfinite(value)]
+        if not points:
+            return None
+        if self.kind == "last":
+            return points[-1]
+        # The first of equals, as the run keeps it.
+        return max(points, key=lambda point: (self.sign * point[1], -point[0]))
+
+
+def metric_for(base: Mapping[str, Any], name: str = "", mode: str = "") -> Metric:
+    """Return the metric that a sweep compares by.
+
+    Args:
+        base: the config under dotted names.
+        name, mode: what was asked for; empty: what the config keeps its best checkpoint by.
+
+    Raises:
+        UserError: if there is none, or it is of a split that runs do not evaluate on the way.
+    """
+    kept, kept_mode = base.get("checkpoint.best", ""), base.get("checkpoint.mode", "max")
+    name = name or kept
+    if not name:
+        raise UserError(
+            "the config keeps no best checkpoint (checkpoint.best is empty): name what trials are "
+            "compared by, as --metric=validation/loss --mode=min"
+        )
+    if mode not in ("", *MODES):
+        raise UserError(f"--mode={mode}{suggest(mode, MODES)}")
+    split = name.partition("/")[0]
+    evaluated = tuple(base.get("evaluate.splits", ()))
+    held_out = [key.rpartition(".")[2] for key in base if key.startswith("data.eval.splits.")]
+    if split in held_out and split not in evaluated:
+        raise UserError(
+            f"--metric={name}: '{split}' is held out, and never what trials are chosen by; "
+            f"evaluated while training: {', '.join(evaluated) or 'nothing'}"
+        )
+    if not mode:
+        less = name.endswith(("loss", "error", "perplexity"))
+        mode = kept_mode if name == kept else "min" if less else "max"
+    return Metric(name, mode, "best" if (name, mode) == (kept, kept_mode) else "last")
+
+
+def curve(rows: Iterable[Mapping[str, Any]], name: str) -> list[tuple[int, float]]:
+    """Return (step, value) of a metric, in order."""
+    return [(int(row["step"]), float(row[name])) for row in rows if name in row]
+
+
+def measured(path: Path, metric: Metric) -> tuple[int, float] | None:
+    """Return step and value that count in a run folder; None where nothing was evaluated yet.
+
+    Raises:
+        UserError: if the run reports other metrics than this.
+    """
+    rows = read_rows(path / "metrics.jsonl")
+    found = metric.of(curve(rows, metric.name))
+    if found is None:
+        check_reported(metric.name, {name for row in rows for name in row})
+    return found
+
+
+def check_reported(metric: str, names: Iterable[str]) -> None:
+    """Raise a `UserError` for a metric that is not among those of its split.
+
+    Nothing is said while nothing of the split is there: its evaluation is yet to come.
+    """
+    names = set(names)
+    split = metric.partition("/")[0]
+    there = sorted(name for name in names if "/" in name and not name.startswith("time/"))
+    if metric not in names and any(name.partition("/")[0] == split for name in there):
+        near = difflib.get_close_matches(metric, there, n=1, cutoff=0.8)
+        hint = f"; did you mean '{near[0]}'?" if near else "."
+        raise UserError(f"no run reports --metric={metric}{hint} Reported: {', '.join(there)}")
+
+
+def read_result(path: Path) -> dict[str, Any]:
+    """Return the result.json of a run folder; empty where there is none that can be read."""
+    try:
+        return json.loads((path / "result.json").read_text())
+    except (OSError, ValueError):
+        return {}
+
+
+def held_out(result: Mapping[str, Any], kind: str, selected: Iterable[str]) -> dict[str, float]:
+    """Return the numbers of a finished run on splits that it was not selected on.
+
+    Args:
+        result: its result.json.
+        kind: `best`: of the best checkpoint, `last`: of the last.
+        selected: splits that the run evaluated while it trained.
+    """
+    results: dict[str, dict[str, float]] = result.get("results", {})
+    # "last (step 50)" alone is there where the last step was the best.
+    chosen = next((row for name, row in results.items() if name.startswith(f"{kind} ")), None)
+    row = chosen or next(iter(results.values()), {})
+    return {name: value for name, value in row.items() if name.partition("/")[0] not in selected}

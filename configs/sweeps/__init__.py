@@ -1,0 +1,1 @@
+"""What to try: one file per sweep, `get_sweep()` returns a space of `cnnlab.sweeps.space`."""

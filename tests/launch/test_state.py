@@ -1,0 +1,112 @@
+"""Where a run stands, by what its folder and the queue say."""
+
+import json
+
+import pytest
+
+from cnnlab.launch import jobs, presence, slurm_queue
+from cnnlab.launch.slurm_queue import Queued
+from cnnlab.launch.state import find_runs, log_tail, state
+
+CONFIG = {"steps": 40, "checkpoint": {"best": "validation/loss", "mode": "min"}}
+PENDING = Queued("PENDING", "Resources", "0:00", "")
+RUNNING = Queued("RUNNING", "None", "1:00", "node[1-2]")
+PREEMPTED = {"state": "preempted", "reason": "SIGTERM: saved at step 9 of 40"}
+
+
+@pytest.fixture
+def run(tmp_path):
+    folder = tmp_path / "runs" / "first"
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text(json.dumps(CONFIG))
+    rows = [
+        {"step": 10, "time/examples_per_second": 99.0},
+        {"step": 10, "validation/loss": 0.5},
+        {"step": 20, "time/examples_per_second": 101.0},
+        {"step": 20, "validation/loss": 0.7},
+    ]
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return folder
+
+
+def submit(run, *starts, launcher="slurm"):
+    path = jobs.record_path(run, "7")
+    jobs.update(path, launcher=launcher, submitted=jobs.now())
+    for number, entries in enumerate(starts):
+        jobs.update(path, number, **entries)
+
+
+def test_progress_is_read_from_the_folder(run):
+    found = state(run, {})
+    assert (found.step, found.steps, found.rate) == (20, 40, 101.0)
+    assert (found.metric, found.best) == ("validation/loss", 0.5)
+
+
+def test_run_without_a_job(run):
+    assert state(run, {}).name == "stopped"
+    with presence.training(run):
+        assert state(run, {}).name == "running"
+    (run / "result.json").touch()
+    assert state(run, {}).name == "finished"
+
+
+@pytest.mark.parametrize(
+    ("starts", "queue", "name", "reason"),
+    [
+        ((), {"7": PENDING}, "queued", "Resources"),
+        ((PREEMPTED,), {"7": PENDING}, "queued", "Resources; before: preempted, SIGTERM: saved"),
+        ((PREEMPTED, {}), {"7": RUNNING}, "running", "on node[1-2]"),
+        ((PREEMPTED,), {}, "stopped", "not in the queue any more"),
+        (({"state": "failed", "reason": "killed"},), {}, "failed", "killed"),
+        (({"state": "canceled", "reason": "SIGTERM"},), {}, "canceled", "SIGTERM"),
+        (({"began": "now"},), {}, "lost", "job 7 did not say how it ended; Slurm: NODE_FAIL"),
+    ],
+)
+def test_run_in_a_job(starts, queue, name, reason, run, monkeypatch):
+    monkeypatch.setattr(slurm_queue, "ended", lambda _: "NODE_FAIL")
+    submit(run, *starts)
+    found = state(run, queue)
+    assert found.name == name
+    assert reason in found.reason
+    assert (found.job, found.starts) == ("7", len(starts))
+
+
+def test_job_canceled_in_the_queue_never_began(run, monkeypatch):
+    monkeypatch.setattr(slurm_queue, "ended", lambda _: "CANCELLED")
+    submit(run)
+    assert (state(run, {}).name, state(run, {}).reason) == ("canceled", "before it began")
+
+
+def test_local_job_lives_as_long_as_its_launcher(run, monkeypatch):
+    monkeypatch.setattr(slurm_queue, "ended", lambda _: "")
+    submit(run, {"began": "now"}, launcher="local")
+    with presence.training(run / jobs.FOLDER):
+        assert state(run, {}).name == "running"
+    assert state(run, {}).name == "lost"
+
+
+def test_damaged_config_hides_no_state(run):
+    (run / "config.json").write_text("{")
+    assert state(run, {}).name == "stopped"
+    assert state(run, {}).steps == 0
+
+
+def test_runs_are_found_but_not_those_inside_runs(run):
+    inner = run / "supervised"
+    inner.mkdir()
+    (inner / "config.json").write_text("{}")
+    waiting = run.parent / "deep" / "er"
+    waiting.mkdir(parents=True)
+    submit(waiting)
+    (run.parent / "notes.txt").touch()
+    assert list(find_runs(run.parent)) == [waiting, run]
+    assert list(find_runs(run)) == [run]
+    assert not list(find_runs(run.parent / "nowhere"))
+
+
+def test_log_is_that_of_the_process_that_failed(run):
+    submit(run, {"state": "failed", "reason": "x", "process": 1})
+    assert log_tail(run, "7", 2) is None
+    log = run / "jobs" / "7_1_log.err"
+    log.write_text("one\ntwo\nthree\n")
+    assert log_tail(run, "7", 2) == (log, ["two", "three"])

@@ -1,0 +1,90 @@
+"""Steps of tiny runs whose numbers must not depend on how many processes share the devices."""
+
+import jax
+import numpy as np
+import small
+
+from cnnlab import config as cfg
+from cnnlab.training.state import leaf_names
+
+OBJECTIVES = {
+    "supervised": dict(
+        experiment=cfg.experiment("supervised"),
+        model=cfg.model("mlp", hidden=(128,), norm="batch"),
+        data__train__augment=cfg.augment(affine={}),
+    ),
+    "triplet": dict(
+        experiment=cfg.experiment("triplet", mining="batch_all"),
+        model=cfg.model("mlp", hidden=(12,), norm="batch", num_classes=6),
+        data__train__sampler__name="classes",
+    ),
+    "siamese": dict(
+        experiment=cfg.experiment("siamese"),
+        model=cfg.model("mlp", hidden=(12,), norm="batch", num_classes=6),
+        data__train__sampler__name="pairs",
+    ),
+    "cpc": dict(
+        experiment=cfg.experiment("cpc", steps=2),
+        model=cfg.model("cpc_small", patch=4, stride=2, width=0.03125, jitter_crop=0),
+        data__normalize={"mean": (0.3,), "std": (0.15,)},
+    ),
+}
+COMMON = dict(
+    optimizer__learning_rate=1.0,
+    optimizer__sgd__momentum=0.0,
+    schedule__name="constant",
+    parallel__sync_bn=True,
+    parallel__devices=4,
+    batch_size=32,
+    evaluate__batch_size=64,
+)
+
+
+def steps(name, strategy):
+    """Return losses of 3 steps, what they changed, and the test set evaluated before them."""
+    settings = small.config(**COMMON, **OBJECTIVES[name], parallel__strategy=strategy)
+    parts = small.build(settings)
+    state, losses = parts.state, []
+    evaluation = parts.evaluate(state, "test")
+    before = parts.parallel.fetch(state.params)
+    batches = parts.train.batches(0)
+    for step in range(3):
+        batch = parts.parallel.place_batch(next(batches))
+        state, report = parts.train_step(state, batch, parts.data)
+        jax.block_until_ready(report)
+        losses.append(float(report.metrics["loss"].compute()))
+        if step == 0:
+            after = parts.parallel.fetch(state.params)
+    change = jax.tree.map(np.subtract, after, before)
+    return {
+        "losses": np.array(losses),
+        **dict(zip(leaf_names(change, "change/"), jax.tree.leaves(change), strict=True)),
+        **{f"output/{name}": rows for name, rows in evaluation.outputs.items()},
+        **{f"metric/{name}": x for name, x in evaluation.scalars().items()},
+    }
+
+
+# How many processes a group has, and what it goes through.
+GROUPS = {
+    "two": (2, [("supervised", "fsdp"), ("triplet", "jit")]),
+    "pair": (2, [("siamese", "pmap"), ("cpc", "pmap")]),
+    "four": (4, [("supervised", "pmap"), ("triplet", "jit"), ("cpc", "pmap")]),
+}
+
+
+def run(strategy, devices=4):
+    """Return a run that looks at its representation, too."""
+    return small.config(
+        model=cfg.model("mlp", hidden=(128,)),
+        steps=8,
+        parallel__strategy=strategy,
+        parallel__devices=devices,
+        evaluators=cfg.evaluators(knn={"every": 4}),
+        controls=("random",),
+        floors=("majority",),
+    )
+
+
+def same(a, b):
+    """Whether two flat dictionaries hold the very same numbers."""
+    return a.keys() == b.keys() and all(np.array_equal(a[name], b[name]) for name in a)
