@@ -15,7 +15,13 @@ from cnnlab.launch.resources import Resources, define_resources, resources_from
 
 PEERS = ("coordinator", "processes", "process")
 # What Slurm gives as the reason for waiting when a job can never start as it was asked for.
-HOPELESS = ("PartitionNodeLimit", "PartitionTimeLimit", "BadConstraints", "InvalidAccount")
+HOPELESS = (
+    "PartitionConfig",
+    "PartitionNodeLimit",
+    "PartitionTimeLimit",
+    "BadConstraints",
+    "InvalidAccount",
+)
 
 
 def define_launch(values: flags.FlagValues) -> None:

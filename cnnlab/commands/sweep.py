@@ -93,7 +93,7 @@ def run(values: flags.FlagValues, arguments: list[str]) -> int:
     if values.report:
         from cnnlab.sweeps import report
 
-        report.write(SweepFolder.open(path))
+        report.write(SweepFolder.open(path), values.metric, values.mode)
         return 0
     if values.worker:
         return _work(SweepFolder.open(path), limit=1)

@@ -1,5 +1,6 @@
 """Where a run stands, read from its folder and from the queue."""
 
+import collections
 import dataclasses
 import json
 from collections.abc import Iterator, Mapping
@@ -10,6 +11,8 @@ from cnnlab.launch import jobs, presence, slurm_queue
 from cnnlab.launch.slurm_queue import Queued
 from cnnlab.training.writer import read_rows
 
+# What makes a folder a sweep.
+SWEEP = "sweep.json"
 # Slurm's words for jobs that use their nodes.
 RUNNING = ("RUNNING", "CONFIGURING", "COMPLETING", "SUSPENDED")
 
@@ -19,7 +22,8 @@ class State:
     """Where a run stands.
 
     Attributes:
-        name: queued, running, finished, stopped, failed, canceled or lost.
+        name: queued, running, finished, stopped, failed, canceled or lost; pruned of a trial,
+            ended of an array job.
         reason: why it waits or ended.
         step, steps: done, and in all; 0 if unknown.
         rate: examples a second at the last record, 0 if unknown.
@@ -46,8 +50,15 @@ def is_run(folder: Path) -> bool:
 
 
 def find_runs(folder: Path) -> Iterator[Path]:
-    """Yield the run folders in a folder or folder of folders, without those inside a run."""
-    if is_run(folder):
+    """Yield the run folders in a folder or folder of folders, without those inside a run.
+
+    Of a sweep, the folder itself comes before its trials if it was submitted.
+    """
+    if (folder / SWEEP).exists():
+        if jobs.records(folder):
+            yield folder
+        yield from sorted(path for path in folder.glob("trials/*") if path.is_dir())
+    elif is_run(folder):
         yield folder
     elif folder.is_dir():
         for inner in sorted(folder.iterdir()):
@@ -85,6 +96,10 @@ def _standing(  # noqa: PLR0911
             return "running", f"{entry.state.lower()} on {entry.nodes}"
         before = f"; before: {last['state']}, {last['reason']}" if "state" in last else ""
         return "queued", entry.reason + before
+    if record.get("count", 1) > 1:
+        return "ended", _elements(folder, job)
+    if not record and (folder.parent.parent / SWEEP).exists():
+        return _trial(folder)
     if not record:
         return "stopped", "the same command goes on from the last checkpoint"
     if presence.is_training(folder / jobs.FOLDER):
@@ -97,6 +112,23 @@ def _standing(  # noqa: PLR0911
     if word == "CANCELLED":
         return "canceled", "before it began" if not last else ""
     return "lost", f"job {job} did not say how it ended" + (f"; Slurm: {word}" if word else "")
+
+
+def _elements(folder: Path, job: str) -> str:
+    """Return how the elements of an array job ended, counted."""
+    found = (jobs.read(path) for path in (folder / jobs.FOLDER).glob(f"{job}_*.json"))
+    ends = [(jobs.starts(record) or [{}])[-1].get("state", "lost") for record in found]
+    return ", ".join(f"{n} {end}" for end, n in collections.Counter(ends).most_common())
+
+
+def _trial(folder: Path) -> tuple[str, str]:
+    """Return what the sweep says of one of its trials."""
+    path = folder.parent.parent / "states" / f"{folder.name}.json"
+    try:
+        found = json.loads(path.read_text())
+    except (OSError, json.JSONDecodeError):
+        return "stopped", "the same sweep goes on from there"
+    return found.get("state", "stopped"), found.get("reason", "")
 
 
 def _progress(folder: Path) -> dict[str, Any]:

@@ -11,7 +11,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import jax
 from ml_collections import ConfigDict
 
 from cnnlab.errors import UserError
@@ -53,6 +52,8 @@ def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
 
 def environment() -> dict[str, Any]:
     """Return versions, devices and the commit of the code that is running."""
+    import jax
+
     root = Path(__file__).resolve().parents[2]
 
     def git(*arguments: str) -> str:

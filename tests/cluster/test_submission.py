@@ -5,11 +5,13 @@ import json
 import pytest
 from cluster_runs import CONFIG
 
+from cnnlab.launch import jobs
+
 pytestmark = pytest.mark.cluster
 
 REFUSED = {
     "Slurm has no partition 'lo'; did you mean 'low'?": "--partition=lo",
-    "Slurm refuses the job: Requested node configuration is not available": "--cpus_per_process=99",
+    "Slurm refuses the job: Invalid feature specification": "--constraint=a100",
     "Slurm refuses the job: Invalid generic resource": "--gpus_per_node=9",
 }
 
@@ -52,8 +54,9 @@ def test_sweep_is_one_array_job(cluster):
         "--time=10",
     )
     assert done.returncode == 0, done.stderr
-    (job,) = {path.stem for path in cluster.run.glob("jobs/*.json")}
+    (record,) = jobs.records(cluster.run)
+    assert record["count"] == 2
     for element in range(2):
-        assert cluster.ended(f"{job}_{element}")["state"] == "finished"
+        assert cluster.ended(f"{record['id']}_{element}")["state"] == "finished"
     results = [cluster.run / f"trials/{number:04d}/result.json" for number in range(2)]
     assert all(result.exists() for result in results)

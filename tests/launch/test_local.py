@@ -33,6 +33,7 @@ def stub(tmp_path, monkeypatch):
         script = tmp_path / "stub.py"
         text = STUB.replace("FOLDER", repr(str(tmp_path))) + textwrap.dedent(lines)
         script.write_text(text)
+        monkeypatch.setattr(local, "GRACE", 0.2)
         monkeypatch.setattr(local, "_arguments", lambda *_: [sys.executable, str(script)])
 
     return set_up

@@ -110,3 +110,25 @@ def test_log_is_that_of_the_process_that_failed(run):
     log = run / "jobs" / "7_1_log.err"
     log.write_text("one\ntwo\nthree\n")
     assert log_tail(run, "7", 2) == (log, ["two", "three"])
+
+
+def test_sweep_is_shown_by_its_array_job_and_its_trials(tmp_path):
+    sweep = tmp_path / "sweep"
+    for number in ("0000", "0001", "0002"):
+        (sweep / "trials" / number).mkdir(parents=True)
+    (sweep / "sweep.json").touch()
+    (sweep / "states").mkdir()
+    (sweep / "states" / "0000.json").write_text('{"state": "failed", "reason": "no number"}')
+    (sweep / "trials" / "0001" / "result.json").touch()
+    jobs.update(jobs.record_path(sweep, "7"), submitted=jobs.now(), count=3)
+    jobs.update(jobs.record_path(sweep, "7_0"), 0, state="finished")
+    jobs.update(jobs.record_path(sweep, "7_1"), 0, state="finished")
+    jobs.update(jobs.record_path(sweep, "7_2"), 0, began="now")
+    found = {path.name: state(path, {}) for path in find_runs(tmp_path)}
+    assert list(found) == ["sweep", "0000", "0001", "0002"]
+    names = {name: (now.name, now.reason) for name, now in found.items()}
+    assert names["sweep"] == ("ended", "2 finished, 1 lost")
+    assert names["0000"] == ("failed", "no number")
+    assert names["0001"] == ("finished", "")
+    assert names["0002"][0] == "stopped"
+    assert state(sweep, {"7": RUNNING}).name == "running"

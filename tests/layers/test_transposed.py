@@ -61,7 +61,7 @@ def cases(draw):
     return case
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=25, deadline=None, derandomize=True)
 @given(cases())
 def test_it_is_the_adjoint_of_the_convolution_with_the_same_arguments(case):
     with jax.enable_x64(True):
