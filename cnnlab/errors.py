@@ -3,3 +3,7 @@
 
 class UserError(ValueError):
     """Something a person can mend: the message says what is wrong and what to do."""
+
+
+class LostProcess(UserError):
+    """Another process of the run is gone or did not come: another start may find it back."""

@@ -10,7 +10,7 @@ from absl import flags
 
 from cnnlab.allocator import keep_freed_memory
 from cnnlab.choices import suggest
-from cnnlab.errors import UserError
+from cnnlab.errors import LostProcess, UserError
 from cnnlab.launch import jobs
 
 COMMANDS = {
@@ -115,6 +115,5 @@ def main(arguments: list[str]) -> int:
         if message is None:
             raise
         print(f"error: {message}", file=sys.stderr)
-        # What jax raised is a process or a machine that is gone: another start may find it back.
-        jobs.failed(message, explained=not isinstance(error.__cause__, RuntimeError))
+        jobs.failed(message, explained=not isinstance(error, LostProcess))
         return 1

@@ -9,11 +9,12 @@ import contextlib
 import fcntl
 import json
 import os
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from cnnlab.files import write_json
 
 FOLDER = "jobs"
 # Tell the program that runs in a job the job's record, which start of the job it is, which of its
@@ -81,10 +82,7 @@ def update(
         target = record if start is None else record["starts"].setdefault(str(start), {})
         if not (keep and target.keys() & entries.keys()):
             target.update(entries)
-        with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".tmp", delete=False) as file:
-            json.dump(record, file, indent=2)
-            file.write("\n")
-        Path(file.name).replace(path)
+        write_json(path, record)
     return record
 
 

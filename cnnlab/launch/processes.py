@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import PyTree
 
 from cnnlab.console import LOG, console
-from cnnlab.errors import UserError
+from cnnlab.errors import LostProcess, UserError
 from cnnlab.launch import board, peers
 
 T = TypeVar("T")
@@ -111,7 +111,7 @@ def _wait(connecting: Callable[[], None], seconds: int, place: peers.Place | Non
     who = f"process {place.process} of {place.processes}" if place else "a process of a TPU pod"
     where = f" at {place.coordinator}" if place else ""
     why = _line(failed[0]) if failed else f"not all came within {seconds} s"
-    raise UserError(
+    raise LostProcess(
         f"{who} did not find the others{where}: {why}; see whether all were started, and whether "
         "this machine may connect to that address"
     )
@@ -248,10 +248,12 @@ def explained() -> Iterator[None]:
     except BaseException as error:
         if board.count() > 1 and not board.all_leave(LEAVE_SECONDS):
             _leave_at_once()
-        gone = isinstance(error, RuntimeError) and any(w in str(error).lower() for w in GONE)
+        # Gloo's are a ValueError now and then.
+        raised = isinstance(error, RuntimeError | ValueError) and not isinstance(error, UserError)
+        gone = raised and any(word in str(error).lower() for word in GONE)
         if board.count() == 1 or not gone:
             raise
-        raise UserError(
+        raise LostProcess(
             f"process {board.index()} lost another process of the run ({_line(error)}); started "
             "again with the same command, the run goes on from the last checkpoint"
         ) from error

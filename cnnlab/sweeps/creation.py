@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from cnnlab.errors import UserError
+from cnnlab.files import write_json
 from cnnlab.sweeps.settings import Settings
-from cnnlab.training.run_folder import difference, write_json
+from cnnlab.training.run_folder import difference
 
 FOLDERS = ("trials", "states", "logs", "locks", "points")
 # What may change in a folder: no trial would have been another for it. The overrides are in `base`.

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from cnnlab.errors import UserError
+from cnnlab.files import write_json
 from cnnlab.sweeps.settings import Settings
 from cnnlab.sweeps.values import from_json
 
@@ -216,8 +217,6 @@ class SweepFolder:
         return self.path / "logs" / f"{trial.name}.log"
 
     def _write(self, trial: Trial, record: Record) -> None:
-        from cnnlab.training.run_folder import write_json
-
         self._ended.pop(trial.number, None)
         write_json(self._state_file(trial), dataclasses.asdict(record))
 

@@ -27,7 +27,7 @@ FULL = 1 << 20
 # Of what a run says when it was told to stop.
 SAVED = "saved at step"
 # What tells a process which job it is.
-JOB = (jobs.RECORD, jobs.START, "CNNLAB_ATTACHED")
+JOB = (jobs.RECORD, jobs.START, jobs.ATTACHED)
 STOPPED = (0, -signal.SIGTERM, -signal.SIGINT, 128 + signal.SIGTERM, 128 + signal.SIGINT)
 
 

@@ -14,11 +14,11 @@ from cnnlab.analysis import figures
 from cnnlab.analysis.floors import FLOORS
 from cnnlab.choices import pick
 from cnnlab.data import pipeline
+from cnnlab.files import write_json
 from cnnlab.launch import processes
 from cnnlab.training import representation
 from cnnlab.training.loop import Loop, Position
 from cnnlab.training.progress import format_value
-from cnnlab.training.run_folder import write_json
 from cnnlab.training.setup import Setup
 from cnnlab.training.state import TrainState
 from cnnlab.training.writer import read_rows

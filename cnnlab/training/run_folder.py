@@ -14,16 +14,9 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from cnnlab.errors import UserError
+from cnnlab.files import write_json
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy", "cnnlab")
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write JSON so that a reader, or a kill, never meets half a file."""
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".tmp", delete=False) as file:
-        json.dump(value, file, indent=2, sort_keys=True)
-        file.write("\n")
-    Path(file.name).replace(path)
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -108,11 +108,3 @@ def test_loaded_config_is_locked_and_has_tuples_again(tmp_path):
     assert config.to_dict() == CONFIG
     with pytest.raises(AttributeError):
         config.sed = 1
-
-
-def test_interrupted_write_leaves_the_old_file(tmp_path, monkeypatch):
-    path = tmp_path / "x.json"
-    run_folder.write_json(path, {"a": 1})
-    with pytest.raises(TypeError):
-        run_folder.write_json(path, {"a": object()})
-    assert json.loads(path.read_text()) == {"a": 1}
