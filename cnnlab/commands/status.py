@@ -64,13 +64,19 @@ def _show(workdir: Path, states: dict) -> None:
 
     counts = collections.Counter(s.name for s in states.values())
     title = ", ".join(f"{count} {name}" for name, count in counts.most_common())
-    table = Table("run", "state", title=f"{workdir}: {title}")
-    for name in ("step", "examples/s", "best"):
-        table.add_column(name, justify="right")
+    metrics = {s.metric for s in states.values() if s.best is not None}
+    best_of = f"best {metrics.pop()}" if len(metrics) == 1 else "best"
+    table = Table(title=f"{workdir}: {title}")
+    for name in ("run", "state"):
+        table.add_column(name, no_wrap=True)
+    for name in ("step", "examples/s", best_of):
+        table.add_column(name, justify="right", overflow="fold")
     table.add_column("job")
     table.add_column("why", overflow="fold")
     for folder, now in states.items():
-        best = f"{now.metric} {format_value(now.metric, now.best)}" if now.best is not None else ""
+        best = format_value(now.metric, now.best)
+        if best and best_of == "best":
+            best = f"{now.metric} {best}"
         again = f" ({now.starts - 1} restarts)" if now.starts > 1 else ""
         style = STYLES.get(now.name, "")
         table.add_row(
