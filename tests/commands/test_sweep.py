@@ -185,9 +185,10 @@ def test_stopped_sweep_says_that_it_goes_on(sweep, monkeypatch, capsys):
 def test_report_is_of_the_sweep_in_the_folder(sweep, stub, tmp_path, monkeypatch):
     assert commands.main(sweep) == 0
     written = []
-    monkeypatch.setattr(report, "write", lambda folder: written.append(folder.path))
-    assert commands.main(["sweep", "--report", f"--workdir={tmp_path}/s"]) == 0
-    assert written == [tmp_path / "s"]
+    monkeypatch.setattr(report, "write", lambda folder, *by: written.append((folder.path, *by)))
+    by = ["--metric=validation/loss", "--mode=min"]
+    assert commands.main(["sweep", "--report", f"--workdir={tmp_path}/s", *by]) == 0
+    assert written == [(tmp_path / "s", "validation/loss", "min")]
 
 
 ERRORS = {
