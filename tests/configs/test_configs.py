@@ -58,6 +58,7 @@ UNTRAINED = {
     *(("digits_invariant", v) for v in ("positives_only", "nt_xent", "simsiam", "vicreg")),
     *(("digits_invariant", v) for v in ("byol", "barlow")),
     ("glyphs_siamese", "contrastive"),
+    ("tones_cpc", "image"),
 }
 
 
