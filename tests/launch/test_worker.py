@@ -58,10 +58,10 @@ def test_crash_is_noted_and_shown(record, monkeypatch, capsys):
 
 def test_lost_process_is_nothing_a_person_has_to_mend(record, monkeypatch, capsys):
     from cnnlab.commands import parsing
-    from cnnlab.errors import UserError
+    from cnnlab.errors import LostProcess
 
     def lose(*_):
-        raise UserError("process 0 lost another") from RuntimeError("Gloo")
+        raise LostProcess("process 0 lost another")
 
     monkeypatch.setattr(parsing, "parse", lose)
     with pytest.raises(Left, match="1"):
