@@ -8,6 +8,7 @@ Each seed is a run of its own in WORKDIR/seed_N; a run that is finished is not t
 
 import argparse
 import json
+import shlex
 import statistics
 import subprocess
 import sys
@@ -74,7 +75,7 @@ def main() -> None:
     print(f"{'seconds a run':56} {seconds:.0f} (median)")
     if options.json:
         written = {
-            "command": "python benchmarks/seeds.py " + " ".join(sys.argv[1:]),
+            "command": shlex.join(["python", "benchmarks/seeds.py", *sys.argv[1:]]),
             "protocol": "last step, no selection on test",
             "seeds": options.seeds,
             "results": summary,

@@ -10,13 +10,15 @@ nodes=3 port=27817
 mkdir -p "$lab"/{log,state,munge} && chmod 711 "$lab/munge"
 
 if ! command -v slurmctld slurmd srun munged >/dev/null; then
-  [ "$(id -u)" = 0 ] || { echo "Slurm is not installed, and only root can install it" >&2; exit 3; }
+  [ "$(id -u)" = 0 ] || { echo "Slurm is not installed, and only root can install it" >&2; exit 1; }
   # At run level 1 the packages do not start their services.
-  { apt-get update -qq && RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -qq -y \
-    --no-install-recommends slurmctld slurmd slurm-client slurm-wlm-basic-plugins munge; } \
-    >"$lab/log/apt.log" 2>&1 || { echo "apt-get cannot install Slurm: $lab/log/apt.log" >&2; exit 3; }
+  export RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive
+  { timeout 120 apt-get update -qq && timeout 300 apt-get install -qq -y --no-install-recommends \
+    slurmctld slurmd slurm-client slurm-wlm-basic-plugins munge; } >"$lab/log/apt.log" 2>&1 ||
+    { echo "apt-get cannot install Slurm: $(tail -n 1 "$lab/log/apt.log")" >&2; exit 1; }
 fi
-[ "$(id -u)" = 0 ] || { echo "only root can start a Slurm of several nodes" >&2; exit 3; }
+unshare --uts --mount --propagation private true 2>/dev/null ||
+  { echo "only root, where it may make name spaces, can start a Slurm of several nodes" >&2; exit 1; }
 
 cat >"$lab/slurm.conf" <<CONF
 ClusterName=cnnlab
