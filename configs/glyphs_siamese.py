@@ -11,13 +11,13 @@ Variants: default (verification), contrastive (Euclidean distances in 64 dimensi
 
 Expected, accuracy in % of 20-way one-shot on the test alphabets over 5 seeds: 69.7 +- 0.8 by the
 learned similarity, 74.8 +- 0.8 by the cosine of the features; the same network trained on labels
-86.3 +- 0.4, with random weights 41.9 +- 1.6, raw pixels 26.5 +- 0.7. The contrastive variant reached
-39 after 400 steps (validation, one seed) and has not been run to its end.
+86.3 +- 0.4, with random weights 41.9 +- 1.6, raw pixels 26.5 +- 0.7. The contrastive variant
+reached 39 after 400 steps (validation, one seed) and has not been run to its end.
 
 Deviations: Koch's tower has four convolutions, for 105x105, and no BatchNorm; weights start by
 their fan-in (the paper's were not tried here), and those of the head below 0 (`experiment.head`;
-from the paper's, of both signs, the learned distance takes longer to be of use); AdamW in place
-of SGD.
+from the paper's, of both signs, the learned distance takes longer to be of use); AdamW in place of
+SGD.
 """
 
 from cnnlab import config as cfg
