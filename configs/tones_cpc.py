@@ -4,6 +4,7 @@ Paper: van den Oord, Li & Vinyals 2018, section 3.1: five strided convolutions, 
 samples, a GRU, and predictions of twelve steps, here 240 ms or four to five notes at 8 kHz.
 
     python launch.py train --config=configs/tones_cpc.py --workdir=runs/tones_cpc
+    python launch.py train --config=configs/tones_cpc.py:image --workdir=runs/tones_image
 
 Variants: default (candidates: the latents of all sounds of the batch at the same time), image
 (those of the same sound; 1,000 steps).
