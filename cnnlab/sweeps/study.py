@@ -81,6 +81,8 @@ class SharedStudy:
         self.prunes = bool(pruner)
         self._space, self._seed = space, seed
         self._distributions = optuna_space.unknowns(space)
+        # Of the attempts that became trials, by number: made once, as there may be a thousand.
+        self._keys: dict[int, str] = {}
         aim = {"metric": metric.name, "mode": metric.mode}
         try:
             self._study = optuna.create_study(
@@ -160,7 +162,10 @@ class SharedStudy:
 
     def tried(self) -> set[str]:
         """Return the keys of the points that trials were made of."""
-        return {self.key(a.params) for a in self.attempts() if "trial" in a.user_attrs}
+        for attempt in self.attempts():
+            if attempt.number not in self._keys and "trial" in attempt.user_attrs:
+                self._keys[attempt.number] = self.key(attempt.params)
+        return set(self._keys.values())
 
     def overrides(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
         """Return the overrides that drawn parameters stand for."""
