@@ -1,10 +1,10 @@
 """Who trains in a folder holds a lock on it: two cannot, and `status` can tell."""
 
 import contextlib
-import fcntl
 from collections.abc import Iterator
 from pathlib import Path
 
+from cnnlab import locks
 from cnnlab.errors import UserError
 
 # Not seen as content of the folder: see run_folder.open_run.
@@ -29,15 +29,14 @@ def training(folder: Path) -> Iterator[None]:
         yield
         return
     with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        free = True
+        with contextlib.suppress(OSError):
+            free = locks.take(file)
+        if not free:
             raise UserError(
                 f"another process works in {folder}: wait for it, stop it, or name another "
                 "--workdir"
-            ) from None
-        except OSError:
-            pass
+            )
         try:
             yield
         finally:
@@ -50,10 +49,6 @@ def training(folder: Path) -> Iterator[None]:
 def is_training(folder: Path) -> bool:
     """Return whether a process is training in a folder."""
     try:
-        with (folder / FILE).open() as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        return False
-    except BlockingIOError:
-        return True
+        return locks.is_held(folder / FILE)
     except OSError:
         return False

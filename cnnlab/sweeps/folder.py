@@ -13,15 +13,14 @@ both are gone, however they went. No process ever looks at a clock to tell wheth
 
 import contextlib
 import dataclasses
-import fcntl
 import json
 import os
 import tempfile
-import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from cnnlab import locks
 from cnnlab.errors import UserError
 from cnnlab.files import write_json
 from cnnlab.sweeps.settings import Settings
@@ -188,14 +187,11 @@ class SweepFolder:
             trial's process inherits so that the trial is locked as long as either lives.
         """
         file = (self.path / "locks" / f"{trial.name}.lock").open("a")
-        while not _lock(file, fcntl.LOCK_EX):
-            if not _lock(file, fcntl.LOCK_SH):
-                file.close()
-                return None
-            # Another is only looking whether it is locked (`state`), which lasts no time.
-            fcntl.flock(file, fcntl.LOCK_UN)
-            time.sleep(0.001)
-        if self.record(trial).state in ENDED:
+        try:
+            free = locks.take(file)
+        except OSError as error:
+            raise _without_locks(file.name, error) from error
+        if not free or self.record(trial).state in ENDED:
             file.close()
             return None
         return self._hold(file)
@@ -227,11 +223,13 @@ class SweepFolder:
         return self.path / "trials" / f"{number:04d}"
 
     def _locked(self, trial: Trial) -> bool:
+        path = self.path / "locks" / f"{trial.name}.lock"
         try:
-            with (self.path / "locks" / f"{trial.name}.lock").open("r") as file:
-                return not _lock(file, fcntl.LOCK_SH)
+            return locks.is_held(path)
         except FileNotFoundError:
             return False
+        except OSError as error:
+            raise _without_locks(path, error) from error
 
     def _read_added(self, number: int) -> Trial | None:
         try:
@@ -242,14 +240,8 @@ class SweepFolder:
         return Trial(number, saved["point"], overrides, self._folder(number))
 
 
-def _lock(file: Any, kind: int) -> bool:
-    try:
-        fcntl.flock(file, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError as error:
-        raise UserError(
-            f"cannot lock {file.name}: {error.strerror}; a sweep needs a file system with locks: "
-            "name a --workdir on another"
-        ) from error
-    return True
+def _without_locks(path: Any, error: OSError) -> UserError:
+    return UserError(
+        f"cannot lock {path}: {error.strerror}; a sweep needs a file system with locks: "
+        "name a --workdir on another"
+    )

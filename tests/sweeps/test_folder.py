@@ -9,6 +9,7 @@ import threading
 import pytest
 import stub_sweep
 
+from cnnlab import locks
 from cnnlab.errors import UserError
 from cnnlab.sweeps import folder as fd
 from cnnlab.sweeps.folder import SweepFolder
@@ -144,7 +145,7 @@ def test_file_system_without_locks_is_told(tmp_path, monkeypatch):
     def refuse(*_):
         raise OSError(37, "No locks available")
 
-    monkeypatch.setattr(fd.fcntl, "flock", refuse)
+    monkeypatch.setattr(locks.fcntl, "flock", refuse)
     with pytest.raises(UserError, match=r"cannot lock .*0000.lock: No locks available"):
         folder.claim(folder.trials()[0])
 
