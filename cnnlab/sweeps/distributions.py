@@ -19,6 +19,10 @@ class Distribution(Protocol):
         """Return one value."""
         ...
 
+    def corners(self) -> tuple[Any, ...]:
+        """Return values that are right if all are: both ends, or every choice."""
+        ...
+
 
 @dataclasses.dataclass(frozen=True)
 class Uniform:
@@ -26,6 +30,10 @@ class Uniform:
 
     low: float
     high: float
+
+    def corners(self) -> tuple[Any, ...]:
+        """Return both ends."""
+        return self.low, self.high
 
     def draw(self, random: np.random.Generator) -> float:
         """Return a float from [low, high)."""
@@ -38,6 +46,10 @@ class LogUniform:
 
     low: float
     high: float
+
+    def corners(self) -> tuple[Any, ...]:
+        """Return both ends."""
+        return self.low, self.high
 
     def draw(self, random: np.random.Generator) -> float:
         """Return a float from [low, high]."""
@@ -53,6 +65,10 @@ class Integers:
     high: int
     log: bool = False
 
+    def corners(self) -> tuple[Any, ...]:
+        """Return both ends."""
+        return self.low, self.high
+
     def draw(self, random: np.random.Generator) -> int:
         """Return an int from [low, high]."""
         if not self.log:
@@ -66,6 +82,10 @@ class Choice:
     """One of several values, each as likely."""
 
     values: tuple[Any, ...]
+
+    def corners(self) -> tuple[Any, ...]:
+        """Return every choice."""
+        return self.values
 
     def draw(self, random: np.random.Generator) -> Any:
         """Return one of the values."""

@@ -67,7 +67,7 @@ def _distribution(found: Distribution) -> BaseDistribution:
         return distributions.CategoricalDistribution(_texts(found))
     if isinstance(found, Integers):
         return distributions.IntDistribution(found.low, found.high, log=found.log)
-    low, high = found.low, found.high  # type: ignore[attr-defined]
+    low, high = found.corners()
     return distributions.FloatDistribution(low, high, log=isinstance(found, LogUniform))
 
 

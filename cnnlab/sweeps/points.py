@@ -12,7 +12,6 @@ from ml_collections.config_flags import config_path
 
 from cnnlab.choices import suggest
 from cnnlab.errors import UserError
-from cnnlab.sweeps.distributions import Choice
 from cnnlab.sweeps.space import Point, Space, as_space
 from cnnlab.sweeps.values import arguments, text
 
@@ -95,10 +94,7 @@ def check(
 
 def corners(space: Space) -> Iterator[Point]:
     """Yield points that hold every end and every choice of a search's space at least once."""
-    ends = {
-        name: list(d.values) if isinstance(d, Choice) else [d.low, d.high]  # type: ignore[attr-defined]
-        for name, d in space.parameters().items()
-    }
+    ends = {name: found.corners() for name, found in space.parameters().items()}
     first = {name: values[0] for name, values in ends.items()}
     yield space.point(first)
     for name, values in ends.items():
