@@ -16,6 +16,7 @@ from cnnlab.errors import UserError
 from cnnlab.launch import jobs, peers, presence
 from cnnlab.launch.outcome import Outcome, Scheduler, judge
 from cnnlab.launch.resources import Resources
+from cnnlab.signals import handled
 
 ROOT = Path(__file__).resolve().parents[2]
 # Seconds that the others have to say what they died of before they are killed, and lines of it.
@@ -180,13 +181,8 @@ def _forwarding(processes: list[subprocess.Popen]) -> Iterator[list[int]]:
         for process in processes:
             process.send_signal(signal.SIGKILL if again else signal.SIGTERM)
 
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2)
-    previous = {number: signal.signal(number, handle) for number in numbers}
-    try:
+    with handled(handle):
         yield asks
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
 
 
 def _log(record: Path, index: int, end: str) -> Path:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
 from cnnlab.errors import UserError
+from cnnlab.signals import handled
 from cnnlab.sweeps.folder import ENDED, SweepFolder, Trial
 from cnnlab.sweeps.live import Display
 from cnnlab.sweeps.measure import measured
@@ -254,10 +255,5 @@ def _signals(stop: Stop, display: Display) -> Iterator[list[str]]:
         stop.asked.set()
         display.stopping(names[0])
 
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2)
-    previous = {number: signal.signal(number, handle) for number in numbers}
-    try:
+    with handled(handle):
         yield names
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)

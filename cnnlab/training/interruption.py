@@ -12,8 +12,7 @@ from contextlib import contextmanager
 from cnnlab.console import LOG
 from cnnlab.launch import board
 from cnnlab.launch.agreement import Agreement
-
-SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2)
+from cnnlab.signals import handled
 
 
 class Interrupted(Exception):
@@ -62,11 +61,9 @@ def interruption() -> Iterator[Flag]:
         flag.hear(name)
         LOG.warning("%s: saving after this step; press Ctrl-C again to exit at once", name)
 
-    previous = {s: signal.signal(s, handle) for s in SIGNALS}
     try:
-        yield flag
+        with handled(handle):
+            yield flag
     finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
         if agreement is not None:
             agreement.close()
