@@ -109,14 +109,22 @@ class Cluster:
         self.wait(lambda: all(m.exists() and m.read_text() for m in marks), "arrival at the gate")
         return [int(mark.read_text()) for mark in marks]
 
-    def heard(self, job: str, signal: str, processes: int = 2) -> None:
-        """Wait until every process has noted a signal."""
-        logs = [self.run / "jobs" / f"{job}_{p}_log.err" for p in range(processes)]
+    def saved(self, step: int) -> None:
+        """Wait until the checkpoint of a step, written while the run goes on, is complete."""
+        self.wait((self.run / f"checkpoints/{step}").exists, f"the checkpoint of step {step}")
+
+    def heard(self, job: str, signal: str) -> None:
+        """Wait until the first or the second process has noted a signal."""
 
         def found():
-            return any(f"{signal}: saving" in log.read_text() for log in logs)
+            return any(f"{signal}: saving" in self.log(job, process) for process in range(2))
 
         self.wait(found, f"{signal} in the logs")
+
+    def log(self, job: str, process: int = 0) -> str:
+        """Return what a process of a job has printed so far."""
+        path = self.run / f"jobs/{job}_{process}_log.err"
+        return path.read_text() if path.exists() else ""
 
     def rows(self) -> list[dict]:
         """Return the records of the run, without what the clock has to do with."""
