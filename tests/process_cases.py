@@ -2,42 +2,22 @@
 
 import jax
 import numpy as np
+import objectives
 import small
 
 from cnnlab import config as cfg
 from cnnlab.training.state import leaf_names
 
+# Wide enough that fsdp shards it.
 OBJECTIVES = {
     "supervised": dict(
         experiment=cfg.experiment("supervised"),
         model=cfg.model("mlp", hidden=(128,), norm="batch"),
         data__train__augment=cfg.augment(affine={}),
     ),
-    "triplet": dict(
-        experiment=cfg.experiment("triplet", mining="batch_all"),
-        model=cfg.model("mlp", hidden=(12,), norm="batch", num_classes=6),
-        data__train__sampler__name="classes",
-    ),
-    "siamese": dict(
-        experiment=cfg.experiment("siamese"),
-        model=cfg.model("mlp", hidden=(12,), norm="batch", num_classes=6),
-        data__train__sampler__name="pairs",
-    ),
-    "cpc": dict(
-        experiment=cfg.experiment("cpc", steps=2),
-        model=cfg.model("cpc_small", patch=4, stride=2, width=0.03125, jitter_crop=0),
-        data__normalize={"mean": (0.3,), "std": (0.15,)},
-    ),
+    **{name: objectives.OBJECTIVES[name] for name in ("triplet", "siamese", "cpc")},
 }
-COMMON = dict(
-    optimizer__learning_rate=1.0,
-    optimizer__sgd__momentum=0.0,
-    schedule__name="constant",
-    parallel__sync_bn=True,
-    parallel__devices=4,
-    batch_size=32,
-    evaluate__batch_size=64,
-)
+COMMON = dict(**objectives.GRADIENT, parallel__devices=4, evaluate__batch_size=64)
 
 
 def steps(name, strategy):
