@@ -54,10 +54,12 @@ def windows(setting: Setting, x, kernel):
     """All windows, a few at a time, times the kernel; transposed, they are multiplied by dy."""
     (height, width), batch = setting.out, setting.shape[0]
     of_line = width * math.prod(setting.kernel[:-1])
-    high = divisor(height, MOST // of_line)
+    # At least as many as the gradient has, to which every part is added.
+    most = max(MOST, math.prod(setting.kernel))
+    high = divisor(height, most // of_line)
     images, part = _strips(setting, x, high)
     product = crossed.by_filter if crossed.once(setting) else times
-    size = divisor(images.shape[0], MOST // (of_line * high))
+    size = divisor(images.shape[0], most // (of_line * high))
     if size == images.shape[0]:
         y = product(part, images, kernel)
     else:
