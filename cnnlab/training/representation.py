@@ -149,7 +149,10 @@ def show(saved: Sequence[Mapping[str, Any]]) -> None:
         names = list(dict.fromkeys(name for row in block for name in row["values"]))
         names = [name for name in names if name != "collapsed"]
         for name in names:
-            table.add_column(name, justify="right", overflow="fold")
+            cells = [format_value(name, row["values"].get(name)) for row in block]
+            # A narrow terminal folds the names, never the numbers.
+            widest = max(map(len, cells))
+            table.add_column(name, justify="right", overflow="fold", min_width=widest)
         for row in block:
             cells = [format_value(name, row["values"].get(name)) for name in names]
             table.add_row(_what(row), *cells)
