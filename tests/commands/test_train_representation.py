@@ -63,10 +63,10 @@ def test_collapsed_representation_is_called_so(capsys):
 def test_numbers_are_whole_in_a_narrow_terminal(capsys, monkeypatch):
     from cnnlab.training import representation
 
-    monkeypatch.setenv("COLUMNS", "60")
-    values = {f"tar@far={share}": 0.12345678 + share for share in (0.1, 0.01, 0.001, 0.0001)}
+    monkeypatch.setenv("COLUMNS", "70")
+    values = {f"tar@far={n}": n / 81 for n in range(1, 6)}
     row = dict(encoder="trained", protocol="verification", split="test", endpoint="features")
     representation.show([{**row, "setting": "", "values": values}])
     out = capsys.readouterr().out
-    assert all(number in out for number in ("0.2235", "0.1335", "0.1245", "0.1236"))
-    assert max(map(len, out.splitlines())) <= 60
+    assert all(number in out for number in ("0.01235", "0.02469", "0.03704", "0.04938", "0.06173"))
+    assert max(map(len, out.splitlines())) <= 70
