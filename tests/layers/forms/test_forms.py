@@ -31,6 +31,7 @@ CASES = {
     "pointwise, stride and padding": ((2, 5, 6, 3), (1, 1, 3, 4), (2, 3), ((0, 1), (1, 0)), TWO, 1),
     "pointwise, 1-D": ((2, 5, 3), (1, 3, 4), (2,), ((0, 1),), ONE, 1),
     "pointwise, 3-D": ((1, 4, 2, 3, 3), (1, 1, 1, 3, 2), (2, 1, 1), ((0, 0),) * 3, THREE, 1),
+    "pointwise, turned": ((2, 3, 4, 8), (1, 1, 8, 10), TWO, NONE, TWO, 1),
     "whole": ((3, 5, 5, 4), (5, 5, 4, 7), TWO, NONE, TWO, 1),
     "whole, padded": ((3, 4, 3, 2), (5, 5, 2, 7), TWO, ((1, 0), (0, 2)), TWO, 1),
     "whole, one step of a stride": ((3, 6, 6, 2), (5, 5, 2, 3), (2, 2), NONE, TWO, 1),
@@ -77,6 +78,8 @@ each_case = pytest.mark.parametrize("name", CASES)
 @pytest.fixture(autouse=True)
 def small_parts(monkeypatch):
     """Cut up also what is as small as here."""
+    monkeypatch.setattr(pointwise, "NARROW", 8)
+    monkeypatch.setattr(pointwise, "WIDE", 10)
     monkeypatch.setattr(folded, "LARGE", 9000)
     monkeypatch.setattr(folded, "MOST", 9000)
     monkeypatch.setattr(grouped, "MOST", 2000)
@@ -342,6 +345,33 @@ def test_windows_are_made_of_as_many_images_or_lines_as_fit(batch, height, expec
     case = arrays(setting.shape, setting.kernel, np.float32)
     y = jax.eval_shape(lambda x, k: dense.windows(setting, x, k), *case)
     assert seen[0] == expected and y.shape == (batch, height, 8, 5)
+
+
+def test_rows_are_turned_for_the_gradient_of_the_kernel_alone_where_nothing_is_fused():
+    x, kernel = jnp.ones((5, 8)), jnp.ones((8, 10))
+
+    def lowered(argument):
+        def energy(x, kernel):
+            return jnp.sum(jnp.tanh(pointwise.rows_times(jax.nn.relu(x), kernel)))
+
+        return jax.jit(jax.grad(energy, argument)).lower(x, kernel).as_text()
+
+    assert 'inlineable = "false"' in lowered(1)
+    assert "inlineable" not in lowered(0)
+    kernel = jnp.ones((8, 9))  # too small to gain
+    assert "inlineable" not in lowered(1)
+
+
+def test_a_large_kernel_is_not_added_up_over_more_parts_than_its_own_size_asks_for(monkeypatch):
+    monkeypatch.setattr(dense, "MOST", 100)
+    sizes = []
+    product = dense.times
+    monkeypatch.setattr(dense, "times", lambda s, x, k: sizes.append(x.shape) or product(s, x, k))
+    # Windows of an image have 16 x 27 numbers, the kernel has 27 x 40.
+    setting = Setting((8, 4, 4, 3), (3, 3, 3, 40), TWO, ((1, 1), (1, 1)), TWO, 1)
+    given = (jax.ShapeDtypeStruct(shape, np.float32) for shape in setting[:2])
+    jax.eval_shape(lambda x, k: dense.windows(setting, x, k), *given)
+    assert sizes[0] == (2, 4, 4, 3)
 
 
 def test_small_dense_convolutions_stay_as_they_are(monkeypatch):
