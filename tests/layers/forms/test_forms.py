@@ -440,3 +440,14 @@ def test_forms_stay_in_programs_over_several_devices():
         x[:, None]
     )
     close(mapped[0], whole, 1e-4)
+
+
+def test_turned_rows_stay_on_their_devices():
+    x, kernel = arrays((8, 2, 3, 8), (1, 1, 8, 10), np.float32)
+    slope = jax.grad(lambda kernel, x: jnp.sum(conv(jax.nn.relu(x), kernel) ** 2))
+    mesh = jax.make_mesh((8,), ("batch",), axis_types=(jax.sharding.AxisType.Auto,))
+    parted = jax.device_put(x, jax.NamedSharding(mesh, jax.P("batch")))
+    program = jax.jit(slope).lower(kernel, parted).compile()
+    close(program(kernel, parted), slope(kernel, x), 1e-4)
+    # The gradients are added up, and no device is sent the images of another.
+    assert "all-reduce" in program.as_text() and "all-gather" not in program.as_text()
