@@ -20,10 +20,11 @@ Expected, test accuracy in % over 5 seeds (three classes, chance 33; `benchmarks
 
 For the same seed fine-tuning gains 21.8 +- 7.9 on scratch and the probe 26.7 +- 2.8 on the random
 one, 16 and 24 in the least of five seeds. A third of the pretraining (940 steps) leaves the first
-task at 85.7 +- 9.6 and the gain of fine-tuning at 9.5 +- 7.0. Rates were chosen on validation
-images with another draw of labels, from 1e-3, 3e-3 and 1e-2 for fine-tuning and scratch, which none
-of them lifts above chance; the probes' was not varied. These three shapes come first because in
-short trials the other three were not learned; the gain in that direction is not known.
+task at 85.7 +- 9.6 and the gain of fine-tuning at 9.5 +- 7.0. After those 940 steps rates were
+chosen on validation images with another draw of labels, from 1e-3, 3e-3 and 1e-2 for fine-tuning
+and scratch, which none of them lifts above chance; the probes' was not varied. These three shapes
+come first because in short trials the other three were not learned; the gain in that direction is
+not known.
 """
 
 from cnnlab import config as cfg

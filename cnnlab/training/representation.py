@@ -148,14 +148,13 @@ def show(saved: Sequence[Mapping[str, Any]]) -> None:
         table.add_column("", no_wrap=True)
         names = list(dict.fromkeys(name for row in block for name in row["values"]))
         names = [name for name in names if name != "collapsed"]
-        for name in names:
-            cells = [format_value(name, row["values"].get(name)) for row in block]
+        cells = [[format_value(n, row["values"].get(n)) for n in names] for row in block]
+        for name, column in zip(names, zip(*cells, strict=True), strict=True):
             # A narrow terminal folds the names, never the numbers.
-            widest = max(map(len, cells))
+            widest = max(map(len, column))
             table.add_column(name, justify="right", overflow="fold", min_width=widest)
-        for row in block:
-            cells = [format_value(name, row["values"].get(name)) for name in names]
-            table.add_row(_what(row), *cells)
+        for row, shown in zip(block, cells, strict=True):
+            table.add_row(_what(row), *shown)
         console.print(table)
         settings: dict[str, list[str]] = {}
         for row in block:

@@ -75,20 +75,16 @@ def rows_times(rows, kernel):
     return product(flat, matrix).reshape(*rows.shape[:-1], kernel.shape[-1])
 
 
+@partial(jax.checkpoint, prevent_cse=False)  # else the columns would be kept, beside the rows
 def columns_times(rows, kernel):
     """The product of rows that are turned in memory: transposed, it is that of columns and dy.
 
     XLA's product that sums over the first axis of both takes up to twice as long.
     """
-
-    @partial(jax.checkpoint, prevent_cse=False)  # else the columns would be kept, beside the rows
-    def product(rows, kernel):
-        # A function of its own, or what makes the rows would be computed anew, column by column.
-        with set_xla_metadata(inlineable="false"):
-            columns = _turned(rows)
-        return lax.dot_general(columns, kernel, (((0,), (0,)), ((), ())))
-
-    return product(rows, kernel)
+    # A function of its own, or what makes the rows would be computed anew, column by column.
+    with set_xla_metadata(inlineable="false"):
+        columns = _turned(rows)
+    return lax.dot_general(columns, kernel, (((0,), (0,)), ((), ())))
 
 
 @jax.jit
