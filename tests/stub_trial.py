@@ -2,8 +2,10 @@
 
     stub_trial.py train --config=C --workdir=W --config.do=WHAT [--config.KEY=VALUE ...]
 
-WHAT: finish, crash (at import), die (SIGKILL), slow (a record every 20 ms until told to stop),
-stubborn (as slow, but does not listen), full (as on a full disk), quit (ends early, silently).
+WHAT: finish, crash (at import), die (SIGKILL), hold (waits halfway until it is asked to save and
+stop, and runs to the end when started again), stubborn (as hold, but does not listen), meet (ends
+only when a trial of another sweep process has begun), full (as on a full disk, once trial 0 has
+a record), quit (ends early, silently).
 """
 
 import json
@@ -18,9 +20,13 @@ workdir = Path(given["workdir"])
 do = given.get("config.do", "finish")
 steps = int(given.get("config.steps", "3"))
 stopped = []
+# Whoever waits in vain ends, and its test fails.
+signal.alarm(600)
 if do == "crash":
     import no_such_module  # noqa: F401
 if do == "full":
+    while not (workdir.parent / "0000" / "metrics.jsonl").exists() and workdir.name != "0000":
+        time.sleep(0.01)
     print("error: the disk is full: free some space")
     sys.exit(1)
 signal.signal(signal.SIGTERM, lambda *_: stopped.append(True) if do != "stubborn" else None)
@@ -33,6 +39,8 @@ except FileExistsError:
 (workdir / "config.json").write_text(json.dumps(given))
 with (workdir / "starts").open("a") as file:
     file.write(f"{os.getpid()}\n")
+with (workdir.parent / "sweeps").open("a") as file:
+    file.write(f"{os.getppid()}\n")
 metrics = workdir / "metrics.jsonl"
 done = len(metrics.read_text().splitlines()) if metrics.exists() else 0
 if do == "quit":
@@ -45,8 +53,10 @@ for step in range(done + 1, steps + 1):
     if do == "die":
         mark.unlink()
         os.kill(os.getpid(), signal.SIGKILL)
-    if do in ("slow", "stubborn"):
-        time.sleep(0.02)
+    while do == "meet" and len(set((workdir.parent / "sweeps").read_text().split())) < 2:
+        time.sleep(0.01)
+    while do in ("hold", "stubborn") and not (done or stopped) and step == (steps + 1) // 2:
+        time.sleep(0.01)
     if stopped:
         mark.unlink()
         print(f"SIGTERM: saved at step {step} of {steps}; the same command goes on from there")

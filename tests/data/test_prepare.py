@@ -46,7 +46,7 @@ def test_two_processes_may_ask_at_once(tmp_path):
     call = f"load('digits', 'test', data_dir={str(tmp_path)!r})"
     code = f"from cnnlab.data.source import load; print(len({call}))"
     children = [spawn(code) for _ in range(2)]
-    assert [child.communicate(timeout=120)[0] for child in children] == ["360\n", "360\n"]
+    assert [child.communicate(timeout=600)[0] for child in children] == ["360\n", "360\n"]
     assert names(tmp_path) == [".digits.lock", "digits"]
 
 
@@ -71,7 +71,7 @@ prepare("digits", {str(tmp_path)!r})
         assert child.poll() is None
         time.sleep(0.02)
     child.send_signal(signal.SIGKILL)
-    child.communicate(timeout=60)
+    child.communicate(timeout=600)
     assert (tmp_path / ".digits.partial").exists()
     assert not (tmp_path / "digits").exists()
     assert len(load("digits", "train", data_dir=str(tmp_path))) == 1200

@@ -18,7 +18,7 @@ ALONE = """
 import sys, time
 from cnnlab.launch import processes
 
-processes.connect(*sys.argv[2:3], *map(int, sys.argv[3:5]), heartbeat_timeout=3)
+processes.connect(*sys.argv[2:3], *map(int, sys.argv[3:5]))
 processes.barrier("all are here")
 with processes.explained():
     if processes.board.index() == 1:
@@ -28,6 +28,8 @@ with processes.explained():
         os.kill(os.getpid(), 9)
     processes.barrier("never")
 """
+# How process 1 ends, and with which status.
+ENDS = {"fails": 1, "is killed": -9}
 
 
 def assert_numbers(folder, references):
@@ -126,10 +128,10 @@ def test_several_processes_are_as_good_as_one(groups, tmp_path):
 
 
 def test_what_ends_one_process_ends_all_and_is_told():
-    for how, own in (("fails", 1), ("is killed", -9)):
-        (first, printed), (second, told) = process_group.finish(
-            process_group.start(["-c", ALONE, how], 2, devices=2), seconds=120
-        )
+    # At once: most of the time they wait for each other's heartbeats.
+    groups = {how: process_group.start(["-c", ALONE, how], 2, devices=2) for how in ENDS}
+    for how, own in ENDS.items():
+        (first, printed), (second, told) = process_group.finish(groups[how], seconds=600)
         assert (second, first != 0) == (own, True), printed
         if how == "fails":
             assert "ValueError: of my own" in told
@@ -142,7 +144,7 @@ def test_process_that_waits_in_vain_says_for_whom():
         "processes.connect(sys.argv[1], 2, int(sys.argv[3]), initialization_timeout=1)"
     )
     (started,) = process_group.start(["-c", code], 1)
-    ((status, printed),) = process_group.finish([started], seconds=120)
+    ((status, printed),) = process_group.finish([started], seconds=600)
     address = started.args[-3]
     assert status == 1
     assert (

@@ -20,8 +20,13 @@ STUB = """
 import os, signal, sys, time
 from cnnlab.launch import jobs
 start, process = int(os.environ[jobs.START]), int(os.environ[jobs.PROCESS])
-(open(os.path.join(FOLDER, f"{start}-{process}"), "w")).write(str(os.getpid()))
+mark = os.path.join(FOLDER, f"{start}-{process}")
+(open(mark + ".new", "w")).write(str(os.getpid()))
+os.replace(mark + ".new", mark)
 print("process", process, "speaks", flush=True)
+def meet(other):
+    while not os.path.exists(os.path.join(FOLDER, f"{start}-{other}")):
+        time.sleep(0.01)
 """
 
 
@@ -60,8 +65,9 @@ def test_death_of_one_ends_all_and_they_are_started_again(killed, tmp_path, stub
     stub(f"""
         if start == 0:
             if process == {killed}:
+                meet(1 - process)
                 os.kill(os.getpid(), signal.SIGKILL)
-            time.sleep(60)
+            time.sleep(600)
     """)
     assert local.launch(["train"], tmp_path, Resources(processes_per_node=2)) == 0
     first, second = record(tmp_path)
@@ -75,7 +81,7 @@ def test_death_of_one_ends_all_and_they_are_started_again(killed, tmp_path, stub
 
 
 def test_it_is_started_again_so_often_and_not_once_more(tmp_path, stub, capfd):
-    stub("print('[broken]', file=sys.stderr); time.sleep(60 * (process == 0)); sys.exit(7)")
+    stub("print('[broken]', file=sys.stderr); time.sleep(600 * (process == 0)); sys.exit(7)")
     with pytest.raises(UserError, match="status 7; started again 1 times, not once more"):
         local.launch(["train"], tmp_path, Resources(processes_per_node=2, requeues=1))
     assert len(record(tmp_path)) == 2
@@ -91,7 +97,7 @@ def test_explained_error_is_not_tried_again(tmp_path, stub, capfd):
 def test_explained_error_of_another_process_is_told(tmp_path, stub, capfd):
     stub("""
         if process == 0:
-            time.sleep(60)
+            time.sleep(600)
         jobs.failed("no such file", explained=True)
         sys.exit(1)
     """)
@@ -109,11 +115,13 @@ sys.exit(local.launch(["train"], Path(sys.argv[1]), Resources(processes_per_node
 """
 SAVES = """
 def save(*_):
-    jobs.interrupted("SIGTERM: saved at step 3 of 9")
-    sys.exit(0)
-signal.signal(signal.SIGTERM, save if SAVING else signal.SIG_IGN)
+    if SAVING:
+        jobs.interrupted("SIGTERM: saved at step 3 of 9")
+        sys.exit(0)
+    (open(os.path.join(FOLDER, f"heard-{process}"), "w")).close()
+signal.signal(signal.SIGTERM, save)
 (open(os.path.join(FOLDER, f"ready-{process}"), "w")).close()
-time.sleep(60)
+time.sleep(600)
 """
 
 
@@ -147,7 +155,7 @@ def launched(tmp_path):
 def test_signal_lets_all_save_and_stop(sent, tmp_path, launched):
     process = launched()
     process.send_signal(sent)
-    assert process.wait(30) == 0
+    assert process.wait() == 0
     (entry,) = record(tmp_path / "run")
     assert (entry["state"], entry["reason"]) == ("stopped", "SIGTERM: saved at step 3 of 9")
 
@@ -155,10 +163,11 @@ def test_signal_lets_all_save_and_stop(sent, tmp_path, launched):
 def test_second_interrupt_kills(tmp_path, launched):
     process = launched(saving=False)
     process.send_signal(signal.SIGINT)
-    time.sleep(0.2)
-    assert process.poll() is None
+    while not all((tmp_path / f"heard-{i}").exists() for i in range(2)):
+        assert process.poll() is None
+        time.sleep(0.01)
     process.send_signal(signal.SIGINT)
-    process.wait(30)
+    process.wait()
     (entry,) = record(tmp_path / "run")
     assert entry["state"] == "stopped"
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from cnnlab.launch import presence
 with presence.training(Path(sys.argv[1])):
     print("held", flush=True)
-    time.sleep(60)
+    time.sleep(600)
 """
 
 

@@ -172,7 +172,7 @@ def test_two_processes_share_a_search(tmp_path):
     for worker in workers:
         worker.stdin.write("\n")
         worker.stdin.flush()
-    outputs = [worker.communicate(timeout=120)[0] for worker in workers]
+    outputs = [worker.communicate(timeout=600)[0] for worker in workers]
     assert [worker.returncode for worker in workers] == [0, 0]
     numbers = [int(line) for output in outputs for line in output.split()]
     assert sorted(numbers) == list(range(12))

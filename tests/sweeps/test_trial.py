@@ -66,7 +66,7 @@ def test_finished_trial_is_not_started_again(tmp_path):
 
 
 def test_stopped_trial_waits_and_goes_on(tmp_path):
-    folder = stub_sweep.make(tmp_path / "s", [{"do": "slow", "steps": 15}])
+    folder = stub_sweep.make(tmp_path / "s", [{"do": "hold", "steps": 15}])
     stop, seen = tr.Stop(), []
 
     def on_metrics(step, values):
@@ -82,7 +82,7 @@ def test_stopped_trial_waits_and_goes_on(tmp_path):
 
 
 def test_trial_that_does_badly_is_pruned(tmp_path):
-    folder = stub_sweep.make(tmp_path / "s", [{"do": "slow", "steps": 10000}])
+    folder = stub_sweep.make(tmp_path / "s", [{"do": "hold", "steps": 10}])
     asked = []
 
     def on_metrics(step, values):
@@ -98,7 +98,7 @@ def test_trial_that_does_badly_is_pruned(tmp_path):
 
 
 def test_trial_that_must_end_at_once_is_killed(tmp_path):
-    folder = stub_sweep.make(tmp_path / "s", [{"do": "slow", "steps": 10000}])
+    folder = stub_sweep.make(tmp_path / "s", [{"do": "hold", "steps": 10}])
     stop = tr.Stop()
     state, _ = run(folder, stop=stop, on_metrics=lambda *_: stop.at_once.set() or False)
     assert state == "waiting"
@@ -135,7 +135,7 @@ def test_trial_gets_its_share_and_nothing_of_the_job_of_its_sweep(tmp_path):
 
 
 def test_lock_is_the_trials_too(tmp_path):
-    folder = stub_sweep.make(tmp_path / "s", [{"do": "slow", "steps": 10000}])
+    folder = stub_sweep.make(tmp_path / "s", [{"do": "hold", "steps": 10}])
     trial, stop, going = folder.trials()[0], tr.Stop(), threading.Event()
     claim = folder.claim(trial)
     assert claim is not None
@@ -147,7 +147,7 @@ def test_lock_is_the_trials_too(tmp_path):
     thread = threading.Thread(target=tr.run_trial, args=(folder, trial, descriptor),
                               kwargs={**options, **watch})  # fmt: skip
     thread.start()
-    assert going.wait(60)
+    assert going.wait(600)
     os.close(descriptor)
     assert folder.state(trial) == "running"
     assert folder.claim(trial) is None

@@ -65,14 +65,14 @@ def start(folder, parallel=1):
 
 
 def wait(condition):
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 600
     while not condition():
         assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.02)
+        time.sleep(0.01)
 
 
 def test_two_processes_share_the_work_and_neither_repeats_the_other(tmp_path):
-    folder = stub_sweep.make(tmp_path / "s", [{"do": "slow", "n": n} for n in range(30)])
+    folder = stub_sweep.make(tmp_path / "s", [{"do": "meet", "n": n} for n in range(8)])
     both = [start(folder, 2), start(folder, 2)]
     outputs = [process.communicate()[0] for process in both]
     assert [process.returncode for process in both] == [0, 0], outputs
@@ -85,7 +85,7 @@ def test_two_processes_share_the_work_and_neither_repeats_the_other(tmp_path):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_sweep_that_is_ended_leaves_no_trial_behind_and_goes_on(number, tmp_path):
-    points = [{"do": "slow", "steps": 100, "n": n} for n in range(2)]
+    points = [{"do": "hold", "steps": 100, "n": n} for n in range(2)]
     folder = stub_sweep.make(tmp_path / "s", points)
     first, second = folder.trials()
     process = start(folder, 2)
@@ -108,19 +108,21 @@ def test_sweep_that_is_ended_leaves_no_trial_behind_and_goes_on(number, tmp_path
 
 
 def test_second_ctrl_c_ends_what_does_not_listen(tmp_path):
-    folder = stub_sweep.make(tmp_path / "s", [{"do": "stubborn", "steps": 10000}])
+    folder = stub_sweep.make(tmp_path / "s", [{"do": "stubborn", "steps": 10}])
     (trial,) = folder.trials()
+    display, heard = Display(folder), threading.Event()
+    display.stopping = lambda _: heard.set()
 
     def press():
         wait((trial.path / "metrics.jsonl").exists)
-        for _ in range(2):
-            os.kill(os.getpid(), signal.SIGINT)
-            time.sleep(0.5)
+        os.kill(os.getpid(), signal.SIGINT)
+        heard.wait(600)
+        os.kill(os.getpid(), signal.SIGINT)
 
     before = signal.getsignal(signal.SIGINT)
     thread = threading.Thread(target=press)
     thread.start()
-    ending = run(folder)
+    ending = run(folder, display=display)
     thread.join()
     assert ending.signal == "SIGINT"
     assert folder.state(trial) == "waiting"
@@ -164,7 +166,7 @@ def test_worker_of_an_array_job_runs_one_trial_and_waits_for_none(tmp_path):
 
 
 def test_full_disk_stops_the_sweep_and_fails_no_trial(tmp_path):
-    points = [{"do": "slow", "steps": 10000}, {"do": "full"}, {"do": "finish"}]
+    points = [{"do": "hold", "steps": 10}, {"do": "full"}, {"do": "finish"}]
     folder = stub_sweep.make(tmp_path / "s", points)
     with pytest.raises(UserError, match="the disk is full"):
         run(folder, 2)
@@ -191,7 +193,7 @@ class Search(FixedSource):
 
 
 def test_search_prunes_and_is_told_how_trials_end(tmp_path):
-    points = [{"do": "slow", "steps": 40, "value": value} for value in (0.0, 0.8)]
+    points = [{"do": do, "steps": 40, "value": x} for do, x in (("hold", 0.0), ("finish", 0.8))]
     folder = stub_sweep.make(tmp_path / "s", points)
     source = Search(folder, worst=0.0)
     run(folder, source=source)
@@ -211,7 +213,7 @@ def test_failing_source_stops_the_work_and_is_told(tmp_path):
 
 
 def test_search_that_fails_on_a_record_lets_the_trial_save_first(tmp_path):
-    folder = stub_sweep.make(tmp_path / "s", [{"do": "slow", "steps": 10000}])
+    folder = stub_sweep.make(tmp_path / "s", [{"do": "hold", "steps": 10}])
     source = FixedSource(folder)
 
     def fail(*_):
@@ -226,7 +228,7 @@ def test_search_that_fails_on_a_record_lets_the_trial_save_first(tmp_path):
 
 
 def test_display_that_fails_stops_the_trials(tmp_path, monkeypatch):
-    folder = stub_sweep.make(tmp_path / "s", [{"do": "slow", "steps": 10000}])
+    folder = stub_sweep.make(tmp_path / "s", [{"do": "hold", "steps": 10}])
     display = Display(folder, metric=ACCURACY)
     (trial,) = folder.trials()
 
