@@ -13,6 +13,7 @@ from pathlib import Path
 from absl import flags
 from ml_collections import config_flags
 
+from cnnlab.commands.parsing import define_path
 from cnnlab.errors import UserError
 
 
@@ -21,7 +22,7 @@ def define(values: flags.FlagValues) -> None:
     config_flags.DEFINE_config_file(
         "config", None, "config file, with a variant after a colon", flag_values=values
     )
-    flags.DEFINE_string("plot", "", "PNG to draw the learning rate in", flag_values=values)
+    define_path("plot", "", "PNG to draw the learning rate in", values)
 
 
 def run(values: flags.FlagValues, arguments: list[str]) -> int:

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from absl import flags
 
+from cnnlab.commands.parsing import define_path
 from cnnlab.errors import UserError
 
 STANDARD = "TFDS sets such as mnist, cifar10, imagenette, imagenet2012 (data prepare NAME first)"
@@ -28,13 +29,10 @@ STANDARD = "TFDS sets such as mnist, cifar10, imagenette, imagenet2012 (data pre
 def define(values: flags.FlagValues) -> None:
     """Define the flags of this command."""
     flags.DEFINE_string("split", "train", "split expression", flag_values=values)
-    flags.DEFINE_string("sheet", "", "PNG to draw samples in", flag_values=values)
+    define_path("sheet", "", "PNG to draw samples in", values)
     flags.DEFINE_integer("samples", 40, "images on the sheet", flag_values=values)
-    flags.DEFINE_string(
-        "data_dir",
-        "",
-        "where prepared sets lie (default: CNNLAB_DATA or TFDS's folder)",
-        flag_values=values,
+    define_path(
+        "data_dir", "", "where prepared sets lie (default: CNNLAB_DATA or TFDS's folder)", values
     )
 
 

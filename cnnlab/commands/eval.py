@@ -17,16 +17,21 @@ from pathlib import Path
 from absl import flags
 
 from cnnlab.choices import suggest
+from cnnlab.commands.parsing import define_path
 from cnnlab.errors import UserError
 
 
 def define(values: flags.FlagValues) -> None:
     """Define the flags of this command."""
-    flags.DEFINE_string("workdir", "", "folder of the run", flag_values=values)
+    define_path("workdir", "", "folder of the run", values)
     flags.DEFINE_string("checkpoint", "latest", "latest, best or a step", flag_values=values)
     flags.DEFINE_list("splits", [], "splits to evaluate; empty: all", flag_values=values)
-    flags.DEFINE_string(
-        "data_dir", "", "where the data lies, if it has moved since", flag_values=values
+    define_path(
+        "data_dir",
+        "",
+        "where the data lies now: the folder of prepared sets, or of a source folder:, wav: or "
+        "npz: what stands in place of its path",
+        values,
     )
     flags.DEFINE_enum("format", "table", ["table", "json"], "how to print", flag_values=values)
 
@@ -39,13 +44,14 @@ def run(values: flags.FlagValues, arguments: list[str]) -> int:
         raise UserError("--workdir is missing: the folder of the run to evaluate")
     import experiments
     from cnnlab import config as cfg
+    from cnnlab.data import source as sources
     from cnnlab.training import closing, representation, run_folder, setup
     from cnnlab.training.checkpoint import Checkpoints, Damaged, pick_step
 
     workdir = Path(values.workdir)
     config = cfg.complete(run_folder.load_config(workdir))
     if values.data_dir:
-        config.data.data_dir = values.data_dir
+        config.data.update(sources.moved(config.data.to_dict(), values.data_dir))
     for split in values.splits:
         if split not in config.data.eval.splits:
             raise UserError(

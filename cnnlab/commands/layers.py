@@ -24,13 +24,14 @@ from pathlib import Path
 
 from absl import flags
 
+from cnnlab.commands.parsing import define_path
 from cnnlab.errors import UserError
 
 
 def define(values: flags.FlagValues) -> None:
     """Define the flags of this command."""
     flags.DEFINE_bool("check", True, "compare each with its worked example", flag_values=values)
-    flags.DEFINE_string("picture", "", "file to draw in: .gif or .png", flag_values=values)
+    define_path("picture", "", "file to draw in: .gif or .png", values)
     flags.DEFINE_enum(
         "pass", "forward", ["forward", "backward"], "which pass to draw", flag_values=values
     )
@@ -49,10 +50,8 @@ def define(values: flags.FlagValues) -> None:
     flags.DEFINE_list(
         "endpoints", [], "of that model, separated by commas; all unless given", flag_values=values
     )
-    flags.DEFINE_string(
-        "image", "", "image to draw them on; one of `shapes` unless given", flag_values=values
-    )
-    flags.DEFINE_string("effective", "", "PNG to plot effective fields in", flag_values=values)
+    define_path("image", "", "image to draw them on; one of `shapes` unless given", values)
+    define_path("effective", "", "PNG to plot effective fields in", values)
 
 
 def run(values: flags.FlagValues, arguments: list[str]) -> int:

@@ -37,6 +37,7 @@ from typing import Any
 
 from absl import flags
 
+from cnnlab.commands.parsing import define_path
 from cnnlab.errors import UserError
 
 # What a narrow terminal goes without, in this order.
@@ -69,7 +70,7 @@ def define(values: flags.FlagValues) -> None:
         "how to print: for eyes, or for programs",
         flag_values=values,
     )
-    flags.DEFINE_string("picture", "", "PNG to draw the stages of one in", flag_values=values)
+    define_path("picture", "", "PNG to draw the stages of one in", values)
 
 
 def run(values: flags.FlagValues, arguments: list[str]) -> int:

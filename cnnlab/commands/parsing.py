@@ -11,8 +11,22 @@ from ml_collections.config_flags import config_flags
 
 from cnnlab.choices import suggest
 from cnnlab.errors import UserError
+from cnnlab.files import expand
 
 HELP = ("--help", "-h", "-help", "--helpfull")
+
+
+class _Path(flags.ArgumentParser):
+    """Reads a path, with `~` and variables."""
+
+    def parse(self, argument: str) -> str:
+        return expand(argument)
+
+
+def define_path(name: str, default: str, help_: str, values: flags.FlagValues) -> None:
+    """Define a flag that names a file or a folder; `~` and `$NAME` in it are replaced."""
+    serializer: flags.ArgumentSerializer = flags.ArgumentSerializer()
+    flags.DEFINE(_Path(), name, default, help_, flag_values=values, serializer=serializer)
 
 
 def help_text(command: str, text: str, values: flags.FlagValues) -> str:
@@ -38,7 +52,7 @@ def parse(command: str, arguments: list[str]) -> tuple[flags.FlagValues, list[st
     if any(argument in HELP for argument in arguments):
         print(help_text(command, module.__doc__ or "", values))
         return None
-    _find_config(arguments)
+    arguments = _find_config(arguments)
     # config_flags looks for overrides in sys.argv, whatever list is parsed.
     sys.argv = ["launch.py", *arguments]
     try:
@@ -64,14 +78,23 @@ def parse(command: str, arguments: list[str]) -> tuple[flags.FlagValues, list[st
     return values, rest[1:]
 
 
-def _find_config(arguments: list[str]) -> None:
-    for flag, value in zip(arguments, [*arguments, ""][1:], strict=True):
-        name, equals, text = flag.lstrip("-").partition("=")
-        if name == "config":
-            path = Path((text if equals else value).partition(":")[0])
-            if not path.is_file():
-                there = [str(p) for p in path.parent.glob("*.py") if not p.name.startswith("_")]
-                raise UserError(f"no config file '{path}'{suggest(str(path), there)}")
+def _find_config(arguments: list[str]) -> list[str]:
+    """Return the arguments with the path of the config file expanded."""
+    found = list(arguments)
+    for i, argument in enumerate(arguments):
+        name, equals, text = argument.partition("=")
+        if name.lstrip("-") != "config" or not argument.startswith("-"):
+            continue
+        place = i if equals else i + 1
+        if place == len(found):
+            continue
+        file, colon, variant = (text if equals else found[place]).partition(":")
+        path = Path(expand(file))
+        if not path.is_file():
+            there = [str(p) for p in path.parent.glob("*.py") if not p.name.startswith("_")]
+            raise UserError(f"no config file '{path}'{suggest(str(path), there)}")
+        found[place] = f"{name}=" * bool(equals) + f"{path}{colon}{variant}"
+    return found
 
 
 def _entry_error(error: Exception) -> str:

@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from cnnlab.commands.parsing import define_path
 from cnnlab.errors import UserError
 
 STYLES = {"running": "cyan", "finished": "green", "failed": "red", "lost": "red"}
@@ -27,9 +28,7 @@ STYLES = {"running": "cyan", "finished": "green", "failed": "red", "lost": "red"
 
 def define(values: flags.FlagValues) -> None:
     """Define the flags of this command."""
-    flags.DEFINE_string(
-        "workdir", "runs", "run folder, folder of runs, or sweep folder", flag_values=values
-    )
+    define_path("workdir", "runs", "run folder, folder of runs, or sweep folder", values)
     flags.DEFINE_integer(
         "lines", 10, "lines to show of the log of a single run", lower_bound=0, flag_values=values
     )

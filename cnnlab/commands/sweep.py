@@ -35,6 +35,7 @@ from typing import Any
 from absl import flags
 from ml_collections import config_flags
 
+from cnnlab.commands.parsing import define_path
 from cnnlab.console import LOG, console
 from cnnlab.errors import UserError
 from cnnlab.launch.resources import define_resources, resources_from
@@ -45,13 +46,14 @@ def define(values: flags.FlagValues) -> None:
     config_flags.DEFINE_config_file(
         "config", None, "config file, with a variant after a colon", flag_values=values
     )
-    for name, text in {
-        "workdir": "folder of the sweep; made if missing",
-        "sweep": "sweep file: a Python file with get_sweep()",
-        "metric": "what trials are compared by; empty: what the config keeps the best "
-        "checkpoint by",
-    }.items():
-        flags.DEFINE_string(name, "", text, flag_values=values)
+    define_path("workdir", "", "folder of the sweep; made if missing", values)
+    define_path("sweep", "", "sweep file: a Python file with get_sweep()", values)
+    flags.DEFINE_string(
+        "metric",
+        "",
+        "what trials are compared by; empty: what the config keeps the best checkpoint by",
+        flag_values=values,
+    )
     for name, choices, text in (
         ("launcher", ["local", "slurm"], "run trials here, or submit them as one array job"),
         ("search", ["", "tpe", "random"], "let Optuna choose the points"),

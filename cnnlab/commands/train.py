@@ -35,6 +35,7 @@ from absl import flags
 from ml_collections import config_flags
 
 from cnnlab.commands.launching import define_launch, join, launch
+from cnnlab.commands.parsing import define_path
 from cnnlab.console import LOG, console
 from cnnlab.errors import UserError
 from cnnlab.launch import jobs
@@ -45,7 +46,7 @@ def define(values: flags.FlagValues) -> None:
     config_flags.DEFINE_config_file(
         "config", None, "config file, with a variant after a colon", flag_values=values
     )
-    flags.DEFINE_string("workdir", "", "folder of the run; made if missing", flag_values=values)
+    define_path("workdir", "", "folder of the run; made if missing", values)
     flags.DEFINE_enum(
         "on_change",
         "stop",

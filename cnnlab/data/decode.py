@@ -10,7 +10,9 @@ looks cut off, through Pillow. Some releases of OpenCV fill the rest of a trunca
 and say nothing, so those whose last bytes are not an end-of-image marker never reach it.
 """
 
+import errno
 import io
+import stat
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +20,10 @@ from jaxtyping import UInt8
 
 from cnnlab.errors import UserError
 
-EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff")
+EXTENSIONS = (
+    *(".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff"),
+    *(".ppm", ".pgm", ".pbm", ".pnm"),
+)
 _ENDS = {"JPEG": b"\xff\xd9", "PNG": b"IEND\xaeB`\x82"}
 
 
@@ -40,6 +45,18 @@ class CorruptFile(UserError):
             f"cannot decode {self.what} {self.file} (index {self.index}): {self.reason}; repair or "
             f"remove it, or leave such {self.what}s out with --config.data.on_corrupt=skip"
         )
+
+
+def read_file(path: Path, size: int = -1) -> bytes:
+    """Return the first `size` bytes of a file, or all.
+
+    Raises:
+        OSError: if it cannot be read, or is a pipe or a device, whose reading may have no end.
+    """
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OSError(errno.EINVAL, "it is no regular file but a pipe, a device or a folder")
+    with path.open("rb") as file:
+        return file.read(size)
 
 
 class CorruptImage(CorruptFile):
@@ -66,7 +83,7 @@ def decode(
     if isinstance(data, Path):
         file = file or str(data)
         try:
-            data = data.read_bytes()
+            data = read_file(data)
         except OSError as error:
             raise CorruptImage(file, index, f"cannot be read: {error.strerror}") from error
     if not data:

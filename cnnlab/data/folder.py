@@ -10,6 +10,7 @@
 import numpy as np
 
 from cnnlab.data.decode import EXTENSIONS, decode
+from cnnlab.data.identity import file_ids
 from cnnlab.data.info import Info
 from cnnlab.data.listing import Kind, list_split
 
@@ -39,6 +40,10 @@ class FolderSource:
     def files(self) -> list[str]:
         """Return every file as `<class>/<file>`."""
         return [file.place for file in self._files]
+
+    def ids(self) -> np.ndarray:
+        """Return the identity of every file; see `cnnlab.data.identity`."""
+        return file_ids([file.folder / file.place for file in self._files])
 
     def __getitem__(self, index: int) -> dict[str, np.ndarray]:
         folder, place, label = self._files[index]

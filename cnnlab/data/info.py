@@ -7,6 +7,10 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
+from cnnlab.files import expand
+
+# Kinds of source whose name has a path behind a colon.
+OWN = ("folder", "wav", "npz")
 Spec = Mapping[str, tuple[tuple[int | None, ...], str]]
 
 
@@ -43,4 +47,4 @@ def data_folder(data_dir: str = "") -> str:
     That is `data_dir`, or if it is empty CNNLAB_DATA, TFDS_DATA_DIR, ~/tensorflow_datasets.
     """
     variables = os.environ.get("CNNLAB_DATA") or os.environ.get("TFDS_DATA_DIR")
-    return os.path.expanduser(data_dir or variables or "~/tensorflow_datasets")  # noqa: PTH111
+    return expand(data_dir or variables or "~/tensorflow_datasets")

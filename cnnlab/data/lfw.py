@@ -21,6 +21,7 @@ from jaxtyping import Bool, Int64
 
 from cnnlab.choices import suggest
 from cnnlab.errors import UserError
+from cnnlab.files import expand
 
 
 class Pairs(NamedTuple):
@@ -59,7 +60,7 @@ def read_pairs(path: str, source: Files) -> Pairs:
             or if an image it names is not in `source`.
     """
     try:
-        lines = Path(path).expanduser().read_text(encoding="utf-8").splitlines()
+        lines = Path(expand(path)).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         why = getattr(error, "strerror", None) or "it is no text"
         raise UserError(f"cannot read the pairs in {path}: {why}") from error

@@ -1,31 +1,35 @@
 """Files in one folder per class, in splits and in an order that is the same on every machine.
 
     PATH/train/<class>/*        or, for one split called train,   PATH/<class>/*
-    PATH/validation/<class>/*   (also val, valid)
+    PATH/validation/<class>/*   (also val, valid, dev)
     PATH/test/<class>/*
 
-Classes are the sorted names of the folders in train. Deeper folders belong to their class; hidden
-files and those of another kind are passed over. Files are put in the order of a hash of
-`<class>/<file>`, so that a slice such as train[:80%] has all classes in it, where the order of
-names would leave the last classes out.
+Split folders may be spelled otherwise: Train, TRAINING, train_set, testing, ... Classes are the
+sorted names of the folders in train. Deeper folders belong to their class; hidden files and those
+of another kind are passed over. Links are followed, but no folder is read twice for a class, and a
+link to another class or to a folder that holds the link is passed over. Files are put in the order
+of a hash of `<class>/<file>`, so that a slice such as train[:80%] has all classes in it, where the
+order of names would leave the last classes out.
 """
 
 import hashlib
 import os
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from cnnlab.data.splits import resolve
 from cnnlab.errors import UserError
+from cnnlab.files import expand
 
+# Spellings of the splits, in lower case and without an ending such as "_set".
 SPLITS = {
-    "train": "train",
-    "validation": "validation",
-    "valid": "validation",
-    "val": "validation",
-    "test": "test",
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("validation", "valid", "val", "dev"), "validation"),
+    **dict.fromkeys(("test", "testing"), "test"),
 }
+ENDING = re.compile(r"((data)?set|data|images?|split)$")
 
 
 class Kind(NamedTuple):
@@ -63,7 +67,7 @@ def list_split(kind: Kind, path: str, split: str) -> tuple[tuple[str, ...], list
         UserError: if `path` does not hold at least two classes of files laid out as above, or if
             there is no such split.
     """
-    root = Path(path).expanduser()
+    root = Path(expand(path))
     name = f"{kind.prefix}:{path}"
     if not root.is_dir():
         raise UserError(f"{name}: there is no such folder")
@@ -76,12 +80,34 @@ def list_split(kind: Kind, path: str, split: str) -> tuple[tuple[str, ...], list
         kinds = ", ".join(kind.extensions)
         raise UserError(f"{kind.prefix}:{empty} has no {kind.files} in it ({kinds})")
     ranges = resolve(split, {key: [len(files)] for key, files in found.items()}, name=name)
-    return tuple(class_names), [f for key, start, stop in ranges for f in found[key][start:stop]]
+    # A name that is no UTF-8 could not be printed.
+    shown = tuple(os.fsencode(name).decode(errors="replace") for name in class_names)
+    return shown, [f for key, start, stop in ranges for f in found[key][start:stop]]
+
+
+def _entries(folder: Path) -> list[os.DirEntry]:
+    """Return what is in a folder and not hidden."""
+    try:
+        with os.scandir(folder) as entries:
+            return [entry for entry in entries if not entry.name.startswith(".")]
+    except OSError as error:
+        raise UserError(f"the folder {folder} cannot be read: {error.strerror}") from error
+
+
+def _is_folder(entry: os.DirEntry) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
 
 
 def _subfolders(folder: Path) -> list[str]:
-    names = (entry.name for entry in os.scandir(folder) if entry.is_dir())
-    return sorted(name for name in names if not name.startswith("."))
+    return sorted(entry.name for entry in _entries(folder) if _is_folder(entry))
+
+
+def _split_of(name: str) -> str | None:
+    """Return the split that a folder of this name holds, None if it names none."""
+    return SPLITS.get(ENDING.sub("", re.sub(r"[\W_]", "", name.lower())))
 
 
 def _find_splits(kind: Kind, root: Path) -> dict[str, Path]:
@@ -89,18 +115,38 @@ def _find_splits(kind: Kind, root: Path) -> dict[str, Path]:
     if not names:
         raise UserError(f"{name} has no folders in it, one per class; {kind.layout}")
     # A class may be called 'train' (a vehicle, say), but then it has files in it, no folders.
-    if "train" not in names or not _subfolders(root / "train"):
-        if set(names) <= set(SPLITS):
+    if not any(_split_of(n) == "train" and _subfolders(root / n) for n in names):
+        if all(map(_split_of, names)):
             raise UserError(f"{name} needs a folder 'train' with one per class; {kind.layout}")
+        _refuse_unknown_splits(kind, root, names)
         return {"train": root}
     folders: dict[str, Path] = {}
-    for part in sorted(set(names) & set(SPLITS), key=list(SPLITS).index):
-        if SPLITS[part] in folders:
-            raise UserError(
-                f"{name} has both '{folders[SPLITS[part]].name}' and '{part}': keep one"
-            )
-        folders[SPLITS[part]] = root / part
-    return folders
+    for part in names:
+        split = _split_of(part)
+        if split in folders:
+            raise UserError(f"{name} has both '{folders[split].name}' and '{part}': keep one")
+        if split:
+            folders[split] = root / part
+    return dict(sorted(folders.items(), key=lambda item: list(SPLITS).index(item[0])))
+
+
+def _refuse_unknown_splits(kind: Kind, root: Path, names: Sequence[str]) -> None:
+    """Raise a `UserError` if the folders look like splits of the same classes."""
+    inside = []
+    for name in names:
+        entries = _entries(root / name)
+        folders = {entry.name for entry in entries if _is_folder(entry)}
+        files = {entry.name.lower() for entry in entries} - folders
+        if len(folders) < 2 or any(file.endswith(kind.extensions) for file in files):
+            return
+        inside.append(folders)
+    largest = max(inside, key=len)
+    if len(inside) > 1 and all(folders <= largest for folders in inside):
+        raise UserError(
+            f"{kind.prefix}:{root}: the folders {', '.join(names)} hold folders of the same names, "
+            f"such as {', '.join(sorted(largest)[:3])}: if they are splits, call them train, "
+            "validation and test; if they are classes, put them into a folder 'train'"
+        )
 
 
 def _list_classes(kind: Kind, folder: Path) -> list[str]:
@@ -117,15 +163,34 @@ def _list_files(kind: Kind, folder: Path, class_names: Sequence[str]) -> list[Fi
     unknown = sorted(set(_subfolders(folder)) - set(class_names))
     if unknown:
         raise UserError(f"{kind.prefix}:{folder} has a class '{unknown[0]}' that train has not")
-    files: list[File] = []
-    for label, class_name in enumerate(class_names):
-        # Folders of links into a larger set are common, so links are followed.
-        for parent, subfolders, names in os.walk(folder / class_name, followlinks=True):
-            subfolders[:] = [name for name in subfolders if not name.startswith(".")]
-            place = Path(parent).relative_to(folder)
-            own = (n for n in names if n.lower().endswith(kind.extensions) and n[0] != ".")
-            files += [File(folder, (place / n).as_posix(), label) for n in own]
+    folders = [folder / name for name in class_names]
+    classes = {os.path.realpath(f) for f in folders}
+    files = [
+        File(folder, place.relative_to(folder).as_posix(), label)
+        for label, of_class in enumerate(folders)
+        for place in _walk(of_class, classes)
+        if place.name.lower().endswith(kind.extensions)
+    ]
     return sorted(files, key=lambda file: _hash(file.place))
+
+
+def _walk(folder: Path, others: set[str]) -> Iterator[Path]:
+    """Yield every file below a folder; links are followed, but not to `others`."""
+    seen = set(others)
+    waiting = [(folder, os.path.realpath(folder))]
+    while waiting:
+        parent, real = waiting.pop()
+        for entry in _entries(parent):
+            if not _is_folder(entry):
+                yield Path(entry.path)
+                continue
+            inner = os.path.realpath(entry.path)
+            # A link to a folder that holds it has no end.
+            if inner not in seen and not f"{real}{os.sep}".startswith(
+                f"{inner.rstrip(os.sep)}{os.sep}"
+            ):
+                seen.add(inner)
+                waiting.append((Path(entry.path), inner))
 
 
 def _hash(place: str) -> bytes:

@@ -4,21 +4,25 @@
     train_image, train_label, test_image, test_label, ...      splits train, validation, test
 
 Images are (n, h, w, c) or, grey, (n, h, w); uint8, or floats in [0, 1], which are scaled to uint8.
-Labels are (n,), integers from 0. Further arrays with n rows ride along under their own names, and
+Labels are (n,), integers from 0; the first class may lack examples only where classes are named.
+Further arrays with n rows ride along under their own names, and
 `class_names` names the classes. `np.savez_compressed(file, image=x, label=y)` writes such a file.
 """
 
-import zipfile
 from pathlib import Path
 
 import numpy as np
 
+from cnnlab.data.identity import row_ids
 from cnnlab.data.info import Info
 from cnnlab.data.splits import resolve
 from cnnlab.errors import UserError
+from cnnlab.files import expand
 
 SPLITS = ("train", "validation", "test")
 MAX_CHANNELS = 4
+MAX_CLASSES = 2**20
+NPY = b"\x93NUMPY"
 
 
 class NpzSource:
@@ -32,7 +36,8 @@ class NpzSource:
                 the module's docstring does not list.
         """
         name = f"npz:{path}"
-        arrays = _read(name, Path(path).expanduser())
+        place = Path(expand(path))
+        arrays = _read(name, place)
         class_names = arrays.pop("class_names", None)
         splits = _by_split(name, arrays)
         checked = {key: _check(f"{name} ({key})", rows) for key, rows in splits.items()}
@@ -44,15 +49,10 @@ class NpzSource:
             key: np.concatenate([checked[part][key][start:stop] for part, start, stop in ranges])
             for key in first
         }
-        count = 1 + max(int(rows["label"].max(initial=0)) for rows in checked.values())
-        if class_names is None:
-            class_names = np.arange(count)
-        elif len(class_names) < count:
-            raise UserError(
-                f"{name}: there is a label {count - 1}, but only {len(class_names)} 'class_names'"
-            )
+        self._ranges, self._place = ranges, str(place.resolve())
+        names = _name_classes(name, class_names, [rows["label"] for rows in checked.values()])
         spec = {key: (rows.shape[1:], rows.dtype.name) for key, rows in self._rows.items()}
-        self.info = Info(name, split, tuple(str(c) for c in class_names), spec)
+        self.info = Info(name, split, names, spec)
 
     def __len__(self) -> int:
         return len(self._rows["label"])
@@ -60,6 +60,10 @@ class NpzSource:
     def labels(self) -> np.ndarray:
         """Return every label."""
         return self._rows["label"]
+
+    def ids(self) -> np.ndarray:
+        """Return the identity of every row; see `cnnlab.data.identity`."""
+        return row_ids(self._place, self._ranges)
 
     def __getitem__(self, index: int) -> dict[str, np.ndarray]:
         return {key: np.asarray(rows[index]) for key, rows in self._rows.items()}
@@ -69,11 +73,52 @@ def _read(name: str, path: Path) -> dict[str, np.ndarray]:
     if not path.is_file():
         raise UserError(f"{name}: there is no such file")
     try:
+        with path.open("rb") as file:
+            if file.read(len(NPY)) == NPY:
+                raise UserError(
+                    f"{name} holds one array, as np.save writes; wanted images and labels in one "
+                    "file: np.savez_compressed(file, image=x, label=y)"
+                )
         with np.load(path, allow_pickle=False) as file:
             return {key: file[key] for key in file.files}
-    except (ValueError, OSError, EOFError, AttributeError, zipfile.BadZipFile) as error:
-        why = "holds Python objects, not numbers" if "Object" in str(error) else str(error)
+    except UserError:
+        raise
+    # A damaged archive raises what zipfile, zlib and the parser of headers do, MemoryError too.
+    except Exception as error:
+        why = str(error) or type(error).__name__
+        if "Object" in why:
+            why = "it holds Python objects, not numbers"
+        elif "pickle" in why:
+            why = "it is no archive of arrays"
         raise UserError(f"{name} is no file that np.savez wrote, or is damaged: {why}") from error
+
+
+def _name_classes(
+    name: str, class_names: np.ndarray | None, labels: list[np.ndarray]
+) -> tuple[str, ...]:
+    """Return the names of the classes; by default the numbers of the labels."""
+    present = np.concatenate(labels)
+    lowest, count = int(present.min(initial=MAX_CLASSES)), 1 + int(present.max(initial=0))
+    if class_names is None:
+        if len(present) and lowest:
+            raise UserError(
+                f"{name}: labels begin at {lowest}, wanted 0: subtract {lowest}, or add "
+                "'class_names' if the classes before it have no examples"
+            )
+        return tuple(map(str, range(count)))
+    if class_names.ndim != 1 or class_names.dtype.kind not in "USiu":
+        raise UserError(
+            f"{name}: 'class_names' must be strings of shape (classes,), not {class_names.dtype} "
+            f"of shape {class_names.shape}"
+        )
+    if len(class_names) < count:
+        hint = "; labels count from 0: subtract 1" if lowest == 1 else ""
+        raise UserError(
+            f"{name}: there is a label {count - 1}, but only {len(class_names)} 'class_names'{hint}"
+        )
+    return tuple(
+        c.decode(errors="replace") if isinstance(c, bytes) else str(c) for c in class_names.tolist()
+    )
 
 
 def _by_split(name: str, arrays: dict[str, np.ndarray]) -> dict[str, dict[str, np.ndarray]]:
@@ -99,17 +144,31 @@ def _check(name: str, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         if key not in arrays:
             raise UserError(f"{name}: there is no array '{key}' beside {sorted(arrays)}")
     label = arrays["label"]
-    if label.ndim != 1 or label.dtype.kind not in "iu" or label.min(initial=0) < 0:
-        raise UserError(
-            f"{name}: labels must be integers from 0, of shape (n,), not {label.dtype} of shape "
-            f"{label.shape}" + (" with negative ones" if label.ndim == 1 else "; see np.argmax")
-        )
+    wrong = _wrong_label(label)
+    if wrong:
+        raise UserError(f"{name}: labels must be integers from 0, of shape (n,), not {wrong}")
     for key, rows in arrays.items():
         if rows.shape[:1] != label.shape:
             raise UserError(
                 f"{name}: '{key}' has shape {rows.shape}, but there are {len(label)} labels"
             )
     return {**arrays, "image": _to_uint8(name, arrays["image"]), "label": label.astype(np.int32)}
+
+
+def _wrong_label(label: np.ndarray) -> str:
+    """Return what is wrong with an array of labels, "" if nothing is."""
+    hint = None
+    if label.ndim != 1:
+        hint = "; see np.squeeze" if label.shape[1:] == (1,) else "; see np.argmax"
+    elif label.dtype.kind in "SU":
+        hint = "; for names, class_names, label = np.unique(names, return_inverse=True)"
+    elif label.dtype.kind not in "iu":
+        hint = "; see label.astype(int)"
+    elif label.min(initial=0) < 0:
+        hint = " with negative ones"
+    elif label.max(initial=0) >= MAX_CLASSES:
+        hint = f" up to {label.max()}, more than {MAX_CLASSES:,} classes"
+    return "" if hint is None else f"{label.dtype} of shape {label.shape}{hint}"
 
 
 def _to_uint8(name: str, image: np.ndarray) -> np.ndarray:
@@ -122,11 +181,14 @@ def _to_uint8(name: str, image: np.ndarray) -> np.ndarray:
             f"{name}: images have shape {shape}, wanted (n, h, w) or (n, h, w, c) with at most "
             f"{MAX_CHANNELS} channels{hint}"
         )
+    if 0 in image.shape[1:]:
+        raise UserError(f"{name}: images of shape {shape} have no pixels")
     if image.dtype == np.uint8:
         return image
     if image.dtype.kind == "f" and image.size and image.min() >= 0 and image.max() <= 1:
         return np.round(image * 255).astype(np.uint8)
-    reach = f" from {image.min()} to {image.max()}" if image.size else ""
+    numbers = image.dtype.kind in "biuf" and image.size
+    reach = f" from {image.min()} to {image.max()}" if numbers else ""
     raise UserError(f"{name}: images are {image.dtype}{reach}; wanted uint8, or floats from 0 to 1")
 
 

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from cnnlab.data.builders import EMBEDDED, builder_class
-from cnnlab.data.info import data_folder
+from cnnlab.data.info import OWN, data_folder
 from cnnlab.errors import UserError
 
 LOOK_SECONDS = 5.0
@@ -45,7 +45,7 @@ def prepare(name: str, data_dir: str = "") -> Path:
     folder = Path(data_folder(data_dir))
     if name in EMBEDDED:
         return _embedded(name, folder)
-    if name.partition(":")[0] in ("folder", "wav", "npz"):
+    if name.partition(":")[0] in OWN:
         raise UserError(f"'{name}' needs no preparing: it is read as it is")
     return _standard(name, folder)
 

@@ -10,14 +10,16 @@ An example is a flat dict of numpy arrays: `image` uint8 of shape (h, w, c), or 
 (t,), int16 or float32 from -1 to 1; `label` an int32 scalar; and whatever else the set has.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from cnnlab.choices import pick
 from cnnlab.data.decode import CorruptFile
-from cnnlab.data.info import Info, Source, data_folder
+from cnnlab.data.info import OWN, Info, Source, data_folder
 from cnnlab.errors import UserError
 
 # A training set in which so many neighbors are unreadable is broken, not blemished.
@@ -58,6 +60,33 @@ def load(name: str, split: str, *, data_dir: str = "") -> Source:
 
         return TFDSSource(prepare(name, folder), split, name=name)
     return TFDSSource(find(name, folder), split, name=name)
+
+
+def moved(data: Mapping[str, Any], place: str) -> dict[str, Any]:
+    """Return a config's `data` entry for data that lies elsewhere now.
+
+    Args:
+        data: the entry.
+        place: in place of the path of `data["source"]`, if that has one; what
+            `data["eval"]["sources"]` has at or below that path moves along. Otherwise in place of
+            `data["data_dir"]`.
+    """
+    kind, _, old = data["source"].partition(":")
+    if kind not in OWN:
+        return {**data, "data_dir": place}
+
+    def follow(name: str) -> str:
+        own, _, path = name.partition(":")
+        if own not in OWN or not Path(path).is_relative_to(old):
+            return name
+        return f"{own}:{Path(place) / Path(path).relative_to(old)}"
+
+    others = {split: follow(name) for split, name in data["eval"]["sources"].items()}
+    return {
+        **data,
+        "source": f"{kind}:{place}",
+        "eval": {**data["eval"], "sources": others},
+    }
 
 
 class SkipCorrupt:

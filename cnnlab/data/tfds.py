@@ -15,6 +15,7 @@ import tensorflow_datasets as tfds
 from cnnlab.choices import suggest
 from cnnlab.data.builders import EMBEDDED
 from cnnlab.data.decode import decode
+from cnnlab.data.identity import row_ids
 from cnnlab.data.info import Info
 from cnnlab.data.splits import resolve
 from cnnlab.errors import UserError
@@ -103,7 +104,9 @@ class TFDSSource:
         """
         builder = _open(folder, name)
         infos = builder.info.splits
-        resolve(split, {key: infos[key].shard_lengths for key in infos}, name=name)
+        shards = {key: infos[key].shard_lengths for key in infos}
+        self._ranges = resolve(split, shards, name=name)
+        self._place = str(Path(folder).resolve())
         for path in infos[split].filepaths:
             if not path.exists():
                 raise UserError(
@@ -125,6 +128,10 @@ class TFDSSource:
     def labels(self) -> np.ndarray:
         """Return every label; images are read and not decoded."""
         return np.array([self._source[i]["label"] for i in range(len(self))], np.int32)
+
+    def ids(self) -> np.ndarray:
+        """Return the identity of every example; see `cnnlab.data.identity`."""
+        return row_ids(self._place, self._ranges)
 
     def __getitem__(self, index: int) -> dict[str, np.ndarray]:
         if not 0 <= index < len(self):

@@ -5,7 +5,8 @@
 
 `cnnlab.data.listing` tells what the classes, the splits and the order are; LibriSpeech has this
 layout once its FLAC files are converted. Integer samples of 8, 16, 24 and 32 bits and floats of 32
-and 64 are read. Channels are averaged.
+and 64 are read. Channels are averaged. Of a file written through a pipe, whose header could not be
+given its length afterwards, the samples reach to the end of the file.
 
     waveform  float32 (t,), full scale of integers is -1 to 1; floats are kept as they are
     label     int32
@@ -16,13 +17,13 @@ that of every file when it is read.
 """
 
 import struct
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float32
 
-from cnnlab.data.decode import CorruptFile
+from cnnlab.data.decode import CorruptFile, read_file
+from cnnlab.data.identity import file_ids
 from cnnlab.data.info import Info
 from cnnlab.data.listing import File, Kind, list_split
 from cnnlab.errors import UserError
@@ -41,6 +42,8 @@ SAMPLES = {
 
 
 HEAD = 4096  # bytes in which the format is
+# From here on a size that the file has not is one that the writer did not know: 0x7FFFF000, say.
+UNKNOWN_SIZE = 0x7FFF0000
 
 
 class CorruptSound(CorruptFile):
@@ -78,8 +81,7 @@ class WavSource:
         for file in self._files:
             if file.label not in seen:
                 try:
-                    with (file.folder / file.place).open("rb") as opened:
-                        form = _format(opened.read(HEAD))
+                    form = _format(read_file(file.folder / file.place, HEAD))
                 except (OSError, ValueError):
                     continue  # told when it is read; another of the class will do
                 self._check(form.rate, file)
@@ -97,6 +99,10 @@ class WavSource:
     def files(self) -> list[str]:
         """Return every file as `<class>/<file>`."""
         return [file.place for file in self._files]
+
+    def ids(self) -> np.ndarray:
+        """Return the identity of every file; see `cnnlab.data.identity`."""
+        return file_ids([file.folder / file.place for file in self._files])
 
     def __getitem__(self, index: int) -> dict[str, np.ndarray]:
         file = self._files[index]
@@ -128,7 +134,7 @@ def decode(data: bytes) -> tuple[int, Float32[np.ndarray, "t"]]:
 def _read(file: File, index: int) -> tuple[Format, memoryview]:
     path = file.folder / file.place
     try:
-        return _parse(Path(path).read_bytes())
+        return _parse(read_file(path))
     except OSError as error:
         reason = f"cannot be read: {error.strerror}"
         raise CorruptSound(str(path), index, reason) from error
@@ -139,8 +145,8 @@ def _read(file: File, index: int) -> tuple[Format, memoryview]:
 def _parse(data: bytes) -> tuple[Format, memoryview]:
     """Return the format and the bytes of the samples."""
     form = _format(data)
-    samples = _chunk(data, b"data")
     frame = form.channels * form.bits // 8
+    samples = _chunk(data, b"data", frame)
     if not len(samples) or len(samples) % frame:
         raise ValueError(f"{len(samples):,} bytes of samples make no whole number of {frame} bytes")
     return form, samples
@@ -161,8 +167,14 @@ def _format(data: bytes) -> Format:
     return Format(tag, channels, rate, bits)
 
 
-def _chunk(data: bytes, wanted: bytes) -> memoryview:
-    """Return the content of the first chunk of this name."""
+def _chunk(data: bytes, wanted: bytes, frame: int = 0) -> memoryview:
+    """Return the content of the first chunk of this name.
+
+    Args:
+        data: of the file.
+        wanted: the name.
+        frame: bytes of which a chunk of unknown size has a whole number; 0: sizes are known.
+    """
     if not data:
         raise ValueError("the file is empty (0 bytes)")
     if data[:4] != b"RIFF" or data[8:12] != b"WAVE":
@@ -172,11 +184,21 @@ def _chunk(data: bytes, wanted: bytes) -> memoryview:
         name, size = struct.unpack_from("<4sI", data, start)
         chunk = memoryview(data)[start + 8 : start + 8 + size]
         if name == wanted:
+            unknown = size >= UNKNOWN_SIZE if size else _is_longer(data)
+            if frame and unknown and len(chunk) <= size:
+                rest = memoryview(data)[start + 8 :]
+                return rest[: len(rest) // frame * frame]
             if len(chunk) < size:
                 raise ValueError(f"truncated: {len(chunk):,} of {size:,} bytes are there")
             return chunk
         start += 8 + size + size % 2
     raise ValueError(f"truncated: it has no '{wanted.decode().strip()}' chunk")
+
+
+def _is_longer(data: bytes) -> bool:
+    """Return whether a file is longer than its header says, or the header leaves that open."""
+    (size,) = struct.unpack_from("<I", data, 4)
+    return size >= UNKNOWN_SIZE or size + 8 < len(data)
 
 
 def _mono(form: Format, samples: memoryview) -> Float32[np.ndarray, "t"]:

@@ -20,6 +20,7 @@ from jaxtyping import PyTree
 from cnnlab import paths
 from cnnlab.console import LOG
 from cnnlab.errors import UserError
+from cnnlab.files import expand
 from cnnlab.training import run_folder
 from cnnlab.training.checkpoint import Checkpoints, pick_step
 from cnnlab.training.state import leaf_names
@@ -54,7 +55,7 @@ def load(config: Any, params: PyTree, model_state: PyTree) -> dict[str, np.ndarr
     options = config.init_from
     if not options.path:
         return {}
-    where = Path(options.path).expanduser()
+    where = Path(expand(options.path))
     if where.is_dir():
         given, origin = _from_run(where, config)
     elif where.is_file():

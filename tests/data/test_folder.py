@@ -1,3 +1,5 @@
+import os
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -156,10 +158,107 @@ def test_a_class_that_train_has_not_is_named(tmp_path):
 def test_two_folders_for_one_split_are_refused(tmp_path):
     for name in ("train", "val", "valid"):
         make(tmp_path / name, count=1)
-    with pytest.raises(UserError, match="'valid' and 'val': keep one"):
+    with pytest.raises(UserError, match="'val' and 'valid': keep one"):
         FolderSource(str(tmp_path), "train")
 
 
 def test_an_unknown_split_is_answered_with_those_there_are(tmp_path):
     with pytest.raises(UserError, match=r"'test'.*are: train \(6\)"):
         FolderSource(str(make(tmp_path)), "test")
+
+
+@pytest.mark.parametrize(
+    ("train", "test"),
+    [
+        ("Train", "Test"),
+        ("TRAIN", "TEST"),
+        ("training", "testing"),
+        ("train_set", "test-set"),
+        ("TrainingSet", "Test Images"),
+        ("train_data", "test"),
+    ],
+)
+def test_split_folders_are_recognized_in_other_spellings(tmp_path, train, test):
+    make(tmp_path / train, count=1)
+    make(tmp_path / test, count=1, value=100)
+    make(tmp_path / "Val", count=1, value=50)
+    assert values(FolderSource(str(tmp_path), "train")) == [(0, 0), (10, 1)]
+    assert values(FolderSource(str(tmp_path), "validation+test")) == [
+        (50, 0),
+        (60, 1),
+        (100, 0),
+        (110, 1),
+    ]
+
+
+@pytest.mark.parametrize("folders", [("tr", "te"), ("part1", "part2", "part3"), ("old", "test")])
+def test_folders_of_folders_of_the_same_names_are_no_classes(tmp_path, folders):
+    tmp_path /= "all"
+    for folder in folders:
+        make(tmp_path / folder, ["cat", "dog"] if folder == "te" else ["cat", "cow", "dog"])
+    with pytest.raises(UserError, match=r"call them train.*put them into a folder 'train'"):
+        FolderSource(str(tmp_path), "train")
+    (tmp_path.parent / "set").mkdir()
+    (tmp_path.parent / "set" / "train").symlink_to(tmp_path)  # what the message says
+    source = FolderSource(str(tmp_path.parent / "set"), "train")
+    assert source.info.class_names == tuple(sorted(folders))
+
+
+def test_classes_may_have_folders_of_the_same_name(tmp_path):
+    for name in ("cat", "dog"):
+        make(tmp_path / name, ["day", "night"], count=1)
+        save(tmp_path / name / "0.png")
+    assert FolderSource(str(tmp_path), "train").info.class_names == ("cat", "dog")
+
+
+@pytest.mark.parametrize("target", [".", "..", "../..", "/", "../dog", "deep/itself", "loop"])
+def test_links_of_a_class_to_itself_above_or_to_another_add_nothing(tmp_path, target):
+    make(tmp_path / "train", count=2)
+    save(tmp_path / "train/cat/deep/x.png", 5)
+    (tmp_path / "train/cat/loop").symlink_to(target)
+    (tmp_path / "train/cat/deep/itself").symlink_to("../deep")
+    (tmp_path / "train/cat/twice").symlink_to("deep")
+    (tmp_path / "train/dog/x.png").symlink_to("x.png")
+    source = FolderSource(str(tmp_path), "train")
+    places = {
+        file.rpartition("/")[2] + str(n)
+        for n, file in zip(source.labels(), source.files(), strict=True)
+    }
+    assert len(places) == len(source) == 6
+    with pytest.raises(CorruptImage, match="cannot be read"):
+        [source[i] for i in range(6)]
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device", "folder link"])
+def test_what_is_no_regular_file_is_refused_and_not_read(tmp_path, kind):
+    make(tmp_path, count=1)
+    place = tmp_path / "cat" / "x.png"
+    if kind == "pipe":
+        os.mkfifo(place)
+    elif kind == "device":
+        place.symlink_to("/dev/zero")
+    else:
+        place.symlink_to(tmp_path / "dog")
+    source = FolderSource(str(tmp_path), "train")
+    if kind == "folder link":  # a folder of the class, and another class's
+        assert len(source) == 2
+        return
+    with pytest.raises(CorruptImage, match=r"x\.png.*no regular file"):
+        [source[i] for i in range(3)]
+
+
+def test_a_class_whose_name_is_no_text_can_be_shown(tmp_path):
+    make(tmp_path, ["cat", os.fsdecode(b"d\xff")], count=1)
+    assert FolderSource(str(tmp_path), "train").info.class_names == ("cat", "d�")
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "RGB", "I;16"])
+@pytest.mark.parametrize("extension", ["ppm", "pgm", "pbm", "pnm", "jfif"])
+def test_portable_maps_and_jfif_are_images(tmp_path, extension, mode):
+    make(tmp_path, count=1)
+    kind = "JPEG" if extension == "jfif" else "PPM"
+    if kind == "JPEG" and mode in ("1", "I;16"):
+        mode = "L"
+    Image.new(mode, (5, 4), 1).save(tmp_path / "cat" / f"x.{extension}", kind)
+    source = FolderSource(str(tmp_path), "train")
+    assert [source[i]["image"].shape for i in range(3)] == [(4, 5, 3)] * 3

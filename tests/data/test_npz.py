@@ -77,6 +77,23 @@ BAD = {
         {"image": IMAGE, "label": LABEL, "class_names": ["a"]},
         "label 2, but only 1",
     ),
+    "from 1": ({"image": IMAGE, "label": LABEL + 1}, "begin at 1, wanted 0: subtract 1"),
+    "from 1 with names": (
+        {"image": IMAGE, "label": LABEL + 1, "class_names": ["a", "b", "c"]},
+        "label 3, but only 3 .*subtract 1",
+    ),
+    "column": ({"image": IMAGE, "label": LABEL[:, None]}, "squeeze"),
+    "words": ({"image": IMAGE, "label": LABEL.astype(str)}, "return_inverse"),
+    "bytes": ({"image": IMAGE, "label": LABEL.astype("S")}, "return_inverse"),
+    "bool label": ({"image": IMAGE, "label": LABEL > 1}, r"bool of shape \(10,\); see"),
+    "complex label": ({"image": IMAGE, "label": LABEL + 0j}, "complex128"),
+    "beyond int32": ({"image": IMAGE, "label": LABEL + 2**32}, "more than 1,048,576 classes"),
+    "near 2^31": ({"image": IMAGE, "label": LABEL + 2**31 - 9}, "more than 1,048,576 classes"),
+    "unsigned": ({"image": IMAGE, "label": LABEL.astype("u8") + 2**63}, "more than"),
+    "one name": ({"image": IMAGE, "label": LABEL, "class_names": "abc"}, "strings of shape"),
+    "no pixels": ({"image": IMAGE[:, :0], "label": LABEL}, "no pixels"),
+    "text images": ({"image": LABEL.astype("S")[:, None, None], "label": LABEL}, "images are"),
+    "structured": ({"image": np.zeros((10, 4, 4), "i4,f4"), "label": LABEL}, "images are"),
     "unlike": (
         {
             "train_image": IMAGE,
@@ -92,8 +109,9 @@ BAD = {
 @pytest.mark.parametrize("case", BAD)
 def test_arrays_that_make_no_set_are_refused_with_a_reason(tmp_path, case):
     arrays, message = BAD[case]
-    with pytest.raises(UserError, match=message):
+    with pytest.raises(UserError, match=message) as caught:
         NpzSource(saved(tmp_path, **arrays), "all")
+    assert ("negative" in str(caught.value)) == ("negative" in case)
 
 
 def test_a_file_that_is_missing_or_no_archive_is_refused(tmp_path):
@@ -103,3 +121,34 @@ def test_a_file_that_is_missing_or_no_archive_is_refused(tmp_path):
         (tmp_path / "bad.npz").write_bytes(content)
         with pytest.raises(UserError, match=r"np\.savez"):
             NpzSource(str(tmp_path / "bad.npz"), "train")
+
+
+def test_one_array_is_refused_with_what_is_wanted(tmp_path):
+    np.save(tmp_path / "x.npy", IMAGE)
+    (tmp_path / "x.npy").rename(tmp_path / "x.npz")
+    with pytest.raises(UserError, match=r"one array.*np\.savez_compressed"):
+        NpzSource(str(tmp_path / "x.npz"), "train")
+
+
+def test_every_flipped_byte_of_a_file_is_read_or_refused_in_one_line(tmp_path):
+    np.savez_compressed(tmp_path / "set.npz", image=IMAGE[:, :2, :2], label=LABEL)
+    whole = (tmp_path / "set.npz").read_bytes()
+    refused = 0
+    for place in range(0, len(whole), 5):
+        flipped = bytearray(whole)
+        flipped[place] ^= 0xFF
+        (tmp_path / "set.npz").write_bytes(flipped)
+        try:
+            NpzSource(str(tmp_path / "set.npz"), "train")
+        except UserError as error:
+            refused += 1
+            assert "\n" not in str(error)
+    assert refused > 50
+
+
+def test_names_may_be_bytes_or_numbers_and_the_first_class_empty(tmp_path):
+    names = np.array([b"b\xc3\xa4r", b"\xff", b"c", b"d"])
+    path = saved(tmp_path, image=IMAGE, label=LABEL + 1, class_names=names)
+    assert NpzSource(path, "train").info.class_names == ("bär", "\ufffd", "c", "d")
+    path = saved(tmp_path, image=IMAGE, label=LABEL, class_names=np.array([1998, 1999, 2000]))
+    assert NpzSource(path, "train").info.class_names == ("1998", "1999", "2000")

@@ -1,5 +1,6 @@
 """Sounds against the standard library's and SciPy's writers, and against files built by hand."""
 
+import os
 import pickle
 import struct
 import wave
@@ -245,3 +246,29 @@ def test_training_reads_random_windows_of_sounds_of_any_length(tmp_path):
     assert len(set(starts)) > 4
     (batch,) = pipeline.eval_data(data, "train", batch_size=6).batches()
     assert sorted((batch["waveform"][:, 0] * 32768).tolist()) == [12, 12, 17, 17, 22, 22]
+
+
+@pytest.mark.parametrize("declared", [0, 0x7FFFF000, 0xFFFFFFFF])
+@pytest.mark.parametrize("whole", [0, 36, 0xFFFFFFFF])
+def test_a_sound_from_a_pipe_reaches_to_the_end_of_the_file(declared, whole):
+    values = np.arange(-20, 20, dtype="<i2")
+    data = b"RIFF" + struct.pack("<I", whole) + b"WAVE" + form() + b"data"
+    data += struct.pack("<I", declared) + values.tobytes()
+    for end in (b"", b"\1"):  # half a sample
+        np.testing.assert_array_equal(decode(data + end)[1], values / 2**15)
+
+
+def test_a_sound_without_samples_is_none_even_with_a_size_of_0():
+    with pytest.raises(ValueError, match="0 bytes"):
+        decode(riff(form(), chunk(b"data", b""), chunk(b"LIST", b"note")))
+
+
+def test_a_pipe_in_a_folder_of_sounds_is_refused_and_not_read(tmp_path):
+    speakers(tmp_path)
+    for name in ("19", "26"):
+        for file in (tmp_path / name / "198").iterdir():
+            file.unlink()
+            os.mkfifo(file)
+    source = WavSource(str(tmp_path), "train")
+    with pytest.raises(CorruptSound, match="no regular file"):
+        source[0]
