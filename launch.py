@@ -2,7 +2,10 @@
 
 import sys
 
-from cnnlab.commands import main
+from cnnlab.signals import exit_on_interrupt
 
 if __name__ == "__main__":
+    exit_on_interrupt()
+    from cnnlab.commands import main
+
     sys.exit(main(sys.argv[1:]))

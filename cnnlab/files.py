@@ -1,9 +1,10 @@
-"""Paths as a person writes them, and files that others may read while they are written."""
+"""Paths as a person writes them, and JSON files: written whole, checked when they are read."""
 
 import json
 import os
 import re
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,13 +33,113 @@ def expand(path: str) -> str:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write JSON so that a reader, or a kill, never meets half a file."""
+    """Write JSON so that a reader, a kill or a power cut never meets half a file."""
     # Opened by its name, not by `tempfile`, which would hide it from a person's colleagues.
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
     try:
         with temporary.open("w") as file:
             json.dump(value, file, indent=2, sort_keys=True)
             file.write("\n")
+            file.flush()
+            os.fsync(file.fileno())
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def read_json(path: Path, form: Any = dict, *, remedy: str) -> Any:
+    """Return the JSON in a file.
+
+    Args:
+        path: of the file.
+        form: what it has to hold, as `parse_json` takes it.
+        remedy: what to do about a damaged file.
+
+    Raises:
+        FileNotFoundError: there is no file.
+        UserError: there is something that is not this; names the file, the fault and the remedy.
+    """
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        if path.is_symlink():
+            raise damaged(path, "a link to a file that does not exist", remedy) from None
+        raise
+    except OSError as error:
+        raise damaged(path, error.strerror or str(error), remedy) from None
+    return parse_json(data, form, path, remedy)
+
+
+def parse_json(data: bytes | str, form: Any, what: Any, remedy: str) -> Any:
+    """Return what JSON text says.
+
+    Args:
+        data: the text, or its bytes in UTF-8.
+        form: a type, or a tuple of types; {name: form, ...}: an object with at least these
+            entries ("name?": if it is there), and under the key `str` the form of all others;
+            [form]: a list.
+        what: name of the file or line, for the message.
+        remedy: what to do about damaged text.
+
+    Raises:
+        UserError: it is no JSON, or not of this form.
+    """
+    try:
+        value = json.loads(data)
+    except RecursionError:
+        raise damaged(what, "nested too deep", remedy) from None
+    except ValueError as error:  # of JSON, and of UTF-8
+        raise damaged(what, str(error), remedy) from None
+    fault = _fault(value, form, "")
+    if fault:
+        raise damaged(what, fault, remedy)
+    return value
+
+
+def damaged(what: Any, why: str, remedy: str) -> UserError:
+    """Return the error that says that a file is damaged."""
+    return UserError(f"{what} is damaged ({why}): {remedy}")
+
+
+def _fault(value: Any, form: Any, place: str) -> str:
+    """Return why a value is not of a form, or an empty text."""
+    if isinstance(form, dict):
+        if not isinstance(value, Mapping):
+            return _differs(value, dict, place)
+        every = dict.fromkeys(value, form[str]) if str in form else {}
+        forms = {**every, **{name: inner for name, inner in form.items() if name is not str}}
+        faults = (_entry_fault(value, name, inner, place) for name, inner in forms.items())
+    elif isinstance(form, list):
+        if not isinstance(value, list):
+            return _differs(value, list, place)
+        faults = (_fault(item, form[0], f"{place}{n}.") for n, item in enumerate(value))
+    else:
+        types = form if isinstance(form, tuple) else (form,)
+        # True is an int to Python, but no number in a file.
+        fits = isinstance(value, types) and (not isinstance(value, bool) or bool in types)
+        return "" if fits else _differs(value, types[0], place)
+    return next(filter(None, faults), "")
+
+
+def _entry_fault(value: Mapping[str, Any], name: str, form: Any, place: str) -> str:
+    optional, name = name.endswith("?"), name.removesuffix("?")
+    if name not in value:
+        return "" if optional else f"'{place}{name}' is missing"
+    return _fault(value[name], form, f"{place}{name}.")
+
+
+def _differs(value: Any, wanted: type, place: str) -> str:
+    name = f"'{place.removesuffix('.')}' is" if place else "it holds"
+    text = json.dumps(value)
+    return f"{name} {text if len(text) < 60 else text[:60] + '...'}, not {NAMES[wanted]}"
+
+
+NAMES: dict[type, str] = {
+    dict: "an object",
+    list: "a list",
+    str: "text",
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    type(None): "null",
+}

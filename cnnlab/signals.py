@@ -1,11 +1,30 @@
 """Signals that ask a program to stop."""
 
+import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 # SIGUSR2 is what Slurm can be told to send some time before a job's limit.
 STOP = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2)
+
+INTERRUPTED = "interrupted: nothing was being trained, nothing is lost"
+
+
+def exit_on_interrupt() -> None:
+    """Let Ctrl-C end the process at once, with status 130.
+
+    The KeyboardInterrupt that Python raises is lost where a library that is being imported, or a
+    destructor, catches everything. A run replaces this once it has something to save.
+    """
+
+    def leave(*_: object) -> None:
+        os.write(2, f"{INTERRUPTED}\n".encode())
+        os._exit(130)
+
+    # Ignored in the background of a shell, it stays so.
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, leave)
 
 
 @contextmanager

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from cnnlab.errors import UserError
-from cnnlab.files import expand, write_json
+from cnnlab.files import expand, parse_json, read_json, write_json
 
 
 @pytest.mark.parametrize(
@@ -58,3 +58,48 @@ def test_colleagues_may_read_what_they_may_read_of_other_files(tmp_path):
     write_json(tmp_path / "x.json", {})
     (tmp_path / "y").touch()
     assert (tmp_path / "x.json").stat().st_mode == (tmp_path / "y").stat().st_mode
+
+
+FORM = {"name": str, "count?": int, "values": {str: (float, int)}, "rows": [{"step": int}]}
+RIGHT = {"name": "a", "values": {"x": 1.5, "y": 2}, "rows": [{"step": 1, "more": "kept"}]}
+
+
+def test_json_of_the_right_form_is_returned_as_it_is():
+    assert parse_json(json.dumps(RIGHT), FORM, "file", "") == RIGHT
+
+
+@pytest.mark.parametrize(
+    ("entries", "fault"),
+    [
+        ({"name": 3}, "'name' is 3, not text"),
+        ({"name": None}, "'name' is null, not text"),
+        ({"count": True}, "'count' is true, not a whole number"),
+        ({"values": {"x": "1"}}, "'values.x' is \"1\", not a number"),
+        ({"values": []}, "'values' is [], not an object"),
+        ({"rows": {}}, "'rows' is {}, not a list"),
+        ({"rows": [{"step": 1}, {}]}, "'rows.1.step' is missing"),
+    ],
+)
+def test_another_form_is_named(entries, fault):
+    with pytest.raises(UserError) as error:
+        parse_json(json.dumps({**RIGHT, **entries}), FORM, "x.json", "remove it")
+    assert str(error.value) == f"x.json is damaged ({fault}): remove it"
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b"\xff", b"null", b"[" * 100_000, b"1" * 5000, b"\0"])
+def test_bytes_that_are_no_such_json_are_named(tmp_path, data):
+    path = tmp_path / "x.json"
+    path.write_bytes(data)
+    with pytest.raises(UserError, match=r"x\.json is damaged \(.*\): remove it"):
+        read_json(path, remedy="remove it")
+
+
+def test_what_is_no_file_is_named(tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link").symlink_to("nowhere")
+    (tmp_path / "file").touch()
+    for path in (tmp_path / "folder", tmp_path / "link", tmp_path / "file" / "x.json"):
+        with pytest.raises(UserError, match="is damaged"):
+            read_json(path, remedy="remove it")
+    with pytest.raises(FileNotFoundError):
+        read_json(tmp_path / "none", remedy="remove it")

@@ -1,6 +1,5 @@
 """Subcommands of `launch.py`, one file each: flags and messages, no logic worth importing."""
 
-import errno
 import importlib
 import os
 import sys
@@ -10,8 +9,9 @@ from absl import flags
 
 from cnnlab.allocator import keep_freed_memory
 from cnnlab.choices import suggest
-from cnnlab.errors import LostProcess, UserError
+from cnnlab.errors import LostProcess, UserError, explain_os_error
 from cnnlab.launch import jobs
+from cnnlab.signals import INTERRUPTED
 
 COMMANDS = {
     "train": "train what a config describes; the default",
@@ -48,16 +48,15 @@ def _split(arguments: list[str]) -> tuple[str, list[str]]:
 def _explain(error: BaseException) -> str | None:
     """Return one line for a failure that a person can mend, None for a bug."""
     seen: BaseException | None = error
+    itself = True
     while seen is not None:
         if isinstance(seen, UserError):
             return str(seen)
-        if getattr(seen, "errno", None) == errno.ENOSPC or "No space left on device" in str(seen):
-            return (
-                "the disk is full: free some space and start the same command again; "
-                "it goes on from the last checkpoint that was written"
-            )
-        if isinstance(seen, PermissionError):
-            return f"{seen.strerror}: {seen.filename}"
+        line = explain_os_error(seen, itself=itself)
+        if line is not None:
+            return line
+        # What was being handled when it was raised need not have caused it.
+        itself = itself and seen.__cause__ is not None
         seen = seen.__cause__ or seen.__context__
     return None
 
@@ -104,7 +103,7 @@ def main(arguments: list[str]) -> int:
         flags.FLAGS(["launch.py"], known_only=True)
         return importlib.import_module(f"cnnlab.commands.{command}").run(*parsed)
     except KeyboardInterrupt:
-        print("interrupted: nothing was being trained, nothing is lost", file=sys.stderr)
+        print(INTERRUPTED, file=sys.stderr)
         return 130
     except BrokenPipeError:
         # What reads the output has seen enough; the interpreter must not flush into it either.

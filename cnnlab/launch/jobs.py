@@ -7,16 +7,22 @@ what comes after a killed job has seconds to live.
 
 import contextlib
 import fcntl
-import json
 import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from cnnlab.files import write_json
+from cnnlab.errors import UserError
+from cnnlab.files import damaged, read_json, write_json
 
 FOLDER = "jobs"
+FORM = {
+    "id": str,
+    "starts": {str: {"state?": str, "reason?": str, "counted?": bool, "process?": int}},
+    "submitted?": str,
+    "count?": int,
+}
 # Tell the program that runs in a job the job's record, which start of the job it is, which of its
 # processes, how often the job may be started again after a crash, and that its standard input
 # closes when the launcher is gone.
@@ -31,21 +37,37 @@ def record_path(folder: Path, job: str) -> Path:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """Return a record, `{}` where there is none that can be read."""
+    """Return a record, `{}` where there is none that can be read: a job's end is to be noted."""
     try:
-        return json.loads(path.read_text())
-    except (OSError, json.JSONDecodeError):
+        return _read(path)
+    except (FileNotFoundError, UserError):
         return {}
+
+
+def _read(path: Path) -> dict[str, Any]:
+    remedy = "remove it, the record of a job that no run needs"
+    record = read_json(path, FORM, remedy=remedy)
+    if not all(number.isdigit() for number in record["starts"]):
+        raise damaged(path, "'starts' are not numbered", remedy)
+    return record
 
 
 def records(folder: Path) -> list[dict[str, Any]]:
     """Return the jobs of a run or sweep folder in the order of their submission.
 
     Elements of an array have records of their own, which are not among them.
+
+    Raises:
+        UserError: if a record is damaged.
     """
-    found = [read(path) for path in (folder / FOLDER).glob("*.json")]
+    found = [_read(path) for path in sorted((folder / FOLDER).glob("*.json"))]
     submitted = [record for record in found if "submitted" in record]
     return sorted(submitted, key=lambda r: (r["submitted"], len(r["id"]), r["id"]))
+
+
+def exist(folder: Path) -> bool:
+    """Return whether there are jobs of a run or sweep folder."""
+    return any((folder / FOLDER).glob("*.json"))
 
 
 def now() -> str:

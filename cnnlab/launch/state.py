@@ -2,13 +2,15 @@
 
 import collections
 import dataclasses
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from cnnlab.errors import UserError
+from cnnlab.files import read_json
 from cnnlab.launch import jobs, presence, slurm_queue
 from cnnlab.launch.slurm_queue import Queued
+from cnnlab.training import run_folder
 from cnnlab.training.writer import read_rows
 
 # What makes a folder a sweep.
@@ -46,7 +48,7 @@ class State:
 
 def is_run(folder: Path) -> bool:
     """Return whether a folder holds a run, or a job that is to make one."""
-    return (folder / "config.json").exists() or bool(jobs.records(folder))
+    return (folder / "config.json").exists() or jobs.exist(folder)
 
 
 def find_runs(folder: Path) -> Iterator[Path]:
@@ -55,7 +57,7 @@ def find_runs(folder: Path) -> Iterator[Path]:
     Of a sweep, the folder itself comes before its trials if it was submitted.
     """
     if (folder / SWEEP).exists():
-        if jobs.records(folder):
+        if jobs.exist(folder):
             yield folder
         yield from sorted(path for path in folder.glob("trials/*") if path.is_dir())
     elif is_run(folder):
@@ -67,18 +69,20 @@ def find_runs(folder: Path) -> Iterator[Path]:
 
 
 def state(folder: Path, queue: Mapping[str, Queued]) -> State:
-    """Return where a run stands.
+    """Return where a run stands; a damaged one is `damaged`, and hides no other.
 
     Args:
         folder: of the run.
         queue: what `slurm_queue.queued` returned.
     """
-    records = jobs.records(folder)
-    record = records[-1] if records else {}
-    name, reason = _standing(folder, record, queue)
-    return State(
-        name, reason, **_progress(folder), job=record.get("id", ""), starts=len(jobs.starts(record))
-    )
+    try:
+        records = jobs.records(folder)
+        record = records[-1] if records else {}
+        name, reason = _standing(folder, record, queue)
+        job, starts = record.get("id", ""), len(jobs.starts(record))
+        return State(name, reason, **_progress(folder), job=job, starts=starts)
+    except UserError as error:
+        return State("damaged", str(error))
 
 
 def _standing(  # noqa: PLR0911
@@ -124,18 +128,18 @@ def _elements(folder: Path, job: str) -> str:
 def _trial(folder: Path) -> tuple[str, str]:
     """Return what the sweep says of one of its trials."""
     path = folder.parent.parent / "states" / f"{folder.name}.json"
+    form, remedy = {"state": str, "reason": str}, "remove it; the same sweep goes on"
     try:
-        found = json.loads(path.read_text())
-    except (OSError, json.JSONDecodeError):
+        found = read_json(path, form, remedy=remedy)
+    except FileNotFoundError:
         return "stopped", "the same sweep goes on from there"
-    return found.get("state", "stopped"), found.get("reason", "")
+    return found["state"], found["reason"]
 
 
 def _progress(folder: Path) -> dict[str, Any]:
-    try:
-        config = json.loads((folder / "config.json").read_text())
-    except (OSError, json.JSONDecodeError):
+    if not (folder / "config.json").exists():
         return {}
+    config = run_folder.read_config(folder)
     rows = read_rows(folder / "metrics.jsonl")
     rates = [row["time/examples_per_second"] for row in rows if "time/examples_per_second" in row]
     metric = config.get("checkpoint", {}).get("best", "")

@@ -1,14 +1,13 @@
 """The folder of a sweep made, or opened again and compared with what it was made for."""
 
-import errno
 import json
 import os
 import tempfile
 from pathlib import Path
 from typing import Any
 
-from cnnlab.errors import UserError
-from cnnlab.files import write_json
+from cnnlab.errors import NO_ROOM, UserError
+from cnnlab.files import damaged, read_json, write_json
 from cnnlab.sweeps.settings import Settings
 from cnnlab.training.run_folder import difference
 
@@ -16,6 +15,12 @@ FOLDERS = ("trials", "states", "logs", "locks", "points")
 # What may change in a folder: no trial would have been another for it. The overrides are in `base`.
 FREE = ("config", "overrides", "sweep", "trials")
 REPORTED = ("metric", "mode")
+FORM = {
+    **dict.fromkeys(("config", "sweep", "metric", "mode", "search", "pruner"), str),
+    **dict.fromkeys(("overrides", "base"), dict),
+    "points": [dict],
+    **dict.fromkeys(("repeat", "trials"), int),
+}
 
 
 def make_folder(path: Path, settings: Settings) -> None:
@@ -47,7 +52,7 @@ def make_folder(path: Path, settings: Settings) -> None:
         with tempfile.TemporaryFile(dir=path / "locks"):
             pass
     except OSError as error:
-        if error.errno == errno.ENOSPC:
+        if error.errno in NO_ROOM:
             raise
         raise UserError(
             f"cannot write in --workdir={path}: {error.strerror}; name another folder"
@@ -62,12 +67,15 @@ def read_settings(path: Path) -> Settings:
         UserError: if there is no sweep in the folder, or its sweep.json is damaged.
     """
     file = path / "sweep.json"
+    remedy = "restore it, or use a new folder"
     try:
-        return Settings.from_json(json.loads(file.read_text()))
-    except (FileNotFoundError, NotADirectoryError):
+        saved = read_json(file, FORM, remedy=remedy)
+    except FileNotFoundError:
         raise UserError(f"no sweep in {path}: there is no sweep.json") from None
-    except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
-        raise UserError(f"{file} is damaged ({error!r}): restore it, or use a new folder") from None
+    try:
+        return Settings.from_json(saved)
+    except (LookupError, TypeError, AttributeError, ValueError) as error:
+        raise damaged(file, repr(error), remedy) from None
 
 
 def _write_first(file: Path, values: dict[str, Any]) -> bool:

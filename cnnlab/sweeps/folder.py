@@ -22,12 +22,14 @@ from typing import Any
 
 from cnnlab import locks
 from cnnlab.errors import UserError
-from cnnlab.files import write_json
+from cnnlab.files import damaged, read_json, write_json
 from cnnlab.sweeps.settings import Settings
 from cnnlab.sweeps.values import from_json
 
 STATES = ("waiting", "running", "finished", "failed", "pruned")
 ENDED = ("finished", "failed", "pruned")
+STATE = {"state": str, "reason": str, "attempts": int}
+POINT = {"point": int, "overrides": dict}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -158,15 +160,14 @@ class SweepFolder:
         known = self._ended.get(trial.number)
         if known is not None:
             return known
+        path, remedy = self._state_file(trial), "remove it; a trial that is done is not done again"
         try:
-            record = Record(**json.loads(self._state_file(trial).read_text()))
+            saved = read_json(path, STATE, remedy=remedy)
         except FileNotFoundError:
             return Record()
-        except (TypeError, json.JSONDecodeError):
-            raise UserError(
-                f"{self._state_file(trial)} is damaged: remove it; a trial that is done is not "
-                "done again"
-            ) from None
+        if saved["state"] not in STATES:
+            raise damaged(path, f"unknown state '{saved['state']}'", remedy)
+        record = Record(**{name: saved[name] for name in STATE})
         if record.state in ENDED:
             self._ended[trial.number] = record
         return record
@@ -233,7 +234,8 @@ class SweepFolder:
 
     def _read_added(self, number: int) -> Trial | None:
         try:
-            saved = json.loads((self.path / "points" / f"{number:04d}.json").read_text())
+            path = self.path / "points" / f"{number:04d}.json"
+            saved = read_json(path, POINT, remedy="restore it, or use a new folder")
         except FileNotFoundError:
             return None
         overrides = from_json(saved["overrides"])

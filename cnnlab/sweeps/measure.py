@@ -7,7 +7,6 @@ does not evaluate while it trains, the test split, are reported and never compar
 
 import dataclasses
 import difflib
-import json
 import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -15,8 +14,11 @@ from typing import Any
 
 from cnnlab.choices import suggest
 from cnnlab.errors import UserError
+from cnnlab.training import run_folder
 from cnnlab.training.writer import read_rows
 
+# What is read of a result.
+RESULT = {"results?": {str: run_folder.NUMBERS}, "seconds?": (float, int)}
 MODES = ("max", "min")
 
 
@@ -118,8 +120,8 @@ def check_reported(metric: str, names: Iterable[str]) -> None:
 def read_result(path: Path) -> dict[str, Any]:
     """Return the result.json of a run folder; empty where there is none that can be read."""
     try:
-        return json.loads((path / "result.json").read_text())
-    except (OSError, ValueError):
+        return run_folder.read_result(path, RESULT)
+    except (FileNotFoundError, UserError):
         return {}
 
 

@@ -1,5 +1,6 @@
 """One trial: `launch.py train` in a process of its own, followed by what it writes."""
 
+import errno
 import os
 import shutil
 import signal
@@ -9,7 +10,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from cnnlab.errors import UserError
+from cnnlab.errors import NO_ROOM, UserError
 from cnnlab.launch import jobs
 from cnnlab.sweeps.folder import SweepFolder, Trial
 from cnnlab.sweeps.follow import Follower, last_words
@@ -126,8 +127,10 @@ def run_trial(
     told = stop.asked.is_set() or SAVED in words or code != 0
     if stop.at_once.is_set() or (code in STOPPED and told):
         return "waiting", words if SAVED in words else "stopped before it had saved"
-    if "disk is full" in words or shutil.disk_usage(folder.path).free < FULL:
-        raise UserError(f"the disk is full (trial {trial.name}): free some space and run it again")
+    full = next((what for what in NO_ROOM.values() if what in words), "")
+    if full or shutil.disk_usage(folder.path).free < FULL:
+        full = full or NO_ROOM[errno.ENOSPC]
+        raise UserError(f"{full} (trial {trial.name}): free some space and run it again")
     return "failed", _why(code, words, follower.step)
 
 

@@ -14,9 +14,28 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from cnnlab.errors import UserError
-from cnnlab.files import write_json
+from cnnlab.files import read_json, write_json
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy", "cnnlab")
+
+# What is read of config.json before it is completed with today's entries.
+CONFIG = {
+    "steps?": int,
+    "checkpoint?": {"best?": str, "mode?": str},
+    **dict.fromkeys(("experiment?", "model?", "data?", "parallel?", "evaluate?"), dict),
+}
+# What result.json holds.
+NUMBERS = {str: (float, int)}
+RESULT = {
+    "reason": str,
+    **dict.fromkeys(("steps", "seed", "parameters"), int),
+    "seconds": (float, int),
+    "results": {str: NUMBERS},
+    "floors": {str: NUMBERS},
+    "examples": {str: int},
+    "skipped": {str: int},
+    "representation?": [{"values": NUMBERS, str: object}],
+}
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -140,11 +159,24 @@ def read_config(workdir: Path) -> dict[str, Any]:
     """
     path = workdir / "config.json"
     try:
-        return json.loads(path.read_text())
+        return read_json(path, CONFIG, remedy="restore it, or use a new folder")
     except FileNotFoundError:
         raise UserError(f"no run in {workdir}: there is no config.json") from None
-    except json.JSONDecodeError as error:
-        raise UserError(f"{path} is damaged ({error}): restore it, or use a new folder") from None
+
+
+def read_result(workdir: Path, form: Any = RESULT) -> dict[str, Any]:
+    """Return the numbers that a finished run has written.
+
+    Args:
+        workdir: of the run.
+        form: the entries that are wanted, as `files.parse_json` takes them.
+
+    Raises:
+        FileNotFoundError: it is not finished.
+        UserError: its result.json is damaged.
+    """
+    remedy = "remove it; the run's own command writes it anew from the last checkpoint"
+    return read_json(workdir / "result.json", form, remedy=remedy)
 
 
 def load_config(workdir: Path) -> ConfigDict:

@@ -5,20 +5,26 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from cnnlab.errors import UserError
+from cnnlab.files import damaged, parse_json
+
+ROW = {"step": int, str: (float, int)}
 
 
 def read_rows(path: Path) -> list[dict]:
     """Return the records of a `metrics.jsonl`; a last line cut off by a kill is passed over."""
-    if not path.exists():
+    try:
+        lines = path.read_bytes().splitlines()
+    except FileNotFoundError:
         return []
+    except OSError as error:
+        raise damaged(path, error.strerror or str(error), "remove it") from None
     rows = []
-    lines = path.read_text().splitlines()
     for number, line in enumerate(lines, start=1):
         try:
-            rows.append(json.loads(line))
-        except json.JSONDecodeError:
+            rows.append(parse_json(line, ROW, f"{path} line {number}", "remove the line"))
+        except UserError:
             if number < len(lines):
-                raise UserError(f"{path} line {number} is damaged: remove the line") from None
+                raise
     return rows
 
 

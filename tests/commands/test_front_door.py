@@ -138,7 +138,20 @@ def test_preparing_an_embedded_set_says_where_it_is(capsys, tmp_path):
     [
         (OSError(28, "No space left on device"), "the disk is full"),
         (ValueError("write failed: No space left on device [os_error_code='28']"), "disk is full"),
-        (PermissionError(13, "Permission denied", "/data"), "Permission denied: /data"),
+        (OSError(122, "Disk quota exceeded", "runs/a"), "runs/a: the disk quota is used up"),
+        (RuntimeError("UNKNOWN: Disk quota exceeded; write"), "the disk quota is used up"),
+        (OSError(30, "Read-only file system"), "the file system is read-only"),
+        (OSError(5, "Input/output error"), "the disk fails to read or write"),
+        (OSError(24, "Too many open files"), "too many files are open"),
+        (OSError(27, "File too large"), "a file is larger than the limit (ulimit -f)"),
+        (OSError(36, "File name too long", "a" * 300), "choose a shorter one"),
+        (OSError(40, "Too many levels of symbolic links", "a"), "symbolic links lead in a circle"),
+        (NotADirectoryError(20, "Not a directory", "a/b"), "a/b: a part of the path is a file"),
+        (FileNotFoundError(2, "No such file or directory", "a"), "a: there is no such file"),
+        (
+            PermissionError(13, "Permission denied", "/data"),
+            "/data: permission denied: name a place",
+        ),
         (UserError("do this"), "do this"),
     ],
 )

@@ -4,6 +4,7 @@ import multiprocessing
 
 import pytest
 
+from cnnlab.errors import UserError
 from cnnlab.launch import jobs
 
 
@@ -41,8 +42,18 @@ def test_records_are_in_the_order_of_submission_and_elements_are_left_out(tmp_pa
     for job, time in (("9", "2026-01-01"), ("10", "2026-01-02")):
         jobs.update(jobs.record_path(tmp_path, job), submitted=time)
     jobs.update(jobs.record_path(tmp_path, "10_3"), 0, state="finished")
-    jobs.record_path(tmp_path, "11").write_text("{")
     assert [record["id"] for record in jobs.records(tmp_path)] == ["9", "10"]
+
+
+def test_a_damaged_record_is_an_error_but_stops_no_job_that_writes_to_it(tmp_path):
+    path = jobs.record_path(tmp_path, "11")
+    path.parent.mkdir()
+    path.write_text("{")
+    with pytest.raises(UserError, match=r"11\.json is damaged .*: remove it"):
+        jobs.records(tmp_path)
+    assert jobs.update(path, submitted="2026-01-01")["submitted"] == "2026-01-01"
+    path.write_text('{"id": "11", "starts": {"one": {}}}')
+    assert jobs.read(path) == {}
 
 
 @pytest.fixture

@@ -85,10 +85,31 @@ def test_local_job_lives_as_long_as_its_launcher(run, monkeypatch):
     assert state(run, {}).name == "lost"
 
 
-def test_damaged_config_hides_no_state(run):
-    (run / "config.json").write_text("{")
-    assert state(run, {}).name == "stopped"
-    assert state(run, {}).steps == 0
+DAMAGED = [b"", b"\xff", b"null", b"[]", b"[" * 100_000]
+
+
+@pytest.mark.parametrize("data", DAMAGED)
+@pytest.mark.parametrize("name", ["config.json", "jobs/7.json", "metrics.jsonl"])
+def test_a_damaged_file_is_that_runs_state_and_hides_no_other(run, name, data):
+    (run / "jobs").mkdir()
+    (run / name).write_bytes(data + b"\n{}\n" if name == "metrics.jsonl" else data)
+    found = state(run, {})
+    assert found.name == "damaged"
+    assert f"{run / name}" in found.reason
+    assert ": re" in found.reason, "what to do: remove it, or restore it"
+
+
+@pytest.mark.parametrize("data", [*DAMAGED, b'{"state": 3, "reason": ""}'])
+def test_a_damaged_record_of_a_trial_is_its_state(run, data):
+    sweep = run.parent / "sweep"
+    (sweep / "trials").mkdir(parents=True)
+    run = run.rename(sweep / "trials" / "0000")
+    (sweep / "sweep.json").touch()
+    (sweep / "states").mkdir()
+    (sweep / "states" / "0000.json").write_bytes(data)
+    found = state(run, {})
+    assert found.name == "damaged"
+    assert "0000.json is damaged" in found.reason
 
 
 def test_runs_are_found_but_not_those_inside_runs(run):
