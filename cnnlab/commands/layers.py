@@ -1,18 +1,20 @@
-"""List the layers with paper, formula, parameters and a check; show one, or draw it at work.
+"""List the layers with paper, formula and parameters; check or show them, or draw one at work.
 
-usage: python launch.py layers [PATTERN] [--nocheck]
+usage: python launch.py layers [PATTERN] [--check] [--trace]
        python launch.py layers NAME [--picture=FILE.gif|FILE.png] [--pass=backward] [--flags]
        python launch.py layers --receptive_field=MODEL [--picture=FILE.png] [--image=FILE]
        python launch.py layers --effective=FILE.png
 
-The check compares a layer with a case that was worked by hand. A picture shows it at work, step by
+The check compares a layer with a case that was worked by hand: of one layer always unless
+--nocheck, of a list with --check. The list is from a file, which the tests hold to the layers;
+--trace counts parameters anew, and checks. A picture shows it at work, step by
 step on one channel: a GIF moves, a PNG has all steps side by side. The numbers are the lecture's
 unless sizes say otherwise. With --receptive_field the picture frames what the middle unit of each
 endpoint of a model sees of an image; --effective plots how much each pixel of it matters.
 
 examples:
   python launch.py layers
-  python launch.py layers 'conv*'
+  python launch.py layers 'conv*' --check
   python launch.py layers conv
   python launch.py layers conv --picture=conv.gif --pass=backward
   python launch.py layers conv --picture=conv.png --size=5 --kernel=3 --stride=2 --padding=1
@@ -20,17 +22,23 @@ examples:
   python launch.py layers --effective=effective.png
 """
 
+import fnmatch
 from pathlib import Path
 
 from absl import flags
 
+from cnnlab.analysis import listings
+from cnnlab.choices import suggest
 from cnnlab.commands.parsing import define_path
 from cnnlab.errors import UserError
 
 
 def define(values: flags.FlagValues) -> None:
     """Define the flags of this command."""
-    flags.DEFINE_bool("check", True, "compare each with its worked example", flag_values=values)
+    flags.DEFINE_bool(
+        "check", None, "compare with the worked example; one layer always", flag_values=values
+    )
+    flags.DEFINE_bool("trace", False, "count parameters anew, and check", flag_values=values)
     define_path("picture", "", "file to draw in: .gif or .png", values)
     flags.DEFINE_enum(
         "pass", "forward", ["forward", "backward"], "which pass to draw", flag_values=values
@@ -69,31 +77,35 @@ def run(values: flags.FlagValues, arguments: list[str]) -> int:
         if values.effective:
             _effective(Path(values.effective))
         return 0
-    from cnnlab.choices import suggest
-    from cnnlab.layers.table import LAYERS
-
     pattern = arguments[0] if arguments else "*"
-    if pattern in LAYERS:
+    entries = _entries(pattern, values.trace)
+    if pattern in entries:
         return _show(pattern, values)
-    import fnmatch
-
-    names = fnmatch.filter(LAYERS, pattern)
-    if not names:
-        raise UserError(f"no layer '{pattern}'{suggest(pattern, LAYERS)}")
     if values.picture:
-        raise UserError(f"a picture is of one layer, not of '{pattern}': {', '.join(names)}")
-    return _list(names, values.check)
+        raise UserError(f"a picture is of one layer, not of '{pattern}': {', '.join(entries)}")
+    return _list(entries, values)
 
 
-def _list(names: list[str], check: bool) -> int:
+def _entries(pattern: str, trace: bool) -> dict[str, dict]:
+    """Return what the list shows of the layers that match: from file, or counted anew."""
+    stored = {} if trace else listings.layers()
+    if names := fnmatch.filter(stored, pattern):
+        return {name: stored[name] for name in names}
+    from cnnlab.layers.table import LAYERS
+    from cnnlab.layers.table.describe import entry
+
+    if names := fnmatch.filter(LAYERS, pattern):
+        return {name: entry(name, LAYERS[name]) for name in names}
+    raise UserError(f"no layer '{pattern}'{suggest(pattern, LAYERS)}")
+
+
+def _list(entries: dict[str, dict], values: flags.FlagValues) -> int:
     from rich import box
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    from cnnlab.layers.table import LAYERS
-    from cnnlab.layers.table.describe import compare, parameters
-
+    check = values.trace if values.check is None else values.check
     console = Console(highlight=False)
     titles = ["layer", "parameters", *(["check"] if check else []), "paper, formula"]
     table = Table(*titles, box=box.SIMPLE, show_lines=True)
@@ -102,16 +114,18 @@ def _list(names: list[str], check: bool) -> int:
     table.columns[-1].overflow = "fold"
     wrong = []
     with console.status("") as status:
-        for name in names:
+        for name, entry in entries.items():
             status.update(name)
-            layer = LAYERS[name]
-            cells = [name, f"{parameters(layer):,}"]
+            cells = [name, f"{entry['parameters']:,}"]
             if check:
-                right, words = compare(layer)
+                from cnnlab.layers.table import LAYERS
+                from cnnlab.layers.table.describe import compare
+
+                right, words = compare(LAYERS[name])
                 wrong += [] if right else [name]
                 cells.append(words)
             # As Text: brackets of a formula would be taken for markup.
-            formula = Text(f"{layer.paper}\n{layer.formula}")
+            formula = Text(f"{entry['paper']}\n{entry['formula']}")
             table.add_row(*map(Text, cells), formula)
     console.print(table)
     return _verdict(wrong)
@@ -136,7 +150,7 @@ def _show(name: str, values: flags.FlagValues) -> int:
         _draw(name, values)
     print(describe(name, LAYERS[name]))
     right = True
-    if values.check:
+    if values.check is not False:
         right, words = compare(LAYERS[name])
         print(f"check       {words}")
     if values.picture:

@@ -4,12 +4,14 @@ usage: python launch.py models [PATTERN] [--sort=COLUMN] [--format=csv|json|mark
        python launch.py models NAME [--picture=FILE.png] [--format=csv|json|markdown] [--flags]
 
 Numbers are read off the traced program, for one image of the size that the paper has; nothing is
-computed. Parameters are all that are trained, auxiliary classifiers too. MACs are multiplications
-with their addition in convolutions and matrix products; activations are what those put out. The
-(receptive) field is how many input pixels, padding included, the central element of an endpoint
-depends on; "all" where that is every pixel at any size of the input. The stride is how far the
-fields of neighbors lie apart. In the list both are those of the last endpoint that is a map: after
-global pooling or a dense layer it would be all.
+computed. Those of the models as they are come from a file, which the tests hold to the program;
+--trace, and flags that change a model or its image, trace anew. Parameters are all that are
+trained, auxiliary classifiers too. MACs are multiplications with their addition in convolutions
+and matrix products; activations are what those put out. The (receptive) field is how many input
+pixels, padding included, the central element of an endpoint depends on; "all" where that is every
+pixel at any size of the input. The stride is how far the fields of neighbors lie apart. In the
+list both are those of the last endpoint that is a map: after global pooling or a dense layer it
+would be all.
 
 Top-1 and top-5 are the paper's own accuracies in percent, not measurements of this code; what they
 were measured on is the column `protocol` of csv, json and markdown.
@@ -31,13 +33,17 @@ examples:
 """
 
 import ast
+import fnmatch
 import sys
 from pathlib import Path
 from typing import Any
 
 from absl import flags
 
+from cnnlab.analysis import listings, tables
+from cnnlab.choices import suggest
 from cnnlab.commands.parsing import define_path
+from cnnlab.console import console
 from cnnlab.errors import UserError
 
 # What a narrow terminal goes without, in this order.
@@ -70,54 +76,60 @@ def define(values: flags.FlagValues) -> None:
         "how to print: for eyes, or for programs",
         flag_values=values,
     )
+    flags.DEFINE_bool("trace", False, "trace the models anew", flag_values=values)
     define_path("picture", "", "PNG to draw the stages of one in", values)
 
 
 def run(values: flags.FlagValues, arguments: list[str]) -> int:
     """Print a table of the models whose names match, or of the stages of one."""
-    from cnnlab import models
-
     if len(arguments) > 1:
         raise UserError(f"models takes one name or pattern, not {', '.join(arguments)}")
     pattern = arguments[0] if arguments else "*"
-    matching = models.available(pattern)
-    names = [name for name in models.MODELS if name in matching]
-    if not names:
-        from cnnlab.choices import suggest
-
-        raise UserError(
-            f"no model matches '{pattern}'{suggest(pattern.strip('*?'), models.MODELS)}"
-        )
+    entries = _entries(pattern, values)
+    names = list(entries)
     if names == [pattern]:
         if values.sort:
             raise UserError(f"--sort is for lists: the stages of {pattern} have their own order")
-        _one(pattern, values)
+        _one(pattern, entries[pattern], values)
     elif values.picture:
         raise UserError(f"a picture is of one model, not of '{pattern}': {', '.join(names)}")
     else:
-        _list(names, values)
+        _list(entries, values)
     return 0
 
 
-def _list(names: list[str], values: flags.FlagValues) -> None:
-    from cnnlab.analysis import model_table as tables
-    from cnnlab.console import console
-    from cnnlab.models import MODELS
+def _entries(pattern: str, values: flags.FlagValues) -> dict[str, dict | None]:
+    """Return the models that match, with what is on file of them; None where that is not asked."""
+    changed = (values.size, values.channels, values.num_classes) != (None, None, None)
+    if not (values.trace or changed or values.set or values.picture):
+        stored = listings.models()
+        if names := fnmatch.filter(stored, pattern):
+            return {name: stored[name] for name in names}
+    from cnnlab import models
 
+    names = fnmatch.filter(models.MODELS, pattern)
+    if not names:
+        raise UserError(
+            f"no model matches '{pattern}'{suggest(pattern.strip('*?'), models.MODELS)}"
+        )
+    return dict.fromkeys(names)
+
+
+def _list(entries: dict[str, dict | None], values: flags.FlagValues) -> None:
     # An unknown column is told before the work.
     tables.ordered([], values.sort or "name")
     rows, failures = [], {}
     with console.status("") as status:
-        for name in names:
+        for name, entry in entries.items():
             status.update(name)
             try:
-                summary, shape = _summary(name, values)
+                rows.append(entry or _traced(name, values)[0])
             except UserError as error:
                 failures[name] = str(error)
-                continue
-            rows.append(tables.model_row(name, MODELS[name], summary, shape))
     if not rows:
         raise UserError(next(iter(failures.values())))
+    # What is on file has more than the row.
+    rows = [{key: row[key] for key in tables.COLUMNS} for row in rows]
     if values.sort:
         rows = tables.ordered(rows, values.sort)
     if values.format == "table":
@@ -129,47 +141,49 @@ def _list(names: list[str], values: flags.FlagValues) -> None:
         print(f"left out: {place}{message}", file=sys.stderr)
 
 
-def _one(name: str, values: flags.FlagValues) -> None:
-    from cnnlab.analysis import model_table as tables
-    from cnnlab.analysis.drawing.render import check_path, save_figure
-    from cnnlab.models import MODELS
-
+def _one(name: str, entry: dict | None, values: flags.FlagValues) -> None:
     if values.picture:
+        from cnnlab.analysis.drawing.render import check_path, save_figure
+
         check_path(Path(values.picture), (".png",))
-    summary, shape = _summary(name, values)
-    rows = tables.stage_rows(summary)
-    model = tables.model_row(name, MODELS[name], summary, shape)
+    if entry is None:
+        entry, summary = _traced(name, values)
+    model = {key: entry[key] for key in tables.COLUMNS}
     if values.picture:
         from cnnlab.analysis.drawing.stages import stages_figure
 
         save_figure(stages_figure(model, summary), Path(values.picture))
     if values.format == "json":
-        print(tables.json_text({**model, "stages": rows}), flush=True)
+        print(tables.json_text({**model, "stages": entry["stages"]}), flush=True)
     elif values.format != "table":
-        _print_plain(rows, tables.STAGE_COLUMNS, values.format)
+        _print_plain(entry["stages"], tables.STAGE_COLUMNS, values.format)
     else:
-        _print_one(model, rows, tables.total_row(summary))
+        _print_one(model, entry["stages"])
     if values.picture:
         out = sys.stdout if values.format == "table" else sys.stderr
         print(f"drawn in {values.picture}", file=out)
 
 
-def _summary(name: str, values: flags.FlagValues) -> tuple[Any, tuple[int, ...]]:
-    """Return the summary of a model with what the flags change, and the shape of its input."""
+def _traced(name: str, values: flags.FlagValues) -> tuple[dict[str, Any], Any]:
+    """Return the row of a model with its stages, and its summary, with what the flags change."""
     from cnnlab import models
+    from cnnlab.analysis.model_table import model_row, stage_rows
     from cnnlab.analysis.summary import summarize
 
-    shape = models.MODELS[name].input
+    architecture = models.MODELS[name]
+    shape = architecture.input
     if len(shape) == 1:
         # Samples of sound.
         shape = (values.size or shape[0],)
     else:
         height, width, channels = shape
         shape = values.size or height, values.size or width, values.channels or channels
-    given = _arguments(values.set, models.MODELS[name].fields())
+    given = _arguments(values.set, architecture.fields())
     if values.num_classes is not None:
         given["num_classes"] = values.num_classes
-    return summarize(models.create(name, **given), (1, *shape)), shape
+    summary = summarize(models.create(name, **given), (1, *shape))
+    row = model_row(name, architecture, summary, shape)
+    return {**row, "stages": stage_rows(summary)}, summary
 
 
 def _arguments(texts: list[str], fields: dict[str, Any]) -> dict[str, Any]:
@@ -202,8 +216,6 @@ def _read(key: str, text: str, default: Any) -> Any:
 
 
 def _print_plain(rows: list[dict], columns: dict[str, str], form: str) -> None:
-    from cnnlab.analysis import model_table as tables
-
     texts = {
         "csv": lambda: tables.csv_text(rows, columns),
         "json": lambda: tables.json_text(rows),
@@ -213,10 +225,8 @@ def _print_plain(rows: list[dict], columns: dict[str, str], form: str) -> None:
 
 
 def _print_list(rows: list[dict]) -> None:
-    from cnnlab.analysis.model_table import COLUMNS
-
     console = _console()
-    columns = {key: title for key, title in COLUMNS.items() if key != "protocol"}
+    columns = {key: title for key, title in tables.COLUMNS.items() if key != "protocol"}
     missing = []
     unlimited = console.options.update(max_width=1000)
     for key in DISPENSABLE:
@@ -228,12 +238,11 @@ def _print_list(rows: list[dict]) -> None:
         print(f"no room for: {', '.join(missing)} (--format=csv has them)", flush=True)
 
 
-def _print_one(model: dict, rows: list[dict], total: dict) -> None:
-    from cnnlab.analysis.model_table import STAGE_COLUMNS, cell
-
-    table = _table(rows, STAGE_COLUMNS)
+def _print_one(model: dict, rows: list[dict]) -> None:
+    cell, total = tables.cell, tables.total_row(model)
+    table = _table(rows, tables.STAGE_COLUMNS)
     table.add_section()
-    table.add_row(*(cell(total[key]) for key in STAGE_COLUMNS))
+    table.add_row(*map(cell, total.values()))
     lines = [f"{model['name']}: {model['paper']}; image {cell(model['input'])}"]
     accuracies = [
         f"{title} {cell(model[key])} %"
@@ -251,7 +260,7 @@ def _table(rows: list[dict], columns: dict[str, str]) -> Any:
     from rich.table import Table
     from rich.text import Text
 
-    from cnnlab.analysis.model_table import TEXT, cell
+    from cnnlab.analysis.tables import TEXT, cell
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for key, title in columns.items():

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from cnnlab import commands
+from cnnlab.analysis import listings
 from cnnlab.layers import table
 
 
@@ -23,6 +24,8 @@ def few(monkeypatch):
     names = ("conv", "transposed")
     rows = {name: table.LAYERS[name] for name in names}
     monkeypatch.setattr(table, "LAYERS", rows)
+    stored = {name: entry for name, entry in listings.layers().items() if name in names}
+    monkeypatch.setattr(listings, "layers", lambda: stored)
     return rows
 
 
@@ -31,8 +34,9 @@ def wide(monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
 
 
-def test_layers_are_listed_with_formula_parameters_and_check(capsys, few):
-    status, out, err = run(capsys)
+@pytest.mark.parametrize("flag", ["--check", "--trace"])
+def test_layers_are_listed_with_formula_parameters_and_check(flag, capsys, few):
+    status, out, err = run(capsys, flag)
     assert status == 0
     assert err == ""
     for name, layer in few.items():
@@ -44,16 +48,25 @@ def test_layers_are_listed_with_formula_parameters_and_check(capsys, few):
 
 
 def test_pattern_and_flag_choose_what_is_listed(capsys, few):
-    _, out, _ = run(capsys, "conv*", "--nocheck")
-    assert "conv" in out
-    assert "transposed" not in out
-    assert "check" not in out
+    for flags in ([], ["--nocheck"], ["--trace", "--nocheck"]):
+        _, out, _ = run(capsys, "conv*", *flags)
+        assert "112" in out
+        assert "transposed" not in out
+        assert "check" not in out
+
+
+def test_layer_that_is_not_on_file_yet_is_listed_and_shown(capsys, few, monkeypatch):
+    monkeypatch.setattr(listings, "layers", dict)
+    for pattern in ("con*", "conv"):
+        status, out, _ = run(capsys, pattern)
+        assert status == 0
+        assert few["conv"].paper in out
 
 
 def test_layer_that_is_not_as_worked_by_hand_is_told(capsys, few, monkeypatch):
     wrong = dataclasses.replace(few["conv"], example=lambda: (np.ones(2), np.zeros(2)))
     monkeypatch.setitem(few, "conv", wrong)
-    for arguments in ([], ["conv"]):
+    for arguments in (["--check"], ["conv"]):
         status, out, err = run(capsys, *arguments)
         assert status == 1
         assert "off by 1" in out

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from cnnlab import commands, models
-from cnnlab.analysis.model_table import COLUMNS
+from cnnlab.analysis import listings
+from cnnlab.analysis.tables import COLUMNS
 
 LENET = {
     "name": "lenet5",
@@ -38,6 +39,9 @@ def few(monkeypatch):
     table = {name: models.MODELS[name] for name in ("mlp", "lenet5", "alexnet_torchvision")}
     table["lenet5"] = dataclasses.replace(table["lenet5"], top1=99.05, protocol="MNIST test")
     monkeypatch.setattr(models, "MODELS", table)
+    stored = {name: entry for name, entry in listings.models().items() if name in table}
+    stored["lenet5"] |= {"paper_top1": 99.05, "protocol": "MNIST test"}
+    monkeypatch.setattr(listings, "models", lambda: stored)
     return table
 
 
@@ -56,6 +60,31 @@ def test_json_is_a_list_of_rows_with_exact_integers(capsys, few):
     # The last convolution, not the dense layers behind it.
     assert (alexnet["receptive_field"], alexnet["stride"]) == (195, 32)
     assert alexnet["parameters"] == 61_100_840
+
+
+@pytest.mark.parametrize("name", ["*", "lenet5"])
+def test_what_is_on_file_is_what_tracing_gives(name, capsys, few, monkeypatch):
+    stored = run(capsys, name, "--format=json")
+    asked = []
+    monkeypatch.setattr(listings, "models", lambda: asked.append(1))
+    assert run(capsys, name, "--format=json", "--trace") == stored
+    assert not asked
+
+
+def test_model_that_is_not_on_file_yet_is_traced(capsys, few, monkeypatch):
+    monkeypatch.setattr(listings, "models", dict)
+    assert names(capsys, "lenet*") == ["lenet5"]
+
+
+@pytest.mark.parametrize("command", ["models", "layers"])
+def test_lists_do_not_wait_for_jax(command):
+    code = (
+        "import sys; from cnnlab.commands import main; "
+        f"status = main(['{command}']); sys.exit(status or 'jax' in sys.modules)"
+    )
+    root = Path(__file__).parents[2]
+    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, check=True)
+    assert len(done.stdout.splitlines()) > 40
 
 
 def test_csv_has_the_same_rows(capsys, few):

@@ -1,8 +1,10 @@
 """Every layer of the table under jit, vmap, gradients, float64, bfloat16 and on 8 devices."""
 
+import os
 import re
 import sys
 from functools import cache
+from pathlib import Path
 
 import flax.linen as nn
 import jax
@@ -12,7 +14,9 @@ import pytest
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from cnnlab.layers.table import LAYERS
+from cnnlab.analysis import listings
+from cnnlab.analysis.tables import json_text
+from cnnlab.layers.table import LAYERS, describe
 
 YEAR = r"\b(19|20)\d\d\b"
 every_layer = pytest.mark.parametrize("name", LAYERS)
@@ -175,3 +179,13 @@ def test_table_has_every_layer_of_the_lecture():
     """
     assert [family for family in families.split() if family not in LAYERS] == []
     assert all(isinstance(row.module(), nn.Module) for row in LAYERS.values())
+
+
+def test_the_list_of_layers_is_on_file():
+    found = [describe.entry(name, layer) for name, layer in LAYERS.items()]
+    if os.environ.get("REWRITE_SUMMARIES"):
+        path = Path(listings.__file__).with_name("layers.json")
+        path.write_text(json_text(found) + "\n")
+    assert list(listings.layers().values()) == found, (
+        "if this is meant: REWRITE_SUMMARIES=1 python -m pytest tests/layers/test_table.py"
+    )

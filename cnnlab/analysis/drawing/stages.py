@@ -13,8 +13,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Polygon, Rectangle
 
-from cnnlab.analysis.model_table import cell, training_only
+from cnnlab.analysis.model_table import training_only
 from cnnlab.analysis.summary import Row, Summary
+from cnnlab.analysis.tables import cell
 
 mpl.use("Agg")
 

@@ -33,6 +33,16 @@ def parameters(layer: Layer) -> int:
     return sum(math.prod(x.shape) for x in jax.tree.leaves(variables.get("params", {})))
 
 
+def entry(name: str, layer: Layer) -> dict[str, Any]:
+    """Return what the list of layers shows: the `name`, `parameters`, `paper` and `formula`."""
+    return {
+        "name": name,
+        "parameters": parameters(layer),
+        "paper": layer.paper,
+        "formula": layer.formula,
+    }
+
+
 def arrays(part: Any) -> list[np.ndarray]:
     """Return what is computed or expected as arrays; nested lists of numbers are one array."""
     leaves = jax.tree.leaves(part, is_leaf=lambda x: isinstance(x, list))
