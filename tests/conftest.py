@@ -1,8 +1,12 @@
 """Eight simulated devices, a shared compilation cache, and no network for every test."""
 
+import ctypes
+import gc
 import os
 from importlib import metadata
 from pathlib import Path
+
+import pytest
 
 # Tests compile far more than they compute: optimizing costs more than it gains.
 FLAGS = "--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0"
@@ -15,3 +19,16 @@ CACHE = Path(__file__).resolve().parent.parent / ".cache"
 os.environ.setdefault("CNNLAB_DATA", str(CACHE / "data"))
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE / "jax"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def free_programs():
+    """Free what a module has compiled: together it would be gigabytes a worker."""
+    yield
+    import jax
+
+    jax.clear_caches()
+    gc.collect()
+    # glibc keeps what is freed below what is in use.
+    if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):
+        trim(0)
