@@ -118,8 +118,7 @@ def _long_enough(
         )
     if len(waveform) >= size:
         return waveform
-    # What stands in for an unreadable file in evaluation counts nowhere and is padded in any case.
-    if shorter == "refuse" and example.get("mask", True):
+    if shorter == "refuse":
         raise UserError(
             f"{name}.size = {size} is more than a waveform of {len(waveform)} samples has; make "
             f"the window smaller, leave short files out, or pad them with {name}.shorter='pad'"

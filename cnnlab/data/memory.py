@@ -1,7 +1,7 @@
 """A data set held whole in memory: decoded and preprocessed once, then gathered by index."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -42,17 +42,24 @@ def collect(source, *, skip_corrupt: bool = False) -> tuple[dict[str, np.ndarray
     kept = [example for example in examples if example is not None]
     if not kept:
         raise UserError(f"'{source.info.name}' split '{source.info.split}' has no readable example")
-    return {key: _stack(key, [e[key] for e in kept]) for key in kept[0]}, corrupt
+    return stack(kept), corrupt
 
 
-def _stack(key: str, values: Sequence[np.ndarray]) -> np.ndarray:
-    first = np.shape(values[0])
-    for index, value in enumerate(values):
-        if np.shape(value) != first:
-            raise UserError(
-                f"'{key}' differs in shape: {first} in example 0, {np.shape(value)} in example "
-                f"{index}; bring images to one size with data.train.preprocess and "
-                "data.eval.preprocess (resize with mode='exact', or resize and center_crop), or "
-                "leave the key out of data.keys"
-            )
-    return np.stack(values)
+def stack(examples: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """Return examples as one array for each key.
+
+    Raises:
+        UserError: if they differ in shape.
+    """
+    batch = {}
+    for key, first in examples[0].items():
+        for example in examples:
+            if np.shape(example[key]) != np.shape(first):
+                raise UserError(
+                    f"'{key}' differs in shape: {np.shape(first)} in one example, "
+                    f"{np.shape(example[key])} in another; bring images to one size with "
+                    "data.train.preprocess and data.eval.preprocess (resize with mode='exact', or "
+                    "resize and center_crop), or leave the key out of data.keys"
+                )
+        batch[key] = np.stack([example[key] for example in examples])
+    return batch

@@ -2,7 +2,7 @@
 
 import dataclasses
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -127,13 +127,24 @@ class EvalData:
     """The batches of one host that cover a split exactly once."""
 
     source: Prepared
-    count: int
     _held: dict[str, np.ndarray]
+    _row: np.ndarray
     _options: dict[str, Any]
+
+    @property
+    def count(self) -> int:
+        """Number of examples, without those found corrupt so far."""
+        return len(self.source) - self.skipped()
 
     def skipped(self) -> int:
         """Return how many examples have been found corrupt so far."""
         return skipped(self.source)
+
+    def share_skipped(self, gather: Callable[[np.ndarray], np.ndarray]) -> None:
+        """Leave out what any host has found corrupt; `gather` joins the hosts' rows."""
+        source = self.source.source
+        if isinstance(source, sources.SkipCorrupt):
+            source.leave_out(gather(source.corrupt()))
 
     def batches(self) -> Iterator[dict[str, np.ndarray]]:
         """Yield batches with `index` and `mask`, False where a row is padding or corrupt."""
@@ -142,10 +153,11 @@ class EvalData:
             view = stream.EvalOrder(self.source, batch_size=size, host=host, hosts=hosts)
             yield from stream.stream(view, size // hosts, threads=self._options["threads"])
             return
-        for indices, mask in eval_indices(self.count, size, host, hosts):
-            rows = {key: values[indices] for key, values in self._held.items()}
-            readable = rows.pop("mask", np.True_)
-            yield {**rows, "index": indices.astype(np.int32), "mask": mask & readable}
+        for indices, mask in eval_indices(len(self._row), size, host, hosts):
+            # What is corrupt has no row: the last one stands in, and the mask is False.
+            row = self._row[indices]
+            rows = {key: values[row] for key, values in self._held.items()}
+            yield {**rows, "index": indices.astype(np.int32), "mask": mask & (row >= 0)}
 
 
 def open_split(data: Mapping[str, Any], split: str, *, per_class: int = 0, seed: int = 0) -> Any:
@@ -174,8 +186,8 @@ def _open(data: Mapping[str, Any], split: str, part: Mapping[str, Any], seed: in
     return Prepared(source, part["preprocess"], tuple(data["keys"]))
 
 
-def _readable(prepared: Prepared, replace: str) -> Prepared:
-    source = sources.SkipCorrupt(prepared.source, replace=replace)
+def _readable(prepared: Prepared, *, masked: bool = False) -> Prepared:
+    source = sources.SkipCorrupt(prepared.source, masked=masked)
     return Prepared(source, prepared.chosen, prepared.keys)
 
 
@@ -207,7 +219,7 @@ def train_data(
     pick(ON_CORRUPT, data["on_corrupt"], "data.on_corrupt")
     skip = data["on_corrupt"] == "skip"
     raw = _open(data, data["train"]["split"], data["train"], seed)
-    prepared = _readable(raw, "next") if skip else raw
+    prepared = _readable(raw) if skip else raw
     placement = _placement(data, prepared)
     held: dict[str, np.ndarray] = {}
     corrupt: list[int] = []
@@ -262,13 +274,19 @@ def eval_data(
     """
     if source:
         data = {**data, "source": source}
-    prepared = _open(data, split, data["eval"])
-    if is_random(prepared.chosen):
+    raw = _open(data, split, data["eval"])
+    if is_random(raw.chosen):
         raise UserError("data.eval.preprocess is random: evaluate with resize and center_crop")
-    if data["on_corrupt"] == "skip":
-        prepared = _readable(prepared, "blank")
+    skip = data["on_corrupt"] == "skip"
+    prepared = _readable(raw, masked=True) if skip else raw
     held: dict[str, np.ndarray] = {}
+    row = np.arange(len(raw))
     if _placement(data, prepared) != "grain":
-        held, _ = memory.collect(prepared)
+        held, corrupt = memory.collect(raw, skip_corrupt=skip)
+        kept = np.setdiff1d(row, corrupt)
+        row = np.full(len(raw), -1)
+        row[kept] = np.arange(len(kept))
+        if skip:
+            prepared.source.leave_out(np.array(corrupt, np.int64))
     options = {"batch_size": batch_size, "host": host, "hosts": hosts, **data["grain"]}
-    return EvalData(prepared, len(prepared), held, options)
+    return EvalData(prepared, held, row, options)

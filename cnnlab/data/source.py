@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Integer
 
-from cnnlab.choices import pick
 from cnnlab.data.decode import CorruptFile
-from cnnlab.data.info import OWN, Info, Source, data_folder
+from cnnlab.data.info import OWN, Source, data_folder
 from cnnlab.errors import UserError
 
 # A training set in which so many neighbors are unreadable is broken, not blemished.
@@ -96,20 +96,17 @@ class SkipCorrupt:
         skipped: number of distinct unreadable examples met so far.
     """
 
-    def __init__(self, source: Any, *, replace: str = "next"):
+    def __init__(self, source: Any, *, masked: bool = False):
         """Wrap `source`.
 
         Args:
-            source: the source.
-            replace: "next", for training: the next readable example stands in (after the last
-                comes the first). "blank", for evaluation: an example of zeros stands in, and all
-                examples get a key `mask`, False on the blank ones. Where the spec leaves a size
-                open, a blank image is 1×1, and a list or a sound has no entries.
+            source: the source. In place of an unreadable example stands the next readable one
+                (after the last comes the first).
+            masked: all examples get a key `mask`, False on those that stand in for another.
         """
-        pick({"next": 0, "blank": 0}, replace, "replace")
-        self.source, self.replace, self.info = source, replace, source.info
-        if replace == "blank":
-            self.info = _with_mask(source.info)
+        self.source, self.masked, self.info = source, masked, source.info
+        if masked:
+            self.info = replace(source.info, spec={**source.info.spec, "mask": ((), "bool")})
         self._corrupt: set[int] = set()  # adding to a set is atomic: no lock, so it pickles
 
     @property
@@ -117,21 +114,25 @@ class SkipCorrupt:
         """Number of distinct unreadable examples met so far."""
         return len(self._corrupt)
 
+    def corrupt(self) -> Integer[np.ndarray, "n"]:
+        """Return the indices of the unreadable examples met so far."""
+        return np.array(sorted(self._corrupt), np.int64)
+
+    def leave_out(self, indices: Integer[np.ndarray, "n"]) -> None:
+        """Take these examples for unreadable, as others have found them."""
+        self._corrupt.update(indices.tolist())
+
     def __len__(self) -> int:
         return len(self.source)
 
     def __getitem__(self, index: int) -> dict[str, np.ndarray]:
         if not 0 <= index < len(self):
             raise IndexError(index)
-        if self.replace == "blank":
-            example = self._read(index)
-            readable = np.asarray(example is not None)
-            return {**(_blank(self.source.info) if example is None else example), "mask": readable}
         tries = min(len(self), MAX_CORRUPT_RUN)
         for offset in range(tries):
             example = self._read((index + offset) % len(self))
             if example is not None:
-                return example
+                return {**example, "mask": np.asarray(not offset)} if self.masked else example
         raise UserError(
             f"'{self.info.name}' split '{self.info.split}': {tries} examples in a row, from index "
             f"{index}, cannot be decoded: the set is damaged, prepare or copy it again"
@@ -145,16 +146,3 @@ class SkipCorrupt:
         except CorruptFile:
             self._corrupt.add(index)
             return None
-
-
-def _with_mask(info: Info) -> Info:
-    return replace(info, spec={**info.spec, "mask": ((), "bool")})
-
-
-def _blank(info: Info) -> dict[str, np.ndarray]:
-    blank = {}
-    for key, (shape, dtype) in info.spec.items():
-        # Only the first size open: a list of objects, of which there are none.
-        fill = 1 if None in shape[1:] else 0
-        blank[key] = np.zeros([fill if n is None else n for n in shape], dtype)
-    return blank

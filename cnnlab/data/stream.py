@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from cnnlab.data.memory import stack
 from cnnlab.data.order import eval_indices
 from cnnlab.data.samplers import Sampler
 
@@ -43,7 +44,7 @@ class TrainOrder:
         rng = np.random.default_rng((self.seed, 1, ordinal))
         if indices.ndim:
             members = [self.source.at(int(index), rng) for index in indices]
-            example = {key: np.stack([m[key] for m in members]) for key in members[0]}
+            example = stack(members)
         else:
             example = self.source.at(int(indices), rng)
         return {**example, "ordinal": np.array(ordinal, np.uint32)}
@@ -85,7 +86,7 @@ def stream(
     """
     import grain
 
-    dataset = grain.MapDataset.source(view).batch(batch_size)[start:]
+    dataset = grain.MapDataset.source(view).batch(batch_size, batch_fn=stack)[start:]
     options = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=max(2, 2 * threads))
     # Threads read whole batches here, so that one slow image does not hold up the others.
     iterable = dataset.to_iter_dataset(options)

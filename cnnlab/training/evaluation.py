@@ -68,6 +68,8 @@ def evaluate(
         if keep:
             out = {**parallel.local_rows(out), "index": batch["index"]}
             outputs.append({key: value[batch["mask"]] for key, value in out.items()})
+    if board.count() > 1:
+        data.share_skipped(processes.gather_rows)
     assert total is not None, "an empty split is refused when it is opened"
     return Evaluation(total, _joined(outputs))
 

@@ -127,19 +127,58 @@ def test_skipped_examples_are_replaced_by_the_next_in_a_stream(monkeypatch):
 
 
 @pytest.mark.parametrize("placement", ["memory", "grain"])
-def test_skipped_examples_count_nowhere_in_an_evaluation(monkeypatch, placement):
+@pytest.mark.parametrize("preprocess", [{}, {"center_crop": {"size": 3}}, {"resize": {"size": 4}}])
+@pytest.mark.parametrize("corrupt", [[5], [0, 1, 5, 11]])
+def test_skipped_examples_count_nowhere_in_an_evaluation(
+    monkeypatch, placement, preprocess, corrupt
+):
     settings = entry(
         monkeypatch,
-        Fake(12, corrupt=[0, 5]),
+        Fake(12, corrupt=corrupt),
         placement=placement,
         on_corrupt="skip",
-        eval={"preprocess": {"resize": {"size": 4, "mode": "exact"}}, "splits": {}},
+        eval={"preprocess": preprocess, "splits": {}},
     )
-    data = pipeline.eval_data(settings, "test", batch_size=5)
-    batches = list(data.batches())
-    index = np.concatenate([b["index"][b["mask"]] for b in batches])
-    np.testing.assert_array_equal(index, [i for i in range(12) if i not in (0, 5)])
-    assert data.skipped() == 2
+    expected = [i for i in range(12) if i not in corrupt]
+    for hosts in (1, 2):
+        parts = [
+            pipeline.eval_data(settings, "test", batch_size=6, host=host, hosts=hosts)
+            for host in range(hosts)
+        ]
+        batches = [list(data.batches()) for data in parts]
+        index, seen = (
+            np.concatenate(
+                [values[b["mask"]] for part in batches for b in part for values in (f(b),)]
+            )
+            for f in (lambda b: b["index"], lambda b: b["image"][:, 0, 0, 0])
+        )
+        assert sorted(index) == expected
+        np.testing.assert_array_equal(seen, index)  # each example under its own index
+        shapes = {tuple(x.shape for x in b.values()) for part in batches for b in part}
+        assert len(shapes) == 1
+        found = {i for data in parts for i in data.source.source.corrupt()}
+        for data in parts:
+            data.share_skipped(lambda _: np.array(sorted(found)))  # noqa: B023
+            assert (data.count, data.skipped()) == (len(expected), len(corrupt))
+        # Once more, known as they are now.
+        again = np.concatenate([b["index"][b["mask"]] for d in parts for b in d.batches()])
+        assert sorted(again) == expected
+
+
+@pytest.mark.parametrize("placement", ["memory", "grain"])
+@pytest.mark.parametrize("sampler", ["shuffle", "pairs"])
+def test_images_of_several_sizes_are_explained(monkeypatch, placement, sampler):
+    class Growing(Fake):
+        def __getitem__(self, index):
+            example = super().__getitem__(index)
+            return {**example, "image": np.zeros((4, 4 + index, 1), np.uint8)}
+
+    train = {"sampler": {"name": sampler, "classes": {"per_class": 3}, "pairs": {}}}
+    settings = entry(monkeypatch, Growing(), placement=placement, train=train)
+    with pytest.raises(UserError, match=r"'image' differs in shape.*resize with mode='exact'"):
+        take(pipeline.train_data(settings, seed=0, batch_size=4), 0, 1)
+    with pytest.raises(UserError, match="'image' differs in shape"):
+        list(pipeline.eval_data(settings, "test", batch_size=4).batches())
 
 
 def test_random_preprocessing_differs_between_epochs_and_repeats(monkeypatch):
@@ -171,17 +210,6 @@ def test_random_evaluation_is_refused(monkeypatch):
     settings = entry(monkeypatch, Fake(), eval={"preprocess": crop, "splits": {}})
     with pytest.raises(UserError, match=r"data\.eval\.preprocess is random"):
         pipeline.eval_data(settings, "test", batch_size=4)
-
-
-def test_images_of_different_size_are_explained(monkeypatch):
-    source = Fake(3)
-    monkeypatch.setattr(
-        Fake,
-        "__getitem__",
-        lambda _, i: {"image": np.zeros((4 + i, 4, 1), np.uint8), "label": np.array(0, np.int32)},
-    )
-    with pytest.raises(UserError, match=r"'image' differs in shape: \(4, 4, 1\) in example 0"):
-        pipeline.train_data(entry(monkeypatch, source), seed=0, batch_size=2)
 
 
 def test_large_sets_are_streamed_unless_asked_for(monkeypatch):

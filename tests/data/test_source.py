@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from cnnlab.data.decode import CorruptImage
-from cnnlab.data.source import Info, SkipCorrupt, Source, data_folder, load
+from cnnlab.data.info import Info
+from cnnlab.data.source import SkipCorrupt, Source, data_folder, load
 from cnnlab.errors import UserError
 
 SPEC = {
@@ -59,24 +60,21 @@ def test_corrupt_examples_are_counted_once_however_often_and_by_whomever_they_ar
     assert source.skipped == 3
 
 
-def test_for_evaluation_a_masked_blank_stands_in():
-    source = SkipCorrupt(Damaged([4]), replace="blank")
+def test_for_evaluation_what_stands_in_is_masked():
+    source = SkipCorrupt(Damaged([4, 9]), masked=True)
     examples = [source[i] for i in range(10)]
-    assert [bool(e["mask"]) for e in examples] == [i != 4 for i in range(10)]
-    assert source.skipped == 1
-    shapes = {key: value.shape for key, value in examples[4].items()}
-    assert shapes == {
-        "image": (1, 1, 3),
-        "label": (),
-        "boxes": (0, 4),
-        "masks": (0, 8, 8),
-        "presence": (6,),
-        "mask": (),
-    }
-    for key, (_, dtype) in source.info.spec.items():
-        assert examples[4][key].dtype == dtype
-        assert not examples[4][key].any()
+    assert [bool(e["mask"]) for e in examples] == [i not in (4, 9) for i in range(10)]
+    assert source.corrupt().tolist() == [4, 9]
+    # Whatever reads the example works on this one too.
+    np.testing.assert_array_equal(examples[4]["image"], examples[5]["image"])
     assert source.info.spec["mask"] == ((), "bool")
+
+
+def test_what_others_found_corrupt_is_left_out_unread():
+    source = SkipCorrupt(Damaged([]), masked=True)
+    source.leave_out(np.array([3]))
+    assert [bool(source[i]["mask"]) for i in range(10)] == [i != 3 for i in range(10)]
+    assert source.skipped == 1
 
 
 def test_a_set_in_which_nothing_is_readable_stops():
@@ -87,8 +85,8 @@ def test_a_set_in_which_nothing_is_readable_stops():
 
 
 def test_going_through_a_source_ends_after_its_last_example():
-    for replace in ("next", "blank"):
-        assert len(list(SkipCorrupt(Damaged([9]), replace=replace))) == 10
+    for masked in (False, True):
+        assert len(list(SkipCorrupt(Damaged([9]), masked=masked))) == 10
 
 
 def test_other_errors_are_not_passed_over():
@@ -106,11 +104,6 @@ def test_the_wrapper_is_a_source_and_travels_to_other_processes():
     copy = pickle.loads(pickle.dumps(source))
     assert isinstance(copy, Source)
     assert (copy.skipped, len(copy), int(copy[0]["label"])) == (1, 10, 1)
-
-
-def test_a_misspelt_replacement_is_suggested():
-    with pytest.raises(UserError, match="did you mean 'blank'"):
-        SkipCorrupt(Damaged([]), replace="blnk")
 
 
 def test_prepared_sets_live_where_asked_then_where_the_environment_says(monkeypatch):

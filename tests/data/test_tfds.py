@@ -142,9 +142,9 @@ def test_a_corrupt_image_is_named_and_can_be_skipped(folder):
     part = load("mnist", "test[4:]", data_dir=folder)
     with pytest.raises(CorruptImage, match=rf"index {CORRUPT - 4}"):
         part[CORRUPT - 4]
-    blank = SkipCorrupt(source, replace="blank")
-    assert [bool(blank[i]["mask"]) for i in range(COUNT)] == [i != CORRUPT for i in range(COUNT)]
-    assert blank[CORRUPT]["image"].shape == (28, 28, 1)
+    masked = SkipCorrupt(source, masked=True)
+    assert [bool(masked[i]["mask"]) for i in range(COUNT)] == [i != CORRUPT for i in range(COUNT)]
+    assert masked[CORRUPT]["image"].shape == (28, 28, 1)
 
 
 def test_a_corrupt_image_is_named_by_its_file_where_the_set_tells(folder):
