@@ -13,8 +13,9 @@ The first line has the folds and the pairs of either kind in each; the lists of 
 `folder:/path/lfw`, where image 4 of Abel_Pacheco is `Abel_Pacheco/Abel_Pacheco_0004.jpg`.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Int64
@@ -28,7 +29,7 @@ class Pairs(NamedTuple):
     """Pairs of examples.
 
     Attributes:
-        first, second: indices of the examples in their source.
+        first, second: indices of the examples among the files.
         same: whether both show one person.
         fold: number of the part that a pair belongs to, from 0.
     """
@@ -39,25 +40,17 @@ class Pairs(NamedTuple):
     fold: Int64[np.ndarray, "n"]
 
 
-@runtime_checkable
-class Files(Protocol):
-    """A source whose examples are files, such as `FolderSource`."""
-
-    def files(self) -> list[str]:
-        """Return every file as `<class>/<file>`."""
-        ...
-
-
-def read_pairs(path: str, source: Files) -> Pairs:
-    """Return the pairs that a file lists, as indices into `source`.
+def read_pairs(path: str, files: Sequence[str]) -> Pairs:
+    """Return the pairs that a file lists, as indices into `files`.
 
     Args:
         path: of the list, such as `pairs.txt`.
-        source: the images, such as `cnnlab.data.source.load("folder:/path/lfw", "train")`.
+        files: the images as `<class>/<file>`, such as
+            `cnnlab.data.source.load("folder:/path/lfw", "train").files()`.
 
     Raises:
         UserError: if the file cannot be read, if it is not laid out as in the module's docstring,
-            or if an image it names is not in `source`.
+            or if an image it names is not among `files`.
     """
     try:
         lines = Path(expand(path)).read_text(encoding="utf-8").splitlines()
@@ -74,7 +67,7 @@ def read_pairs(path: str, source: Files) -> Pairs:
             f"make {wanted:,} with the first: copy it again"
         )
     # Without their extension: copies of the set are not all JPEG.
-    index = {file.rpartition(".")[0]: i for i, file in enumerate(source.files())}
+    index = {file.rpartition(".")[0]: i for i, file in enumerate(files)}
     first, second, same = [], [], []
     for number, line in enumerate(lines[1:]):
         fields = line.split()

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Integer
+from jaxtyping import Bool, Float, Integer, UInt64
 
 from cnnlab.choices import suggest
 from cnnlab.errors import UserError
@@ -20,7 +20,9 @@ class Embedded:
     Attributes:
         features: one row an example.
         keys: integers of the examples by name: "label", and what else there is, as "alphabet".
-        source: where the rows come from, in its order; None where nobody asks.
+        source: where the rows come from; None where nobody asks.
+        index: of each row in `source`; None: all of it, in its order.
+        ids: which example each row is (`cnnlab.data.identity`); None where that is not known.
 
     Raises:
         UserError: there are no rows, a feature is NaN or infinite, or a key is not one integer a
@@ -30,6 +32,8 @@ class Embedded:
     features: Float[np.ndarray, "n d"]
     keys: dict[str, np.ndarray]
     source: Any = None
+    index: Integer[np.ndarray, "n"] | None = None
+    ids: UInt64[np.ndarray, "n"] | None = None
 
     def __post_init__(self) -> None:
         rows = len(self.features)
@@ -64,6 +68,17 @@ class Embedded:
             self if name == "label" else replace(self, keys={**self.keys, "label": self.key(name)})
         )
 
+    def take(self, kept: Bool[np.ndarray, "n"]) -> "Embedded":
+        """Return the rows where `kept` is true."""
+        index = np.arange(len(self)) if self.index is None else self.index
+        return Embedded(
+            self.features[kept],
+            {name: values[kept] for name, values in self.keys.items()},
+            self.source,
+            index[kept],
+            None if self.ids is None else self.ids[kept],
+        )
+
     @property
     def label(self) -> Integer[np.ndarray, "n"]:
         """The class of every row."""
@@ -88,3 +103,34 @@ class Score:
 def same_split(a: Embedded, b: Embedded) -> bool:
     """Return whether both are the same rows: one object, or two around the same features."""
     return a is b or a.features is b.features
+
+
+def overlap(a: Embedded, b: Embedded) -> tuple[Integer[np.ndarray, "k"], Integer[np.ndarray, "k"]]:
+    """Return every pair of a row of `a` and a row of `b` that are the same example.
+
+    Returns:
+        rows of `a`, ascending, and rows of `b`; none where examples have no identity, unless both
+        are the same rows.
+    """
+    if a.ids is None or b.ids is None:
+        rows = np.arange(len(a) if same_split(a, b) else 0)
+        return rows, rows
+    order = np.argsort(b.ids, kind="stable")
+    first, last = (np.searchsorted(b.ids, a.ids, side, sorter=order) for side in ("left", "right"))
+    counts = last - first
+    rows = np.repeat(np.arange(len(a)), counts)
+    starts = np.cumsum(counts) - counts
+    return rows, order[np.arange(len(rows)) - starts[rows] + first[rows]]
+
+
+def without(a: Embedded, *others: Embedded) -> Embedded | None:
+    """Return the rows of `a` whose example is in none of `others`; None if there are none.
+
+    Where all stay, `a` itself is returned.
+    """
+    kept = np.ones(len(a), bool)
+    for other in others:
+        kept[overlap(a, other)[0]] = False
+    if kept.all():
+        return a
+    return a.take(kept) if kept.any() else None

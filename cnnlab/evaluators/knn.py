@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float, Integer
 
 from cnnlab.errors import UserError
-from cnnlab.evaluators.embedded import Embedded, Score, same_split
+from cnnlab.evaluators.embedded import Embedded, Score, overlap
 from cnnlab.evaluators.similarities import blocks, nearest
 
 
@@ -33,7 +33,7 @@ def knn(
 
     Args:
         query: what to classify.
-        bank: labeled neighbors. Where it is the query itself, each row leaves itself out.
+        bank: labeled neighbors. A row of the query that is in it leaves itself out.
         tune: not used.
         seed: of the order among rows that are equally near.
         similarity: learned similarity, or None.
@@ -46,12 +46,14 @@ def knn(
     Raises:
         UserError: k is below 1 or the bank holds no neighbor.
     """
-    alone = leave_one_out or same_split(query, bank)
-    if alone and len(query) != len(bank):
+    if leave_one_out and len(query) != len(bank):
         raise UserError(f"leave_one_out needs the same rows: {len(query)} and {len(bank)}")
-    if k < 1 or len(bank) - alone < 1:
+    own = (np.arange(len(query)),) * 2 if leave_one_out else overlap(query, bank)
+    copies = np.bincount(own[0], minlength=len(query))
+    others = len(bank) - int(copies.max())
+    if k < 1 or others < 1:
         raise UserError(f"knn needs k of 1 or more and a neighbor: k={k}, bank of {len(bank)}")
-    k = min(k, len(bank) - alone)
+    k = min(k, others)
     if similarity is None and distance != "cosine":
         temperature = 0.0
     classes, labels = np.unique(bank.label, return_inverse=True)
@@ -60,9 +62,8 @@ def knn(
     for part, block in blocks(
         query.features, bank.features, distance=distance, similarity=similarity
     ):
-        if alone:
-            rows = np.arange(part.start, part.stop)
-            block[rows - part.start, rows] = -np.inf
+        here = slice(*np.searchsorted(own[0], (part.start, part.stop)))
+        block[own[0][here] - part.start, own[1][here]] = -np.inf
         chosen = nearest(block, k, rng)
         near = np.take_along_axis(block, chosen, axis=1)
         votes = _votes(labels[chosen], near, temperature, len(classes))
@@ -71,9 +72,11 @@ def knn(
         right_1 += float((classes[labels[chosen[:, 0]]] == truth).sum())
     how = "learned similarity" if similarity is not None else distance
     weights = f"T={temperature:g}" if temperature else "equal votes"
+    inside = int((copies > 0).sum())
+    some = f": {inside} of {len(query)} rows are in the bank" if inside < len(query) else ""
     return Score(
         setting=f"{k}-NN, {how}, {weights}, bank of {len(bank)}"
-        + (", leave one out" if alone else ""),
+        + (f", leave one out{some}" if inside else ""),
         values={"accuracy": right / len(query), "accuracy_1": right_1 / len(query)},
     )
 

@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Float
 
 from cnnlab.errors import UserError
-from cnnlab.evaluators.embedded import Embedded, Score, same_split
+from cnnlab.evaluators.embedded import Embedded, Score, without
 
 # Deviations below this part of the features' size are float32's rounding errors.
 NOISE = 1e-6
@@ -36,9 +36,11 @@ def linear_probe(
 
     Args:
         query: what to classify.
-        bank: what the classifier is fitted on.
-        tune: where C is chosen. Where it is the query itself, a fifth of the bank, drawn by the
-            seed, takes its place, and the classifier is then fitted on the whole bank.
+        bank: what the classifier is fitted on, without the rows of the query. Where hardly any
+            would be left, as on the training split itself, they stay, and the setting says so.
+        tune: where C is chosen, without the rows of the query and the bank. Where none is left, a
+            fifth of the bank, drawn by the seed, takes its place, and the classifier is then
+            fitted on the whole bank.
         seed: of that fifth.
         similarity: not used.
         grid: values of C, the inverse of the weight of the L2 penalty against the sum of the
@@ -52,7 +54,15 @@ def linear_probe(
         raise UserError(f"linear_probe needs values of C above 0: grid={grid}")
     if len(np.unique(bank.label)) < 2:
         raise UserError("linear_probe needs two classes or more in the training split; it has one")
-    if same_split(query, tune):
+    note, rest = "", without(bank, query)
+    if rest is not bank:
+        if rest is None or len(np.unique(rest.label)) < 2:
+            note = ", NOT held out: fitted on rows that it is tested on"
+        else:
+            note = f", {len(bank) - len(rest)} rows of this split left out of it"
+            bank = rest
+    held_out = without(tune, query, bank)
+    if held_out is None:
         order = np.random.default_rng(seed).permutation(len(bank))
         test, train = np.split(order, [len(bank) // 5])
         if len(np.unique(bank.label[train])) < 2 or not len(test):
@@ -63,10 +73,10 @@ def linear_probe(
         tuned, where = best.accuracy(bank.features[test], bank.label[test]), "a fifth of the bank"
     else:
         fits = _fits(bank.features, bank.label, grid, max_iterations)
-        fit = _best(fits, tune.features, tune.label)
-        tuned, where = fit.accuracy(tune.features, tune.label), "the tuning split"
+        fit = _best(fits, held_out.features, held_out.label)
+        tuned, where = fit.accuracy(held_out.features, held_out.label), "the tuning split"
     end = " (end of the grid)" if len(grid) > 1 and fit.c in (min(grid), max(grid)) else ""
-    setting = f"logistic regression, C={fit.c:g}{end} by {where}, bank of {len(bank)}"
+    setting = f"logistic regression, C={fit.c:g}{end} by {where}, bank of {len(bank)}{note}"
     if not fit.converged:
         setting += f", NOT converged in {max_iterations} iterations"
     accuracy = fit.accuracy(query.features, query.label)

@@ -6,7 +6,11 @@ Shapes: query [n, d] -> mean accuracy, its standard error and a curve.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 
+import numpy as np
+
+from cnnlab.data.identity import unwrap
 from cnnlab.data.lfw import read_pairs
 from cnnlab.errors import UserError
 from cnnlab.evaluators.embedded import Embedded, Score
@@ -37,7 +41,26 @@ def listed_pairs(
     """
     if not file:
         raise UserError("evaluators.listed_pairs.file: name the list, such as LFW's pairs.txt")
-    if not hasattr(query.source, "files"):
+    source, indices = unwrap(query.source) if query.source is not None else (None, None)
+    if not hasattr(source, "files"):
         raise UserError(f"{file} names images by file: its split needs a source folder:PATH")
-    pairs = read_pairs(file, query.source)
-    return ten_fold(query.features, *pairs, similarity=similarity, distance=distance)
+    files = source.files()
+    pairs = read_pairs(file, [files[i] for i in indices])
+    # What a corrupt image is part of cannot be judged.
+    row = np.full(len(indices), -1)
+    row[slice(None) if query.index is None else query.index] = np.arange(len(query))
+    first, second = row[pairs.first], row[pairs.second]
+    kept = (first >= 0) & (second >= 0)
+    score = ten_fold(
+        query.features,
+        first[kept],
+        second[kept],
+        pairs.same[kept],
+        pairs.fold[kept],
+        similarity=similarity,
+        distance=distance,
+    )
+    lost = int((~kept).sum())
+    if not lost:
+        return score
+    return replace(score, setting=f"{score.setting}, {lost} with a corrupt image left out")

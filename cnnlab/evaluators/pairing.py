@@ -11,6 +11,11 @@ from cnnlab.errors import UserError
 Rows = Integer[np.ndarray, "p"]
 
 
+def has_pairs(labels: Integer[np.ndarray, "n"]) -> bool:
+    """Return whether two rows have the same label, and two have not."""
+    return 1 < len(np.unique(labels)) < len(labels)
+
+
 def draw_pairs(labels: Integer[np.ndarray, "n"], pairs: int, seed: int) -> tuple[Rows, Rows]:
     """Return all pairs if there are at most `pairs`, else half as many same as different ones.
 

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Integer
 
 from cnnlab.errors import UserError
-from cnnlab.evaluators.embedded import Embedded, Score
+from cnnlab.evaluators.embedded import Embedded, Score, overlap
 from cnnlab.evaluators.similarities import blocks, nearest
 
 
@@ -43,17 +43,20 @@ def retrieval(
     if not ks or min(ks) < 1:
         raise UserError(f"retrieval needs each k to be 1 or more: ks={ks}")
     _, labels, counts = np.unique(query.label, return_inverse=True, return_counts=True)
-    others = counts[labels] - 1
+    # Itself, and where a split names an example twice, the copies.
+    own = overlap(query, query)
+    copies = np.bincount(own[0], minlength=len(query))
+    others = counts[labels] - copies
     searched = int((others > 0).sum())
     if not searched:
         raise UserError("retrieval needs a class with two examples or more; every class has one")
-    depth = min(max(*ks, int(others.max())), len(query) - 1)
+    depth = min(max(*ks, int(others.max())), len(query) - int(copies.max()))
     rng = np.random.default_rng(seed)
     found, precision = dict.fromkeys(ks, 0), 0.0
     features = query.features
     for part, block in blocks(features, features, distance=distance, similarity=similarity):
-        rows = np.arange(part.start, part.stop)
-        block[rows - part.start, rows] = -np.inf
+        here = slice(*np.searchsorted(own[0], (part.start, part.stop)))
+        block[own[0][here] - part.start, own[1][here]] = -np.inf
         right = labels[nearest(block, depth, rng)] == labels[part][:, None]
         for k in ks:
             found[k] += int(right[:, :k].any(axis=1).sum())

@@ -12,8 +12,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Integer
 
 from cnnlab.errors import UserError
-from cnnlab.evaluators.embedded import Embedded, Score, same_split
-from cnnlab.evaluators.pairing import draw_pairs
+from cnnlab.evaluators.embedded import Embedded, Score, without
+from cnnlab.evaluators.pairing import draw_pairs, has_pairs
 from cnnlab.evaluators.roc import accuracy_at, best_threshold, roc, summary
 from cnnlab.evaluators.similarities import matrix, paired
 
@@ -36,9 +36,9 @@ def verification(
 
     Args:
         query: the split whose rows are compared with each other.
-        bank: in place of `tune` where that is the query itself. Where both are, the accuracy is
-            that of the best threshold, and the setting says so.
-        tune: where the threshold of the accuracy is chosen.
+        bank: in place of `tune` where that has no pairs but of the query. Where neither has, the
+            accuracy is that of the best threshold, and the setting says so.
+        tune: where the threshold of the accuracy is chosen, without the rows of the query.
         seed: of the pairs that are drawn.
         similarity: learned similarity, or None.
         pairs: all pairs of a split are compared if there are at most so many; else half as many
@@ -49,11 +49,11 @@ def verification(
     Raises:
         UserError: a split has no pair of one class, or none of two classes.
     """
-    where, chosen = tune, "the tuning split"
-    if same_split(query, tune):
-        where, chosen = bank, "the training split"
-    if same_split(query, where):
-        chosen = "this split itself"
+    where, chosen = query, "this split itself"
+    for split, name in ((bank, "the training split"), (tune, "the tuning split")):
+        rest = without(split, query)
+        if rest is split or (rest is not None and has_pairs(rest.label)):
+            where, chosen = rest, name
     tuning = _pair_scores(where, pairs, seed, similarity, distance)
     threshold = best_threshold(*tuning)
     scores, same = _pair_scores(query, pairs, seed + 1, similarity, distance)

@@ -10,6 +10,7 @@ from jaxtyping import PyTree
 
 from cnnlab.data import pipeline
 from cnnlab.data.device import COUNTERS
+from cnnlab.data.identity import ids_of
 from cnnlab.evaluators import Embedded
 from cnnlab.training.evaluation import evaluate
 from cnnlab.training.parallel import Parallel
@@ -79,6 +80,7 @@ class Embedder:
             endpoints: the vectors that are wanted.
         """
         self._config, self._parallel, self._data = config, parallel, dict(evaluations)
+        self._ids: dict[str, np.ndarray] = {}
 
         def chosen(params, model_state, batch):
             vectors = experiment.embed(params, model_state, batch)
@@ -115,9 +117,12 @@ class Embedder:
             raise Stopped
         outputs = {name: x for name, x in found.outputs.items() if name != "index"}
         keys = {name.removeprefix(KEY): x for name, x in outputs.items() if name.startswith(KEY)}
-        source = self._data[split].source.source
+        source, index = self._data[split].source.source, found.outputs["index"]
+        if split not in self._ids:
+            self._ids[split] = ids_of(source)
+        ids = self._ids[split][index]
         return {
-            name: Embedded(x.astype(np.float32), keys, source)
+            name: Embedded(x.astype(np.float32), keys, source, index, ids)
             for name, x in outputs.items()
             if not name.startswith(KEY)
         }

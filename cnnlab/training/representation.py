@@ -118,10 +118,11 @@ def _draw_view(setup: Setup, embedded: Embedded, workdir: Path) -> None:
     )
     if options.projector:
         kept = min(options.limit, len(embedded))
+        assert embedded.index is not None
         source = setup.evaluations[options.split].source
         images = None
         if "image" in source.keys:
-            images = np.stack([source[i]["image"] for i in range(kept)])
+            images = np.stack([source[int(i)]["image"] for i in embedded.index[:kept]])
         write_projector(
             workdir / "projector",
             f"{options.split}_{options.endpoint}",

@@ -33,7 +33,7 @@ def faces(tmp_path_factory):
 
 def read(tmp_path, faces, text):
     (tmp_path / "pairs.txt").write_text(text)
-    return read_pairs(str(tmp_path / "pairs.txt"), faces)
+    return read_pairs(str(tmp_path / "pairs.txt"), faces.files())
 
 
 def shown(faces, index):
@@ -87,9 +87,9 @@ def test_a_list_that_cannot_be_is_refused_by_its_line(tmp_path, faces, old, new,
 
 def test_a_file_that_is_missing_or_none_is_named(tmp_path, faces):
     with pytest.raises(UserError, match=r"cannot read the pairs in .*gone\.txt: No such file"):
-        read_pairs(str(tmp_path / "gone.txt"), faces)
+        read_pairs(str(tmp_path / "gone.txt"), faces.files())
     (tmp_path / "pairs.txt").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(UserError, match="it is no text"):
-        read_pairs(str(tmp_path / "pairs.txt"), faces)
+        read_pairs(str(tmp_path / "pairs.txt"), faces.files())
     with pytest.raises(UserError, match="its first line is ''"):
         read(tmp_path, faces, "")

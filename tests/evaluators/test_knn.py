@@ -115,3 +115,43 @@ def test_what_cannot_be_is_refused():
         run(one, one)
     with pytest.raises(UserError, match="needs the same rows: 9 and 8"):
         run(split(9, 0), split(8, 1), leave_one_out=True)
+
+
+def some(of, rows):
+    """Return rows of a split that knows which examples it has."""
+    ids = np.arange(len(of), dtype=np.uint64)
+    return Embedded(of.features[rows].copy(), {"label": of.label[rows]}, ids=ids[rows])
+
+
+@pytest.mark.parametrize("entries", [100, 10**6])
+@pytest.mark.parametrize("k", [1, 7, 500])
+def test_a_row_that_is_in_the_bank_leaves_itself_out(monkeypatch, entries, k):
+    monkeypatch.setattr(similarities.blocks, "__kwdefaults__", {"entries": entries})
+    whole = split(90, 3)
+    rng = np.random.default_rng(0)
+    rows, banked = rng.permutation(90)[:40], rng.permutation(90)[:60]
+    query, bank = some(whole, rows), some(whole, banked)
+    right = []
+    for row in rows:
+        rest = banked[banked != row]
+        weights = lambda d: np.exp((1 - d) / 0.07)  # noqa: E731
+        peer = KNeighborsClassifier(min(k, 59), metric="cosine", weights=weights)
+        peer.fit(whole.features[rest], whole.label[rest])
+        right.append(peer.predict(whole.features[[row]])[0] == whole.label[row])
+    got = run(query, bank, k=k)
+    assert got.values["accuracy"] == np.mean(right)
+    shared = len(set(rows) & set(banked))
+    assert got.setting.endswith(f"leave one out: {shared} of 40 rows are in the bank")
+    # Wholly inside, and twice in the bank.
+    assert run(some(whole, banked[:9]), bank).setting.endswith(", leave one out")
+    twice = some(whole, np.append(banked, banked))
+    assert run(query, twice, k=1).values["accuracy"] == run(query, bank, k=1).values["accuracy"]
+
+
+def test_random_features_are_at_chance_also_where_the_query_is_in_the_bank():
+    rng = np.random.default_rng(0)
+    labels = {"label": rng.integers(25, size=2000)}
+    ids = np.arange(2000, dtype=np.uint64)
+    bank = Embedded(rng.normal(size=(2000, 50)).astype(np.float32), labels, ids=ids)
+    got = run(bank.take(ids >= 1500), bank, k=1)
+    assert abs(got.values["accuracy_1"] - 0.04) < 5 * (0.04 / 500) ** 0.5

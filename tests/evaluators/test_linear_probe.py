@@ -53,6 +53,39 @@ def test_what_is_evaluated_does_not_choose_c():
     assert run(other, bank, other).setting == got.setting
 
 
+def with_ids(of):
+    return Embedded(of.features, of.keys, ids=np.arange(len(of), dtype=np.uint64))
+
+
+def test_rows_that_are_tested_are_not_fitted_on():
+    whole, tune = with_ids(split(200, 1)), split(90, 2)
+    query = whole.take(np.arange(200) >= 160)
+    got = run(query, whole, tune)
+    held = run(query, whole.take(np.arange(200) < 160), tune)
+    assert got.values == held.values
+    assert held.setting.endswith("bank of 160")
+    assert got.setting.endswith("bank of 160, 40 rows of this split left out of it")
+
+
+def test_the_accuracy_on_rows_that_are_fitted_on_is_said_to_be_one():
+    whole = with_ids(split(60, 1))
+    got = run(whole, whole, split(90, 2))
+    assert got.setting.endswith("bank of 60, NOT held out: fitted on rows that it is tested on")
+
+
+def test_c_is_not_chosen_on_rows_that_are_fitted_on_or_tested():
+    whole, query = with_ids(split(200, 1)), split(90, 2)
+    part = whole.take(np.arange(200) >= 150)
+    assert "by a fifth of the bank, bank of 200" in run(query, whole, part).setting
+    # Partly outside the bank: that part chooses.
+    got = run(query, whole.take(np.arange(200) < 170), part)
+    rest = run(query, whole.take(np.arange(200) < 170), whole.take(np.arange(200) >= 170))
+    assert (got.values, got.setting) == (rest.values, rest.setting)
+    # Tested in part: the bank is without these, and so is what chooses.
+    tested = whole.take(np.arange(200) >= 180)
+    assert "bank of 180, 20 rows" in run(tested, whole, part).setting
+
+
 def test_too_few_iterations_are_said():
     bank = split(200, 1)
     got = run(split(50, 0), bank, split(50, 2), grid=(10.0,), max_iterations=2)

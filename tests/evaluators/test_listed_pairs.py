@@ -1,10 +1,12 @@
 """Verification on listed pairs: the file says which rows, the folds say how it is judged."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
 
-from cnnlab.data.source import load
+from cnnlab.data.source import SkipCorrupt, load
 from cnnlab.errors import UserError
 from cnnlab.evaluators import Embedded
 from cnnlab.evaluators.listed_pairs import listed_pairs
@@ -49,3 +51,24 @@ def test_what_cannot_be_judged_is_refused(faces):
         judge(np.eye(4), source)
     with pytest.raises(UserError, match="source folder:PATH"):
         judge(np.eye(4), None, file=file)
+
+
+def test_a_skipped_image_shifts_no_pair(faces):
+    source, file = faces
+    lines = LINES.replace("2\t1", "2\t2", 1).splitlines()
+    # Each pair twice: one of a kind is left in every fold without Ann's first image.
+    twice = [
+        lines[0],
+        *(line for fold in (1, 3) for kind in (0, 1) for line in [lines[fold + kind]] * 2),
+    ]
+    twice[2], twice[4] = "Ann_Lee\t2\t2", "Ann_Lee\t2\tBo_Ek\t2"
+    Path(file).write_text("\n".join(twice))
+    good = {"Ann_Lee_0002": [1, 0.1], "Bo_Ek_0001": [0, 1], "Bo_Ek_0002": [0.1, 1]}
+    names = [name.rpartition("/")[2].removesuffix(".png") for name in source.files()]
+    index = np.array([i for i, name in enumerate(names) if name in good])
+    rows = np.array([good[names[i]] for i in index], np.float32)
+    labels = {"label": np.array([names[i] > "B" for i in index]).astype(int)}
+    query = Embedded(rows, labels, SkipCorrupt(source, masked=True), index)
+    got = listed_pairs(query, bank=query, tune=query, seed=0, similarity=None, file=file)
+    assert got.values["accuracy"] == 1.0
+    assert got.setting == "cosine, 2 folds, 6 given pairs, 2 with a corrupt image left out"

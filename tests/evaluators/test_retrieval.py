@@ -82,3 +82,15 @@ def test_what_cannot_be_is_refused():
     for ks in ((), (1, 0)):
         with pytest.raises(UserError, match="each k to be 1 or more"):
             run(np.ones((4, 2)), np.zeros(4, int), ks=ks)
+
+
+def test_an_example_that_a_split_has_twice_does_not_find_its_copy():
+    rng = np.random.default_rng(0)
+    features, ids = rng.normal(size=(40, 6)).astype(np.float32), np.arange(40, dtype=np.uint64)
+    one = Embedded(features, {"label": rng.integers(4, size=40)}, ids=ids)
+    twice = Embedded(
+        np.concatenate([features] * 2), {"label": np.tile(one.label, 2)}, ids=np.tile(ids, 2)
+    )
+    got = retrieval(twice, bank=twice, tune=twice, seed=0, similarity=None, ks=(1,))
+    want = retrieval(one, bank=one, tune=one, seed=0, similarity=None, ks=(1,))
+    assert got.values["recall@1"] == want.values["recall@1"] < 1

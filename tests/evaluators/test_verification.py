@@ -68,6 +68,20 @@ def test_the_threshold_never_comes_from_the_split_unless_there_is_no_other():
     assert run(query, query, query).setting.endswith("threshold by this split itself")
 
 
+def test_the_threshold_comes_from_rows_that_are_not_tested():
+    whole = split(90, 0)
+    whole = Embedded(whole.features, whole.keys, ids=np.arange(90, dtype=np.uint64))
+    rows = np.arange(90)
+    query, bank = whole.take(rows < 50), split(50, 1)
+    assert run(query, whole).values == run(query, whole.take(rows >= 50)).values
+    assert run(query, whole).setting.endswith("threshold by the tuning split")
+    # Nothing of the tuning split is left, or nothing with pairs.
+    for tune in (query, whole.take(rows < 20), whole.take(rows < 51)):
+        assert run(query, tune, bank).setting.endswith("threshold by the training split")
+        assert run(query, tune, bank).values == run(query, bank).values
+    assert run(query, query, query.take(rows[:50] < 9)).setting.endswith("by this split itself")
+
+
 def test_a_collapsed_embedding_is_at_chance():
     one = Embedded(np.full((90, 3), 0.1, np.float32), {"label": np.repeat(np.arange(9), 10)})
     other = Embedded(one.features.copy(), one.keys)

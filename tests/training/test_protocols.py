@@ -120,3 +120,60 @@ def test_random_variables_are_those_that_the_run_began_with(built):
     drawn = built.random_variables()
     same = jax.tree.map(np.array_equal, drawn["params"], built.state.params)
     assert all(jax.tree.leaves(same))
+
+
+def test_a_split_that_overlaps_the_training_split_does_not_find_itself():
+    """Splits of all kinds: a part, the whole, one beside it, and a part under another name."""
+    entries = cfg.evaluators(knn={"k": 1}, linear_probe={"max_iterations": 5})
+    splits = {"validation": "test", "part": "train[80%:]", "whole": "train", "other": "train[:50]"}
+    run = small.build(
+        small.config(
+            evaluators=entries,
+            data__train__split="train[:90%]",
+            data__eval__splits=splits,
+            data__eval__sources={"other": "digits"},
+        )
+    )
+    variables = (run.state.params, run.state.model_state)
+    found = {
+        (row.split, row.protocol): row for row in run.protocols.rows("pixels", variables, raw=True)
+    }
+    inside = {
+        split: found[split, "knn"].setting.partition(", leave one out")[1:] for split in splits
+    }
+    assert inside == {
+        "validation": ("", ""),
+        "part": (", leave one out", ": 120 of 240 rows are in the bank"),
+        "whole": (", leave one out", ": 1080 of 1200 rows are in the bank"),
+        "other": (", leave one out", ""),
+    }
+    assert "120 rows of this split left out" in found["part", "linear_probe"].setting
+    assert "NOT held out" in found["whole", "linear_probe"].setting
+    source = run.evaluations["whole"].source
+    images, labels = (
+        np.array([source[i][key].reshape(-1) for i in range(1200)]) for key in ("image", "label")
+    )
+    right = []
+    for row in range(1200):
+        bank = np.delete(np.arange(1080), [row] if row < 1080 else [])
+        near = ((images[bank].astype(int) - images[row]) ** 2).sum(axis=1).argmin()
+        right.append(labels[bank[near], 0] == labels[row, 0])
+    for split, rows in (("part", slice(960, None)), ("whole", slice(None))):
+        assert found[split, "knn"].values["accuracy_1"] == pytest.approx(
+            np.mean(right[rows]), abs=2e-3
+        )
+
+
+def test_examples_keep_their_identity_through_classes_and_skipped_files():
+    run = small.build(
+        small.config(
+            evaluators=cfg.evaluators(knn={"k": 1}),
+            data__classes=(3, 5, 8),
+            data__on_corrupt="skip",
+            data__eval__splits={"validation": "train[:30%]"},
+        )
+    )
+    variables = (run.state.params, run.state.model_state)
+    (row,) = run.protocols.rows("", variables)
+    assert row.setting.endswith("leave one out")
+    assert row.values["accuracy_1"] < 1
