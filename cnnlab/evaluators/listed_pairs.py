@@ -41,9 +41,9 @@ def listed_pairs(
     """
     if not file:
         raise UserError("evaluators.listed_pairs.file: name the list, such as LFW's pairs.txt")
-    source, indices = unwrap(query.source) if query.source is not None else (None, None)
-    if not hasattr(source, "files"):
+    if query.source is None or not hasattr(unwrap(query.source)[0], "files"):
         raise UserError(f"{file} names images by file: its split needs a source folder:PATH")
+    source, indices = unwrap(query.source)
     files = source.files()
     pairs = read_pairs(file, [files[i] for i in indices])
     # What a corrupt image is part of cannot be judged.
