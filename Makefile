@@ -9,14 +9,17 @@ UNBOUND := torchvision==0.28.0 timm==1.0.31 pytorch-metric-learning==2.9.0 light
 export JAX_COMPILATION_CACHE_DIR ?= $(CURDIR)/.cache/jax
 export CNNLAB_DATA ?= $(CURDIR)/.cache/data
 
-.PHONY: demo test test-cluster test-parity lint format clean
+.PHONY: demo test test-slow test-cluster test-parity lint format clean
 
 demo: $(VENV)/.run  ## train LeNet-5 on scanned digits; result, curves and mistakes in runs/demo
 	$(BIN)/python launch.py train --config=configs/digits_lenet5.py --workdir=runs/demo
 
-test: $(VENV)/.dev  ## the test suite, but for the comparisons with peer libraries
-	$(BIN)/python -m pytest -n $(WORKERS) -m "not parity and not cluster" $(PYTEST_ARGS)
-	@echo "the comparisons with peer libraries wait in: make test-parity"
+test: $(VENV)/.dev  ## the test suite, but for what other targets run
+	$(BIN)/python -m pytest -n $(WORKERS) -m "not slow and not parity and not cluster" $(PYTEST_ARGS)
+	@echo "the comparisons with peer libraries wait in: make test-parity; long tests in: make test-slow"
+
+test-slow: $(VENV)/.dev  ## what takes long and proves little more; a part of the suite as an older processor computes
+	$(BIN)/python -m pytest -n $(WORKERS) -m "slow and not parity and not cluster" $(PYTEST_ARGS)
 
 test-cluster: $(VENV)/.dev  ## many processes, and launches on a real Slurm of Debian's packages (needs root)
 	$(BIN)/python -m pytest -m cluster -rs $(PYTEST_ARGS)

@@ -206,7 +206,10 @@ def test_module_goes_on_from_a_given_state_in_its_own_dtype():
     _, state = module.apply(params, x[:, :2], return_state=True)
     assert whole.dtype == jnp.bfloat16
     rest = module.apply(params, x[:, 2:], tuple(s.astype(jnp.float32) for s in state))
-    np.testing.assert_array_equal(rest, whole[:, 2:])
+    # Two programs: what they round to bfloat16 may be last bits apart.
+    np.testing.assert_allclose(
+        rest.astype(jnp.float32), whole[:, 2:].astype(jnp.float32), rtol=2**-7, atol=1e-6
+    )
 
 
 def test_no_images_leave_the_state_and_no_examples_are_fine():
