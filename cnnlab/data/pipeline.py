@@ -15,6 +15,7 @@ from cnnlab.data.order import eval_indices
 from cnnlab.data.preprocess import RANDOM, is_random, preprocess
 from cnnlab.data.preprocess import check as check_preprocess
 from cnnlab.data.samplers import Sampler
+from cnnlab.data.splits import UnknownSplit
 from cnnlab.data.subset import Subset, labels_of
 from cnnlab.errors import UserError
 
@@ -272,9 +273,11 @@ def eval_data(
         source: of another data set, in place of `data["source"]`.
         host, hosts: number of this process, and how many there are.
     """
-    if source:
-        data = {**data, "source": source}
-    raw = _open(data, split, data["eval"])
+    elsewhere = {**data, "source": source} if source else data
+    try:
+        raw = _open(elsewhere, split, data["eval"])
+    except UnknownSplit as error:
+        raise UserError(f"{error}{error.remedy(data['eval']['splits'])}") from error
     if is_random(raw.chosen):
         raise UserError("data.eval.preprocess is random: evaluate with resize and center_crop")
     skip = data["on_corrupt"] == "skip"

@@ -4,9 +4,32 @@ The arithmetic is that of TensorFlow Datasets (its guide: https://www.tensorflow
 so an expression selects the same examples whether a set comes from there or from a folder.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 
 from cnnlab.errors import UserError
+
+
+class UnknownSplit(UserError):
+    """An expression names a split that a set does not have.
+
+    Attributes:
+        there: names of those that it has.
+    """
+
+    def __init__(self, message: str, there: Sequence[str]):
+        super().__init__(message)
+        self.there = tuple(there)
+
+    def remedy(self, wanted: Mapping[str, str]) -> str:
+        """Return how to cut from train what `data.eval.splits` wants and the set lacks."""
+        missing = [name for name, s in wanted.items() if re.split(r"\W", s)[0] not in self.there]
+        if "train" not in self.there or not missing:
+            return ""
+        ends = [80 + 20 * i // len(missing) for i in range(1, len(missing))]
+        parts = zip(missing, [80, *ends], [*(f"{end}%" for end in ends), ""], strict=True)
+        flags = [f"--config.data.eval.splits.{name}='train[{a}%:{b}]'" for name, a, b in parts]
+        return f"; cut from train: --config.data.train.split='train[:80%]' {' '.join(flags)}"
 
 
 def resolve(
@@ -44,7 +67,10 @@ def resolve(
         parts = instruction.to_absolute(infos)
     except ValueError as error:
         what = str(error).split(". Should be")[0].rstrip(".")
-        raise UserError(f"split '{split}': {what}; {there_are}") from error
+        message = f"split '{split}': {what}; {there_are}"
+        if what.startswith("Unknown split"):
+            raise UnknownSplit(message, tuple(lengths)) from error
+        raise UserError(message) from error
     ranges = []
     for part in parts:
         length = lengths[part.splitname]

@@ -1,10 +1,12 @@
 """From a config's data entry to batches: one order for all placements, hosts and resumptions."""
 
 import itertools
+import re
 
 import numpy as np
 import pytest
 from fake import Fake
+from PIL import Image
 
 from cnnlab import config as cfg
 from cnnlab.data import pipeline
@@ -229,3 +231,39 @@ def test_position_tells_one_training_set_from_another(monkeypatch):
     a = pipeline.train_data(entry(monkeypatch, Fake(20)), seed=0, batch_size=4)
     b = pipeline.train_data(entry(monkeypatch, Fake(19)), seed=0, batch_size=4)
     assert a.position() == {**b.position(), "examples": 20}
+
+
+@pytest.mark.parametrize(
+    ("parts", "flags"),
+    [
+        (("train", "val"), "test='train[80%:]'"),
+        (("",), "validation='train[80%:90%]' --config.data.eval.splits.test='train[90%:]'"),
+    ],
+)
+def test_a_set_without_a_split_is_cut_as_the_error_says(tmp_path, parts, flags):
+    for part in parts:
+        for name in ("cat", "dog"):
+            (tmp_path / part / name).mkdir(parents=True)
+            for i in range(10):
+                Image.new("RGB", (4, 4)).save(tmp_path / part / name / f"{i}.png")
+    data = {**cfg.base().data.to_dict(), "source": f"folder:{tmp_path}"}
+    splits = {"validation": "validation", "test": "test"}
+    data["eval"]["splits"] = splits
+    with pytest.raises(UserError) as caught:
+        for split in splits.values():
+            pipeline.eval_data(data, split, batch_size=4)
+    remedy = str(caught.value).partition("; cut from train: --config.data.train.split=")[2]
+    assert remedy == f"'train[:80%]' --config.data.eval.splits.{flags}"
+    counts = [
+        pipeline.eval_data(data, split, batch_size=4).count
+        for split in re.findall(r"'(train.*?)'", remedy)
+    ]
+    assert sum(counts) == 20
+
+
+def test_a_part_of_a_split_that_there_is_has_no_remedy(tmp_path):
+    np.savez(tmp_path / "x.npz", image=np.zeros((9, 4, 4), np.uint8), label=np.arange(9) % 2)
+    data = {**cfg.base().data.to_dict(), "source": f"npz:{tmp_path}/x.npz"}
+    with pytest.raises(UserError, match=r"Requested slice.*beyond|out of|train \(9\)") as caught:
+        pipeline.eval_data(data, "train[20:]", batch_size=4)
+    assert "cut from train" not in str(caught.value)
