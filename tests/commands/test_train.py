@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from cnnlab import commands
@@ -203,3 +204,22 @@ def test_second_interrupt_exits_at_once(tmp_path):
     )
     process = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False)
     assert process.returncode == 130
+
+
+def test_moved_files_are_evaluated_where_they_are_now(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    arrays = {"image": rng.integers(0, 255, (40, 8, 8), np.uint8), "label": np.arange(40) % 10}
+    parts = ("train", "validation", "test")
+    old, new = tmp_path / "old.npz", tmp_path / "elsewhere" / "new.npz"
+    np.savez(old, **{f"{part}_{key}": x for part in parts for key, x in arrays.items()})
+    arguments = [f"--config.data.source=npz:{old}", "--config.floors=()", "--config.batch_size=8"]
+    run = f"--workdir={tmp_path / 'run'}"
+    assert commands.main(["train", *SMALL, *arguments, run, "--config.steps=10"]) == 0
+    assert commands.main(["eval", run, "--format=json"]) == 0
+    before = capsys.readouterr().out.partition("\n{")[2]
+    new.parent.mkdir()
+    old.rename(new)
+    assert commands.main(["eval", run]) == 1
+    assert "there is no such file" in capsys.readouterr().err
+    assert commands.main(["eval", run, f"--data_dir={new}", "--format=json"]) == 0
+    assert before == capsys.readouterr().out.partition("{")[2] != ""

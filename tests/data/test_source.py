@@ -7,7 +7,7 @@ import pytest
 
 from cnnlab.data.decode import CorruptImage
 from cnnlab.data.info import Info
-from cnnlab.data.source import SkipCorrupt, Source, data_folder, load
+from cnnlab.data.source import SkipCorrupt, Source, data_folder, load, moved
 from cnnlab.errors import UserError
 
 SPEC = {
@@ -150,3 +150,21 @@ def test_prefixes_choose_files_of_ones_own(tmp_path):
     assert len(source) == 3
     with pytest.raises(UserError, match="no folders in it"):
         load(f"folder:{tmp_path}", "train")
+
+
+@pytest.mark.parametrize(
+    ("source", "others", "expected"),
+    [
+        ("folder:/old/a", {"x": "folder:/old/b"}, ("", "folder:/new", "folder:/old/b")),
+        ("folder:/old/a", {"x": "npz:/old/a/b.npz"}, ("", "folder:/new", "npz:/new/b.npz")),
+        ("wav:~/a", {"x": "wav:~/a"}, ("", "wav:/new", "wav:/new")),
+        ("npz:a.npz", {"x": "digits"}, ("", "npz:/new", "digits")),
+        ("digits", {"x": "folder:/old/a"}, ("/new", "digits", "folder:/old/a")),
+        ("imagenette/320px-v2", {"x": "mnist"}, ("/new", "imagenette/320px-v2", "mnist")),
+    ],
+)
+def test_data_that_has_moved_is_looked_for_in_its_new_place(source, others, expected):
+    data = {"source": source, "data_dir": "", "eval": {"splits": {"x": "x"}, "sources": others}}
+    found = moved(data, "/new")
+    assert (found["data_dir"], found["source"], found["eval"]["sources"]["x"]) == expected
+    assert found["eval"]["splits"] == {"x": "x"}
