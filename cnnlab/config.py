@@ -17,6 +17,7 @@ from cnnlab.data.augment import AUGMENT
 from cnnlab.data.preprocess import PREPROCESS
 from cnnlab.data.samplers import SAMPLERS
 from cnnlab.evaluators import EVALUATORS
+from cnnlab.metrics.direction import implied
 from cnnlab.training.initial import INITS
 from cnnlab.training.optimizers import OPTIMIZERS
 from cnnlab.training.protocols import COMMON
@@ -64,8 +65,10 @@ def base() -> ConfigDict:
         "warmup": 0.0,
         **{name: keywords(function, "warmup") for name, function in SCHEDULES.items()},
     }
-    # Decay of the moving average of parameters and BatchNorm statistics; 0: none.
+    # Decay of the moving average of parameters and BatchNorm statistics; 0: none. With warm-up the
+    # decay of step t is at most (1 + t) / (10 + t), so that it soon forgets the initial values.
     config.ema_decay = 0.0
+    config.ema_warmup = True
 
     config.data = {
         "source": "digits",
@@ -100,7 +103,8 @@ def base() -> ConfigDict:
         "grain": {"threads": 8, "workers": 0},
     }
     config.evaluate = {"every": 500, "batch_size": 256, "splits": ("validation",)}
-    config.checkpoint = {"every": 500, "keep": 2, "best": "validation/accuracy", "mode": "max"}
+    # mode: whether more (max) or less (min) of `best` is better; auto: as its name implies.
+    config.checkpoint = {"every": 500, "keep": 2, "best": "validation/accuracy", "mode": "auto"}
     # Evaluations without a gain of more than min_delta in checkpoint.best; 0: never stop early.
     config.early_stopping = {"patience": 0, "min_delta": 0.0}
 
@@ -138,16 +142,30 @@ LABELED = {"steps": 0, "learning_rate": 0.0, "batch_size": 0, "per_class": 0}
 
 def complete(saved: ConfigDict) -> ConfigDict:
     """Return a config of an earlier version with the entries that have come since."""
+    return ConfigDict(completed(saved.to_dict())).lock()
 
-    def fill(entries: dict, defaults_: dict) -> dict:
+
+def completed(saved: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the entries of a config of an earlier version with those that have come since.
+
+    What means the same is the same afterwards: a `checkpoint.mode` that the metric's name implies,
+    or contradicts (which the default of earlier versions did for losses), is "auto".
+    """
+
+    def fill(entries: Mapping[str, Any], defaults_: Mapping[str, Any]) -> dict[str, Any]:
+        filled = {**defaults_, **entries}
         for key, value in defaults_.items():
-            if key not in entries:
-                entries[key] = value
-            elif isinstance(value, dict) and isinstance(entries[key], dict):
-                fill(entries[key], value)
-        return entries
+            if isinstance(value, dict) and isinstance(filled[key], dict):
+                filled[key] = fill(filled[key], value)
+        return filled
 
-    return ConfigDict(fill(saved.to_dict(), base().to_dict())).lock()
+    entries = fill(saved, base().to_dict())
+    if implied(entries["checkpoint"]["best"]):
+        entries["checkpoint"]["mode"] = "auto"
+    if "ema_warmup" not in saved:
+        # Moving averages of earlier versions had none; without one there is no difference.
+        entries["ema_warmup"] = not entries["ema_decay"]
+    return entries
 
 
 def keywords(function: Callable, *leave_out: str) -> dict[str, Any]:
