@@ -2,7 +2,7 @@
 
 import difflib
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
 from cnnlab.errors import UserError
@@ -11,10 +11,33 @@ T = TypeVar("T")
 
 
 def suggest(name: str, names: Iterable[str]) -> str:
-    """Return `"; did you mean 'x'?"` for the nearest of `names`, or a list of them all."""
+    """Return `"; did you mean 'x'?"` for the nearest of `names`, or a list of them all.
+
+    Initials are near too: "lr" is "learning_rate". Empty where there are no names.
+    """
     names = sorted(names)
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    return f"; did you mean '{near[0]}'?" if near else f"; there are: {', '.join(names)}"
+    initials = [n for n in names if len(name) > 1 and name == "".join(w[:1] for w in n.split("_"))]
+    near = initials or difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    if near:
+        return f"; did you mean '{near[0]}'?"
+    return f"; there are: {', '.join(names)}" if names else ""
+
+
+def suggest_entry(name: str, entries: Any) -> str:
+    """As `suggest`, for a key of nested dictionaries: of the same name further down is nearest."""
+
+    def paths(inner: Any, above: str = "") -> Iterator[str]:
+        for key in inner:
+            if hasattr(inner[key], "keys"):
+                yield from paths(inner[key], f"{above}{key}.")
+            yield f"{above}{key}"
+
+    below = [path for path in paths(entries) if path.endswith(f".{name}")]
+    if not below:
+        return suggest(name, map(str, entries))
+    least = min(path.count(".") for path in below)
+    near = [f"'{path}'" for path in sorted(below) if path.count(".") == least]
+    return f"; did you mean {' or '.join(near)}?"
 
 
 def pick(table: Mapping[str, T], name: str, what: str) -> T:

@@ -1,7 +1,7 @@
 """Configs: what every run has, with its default, and helpers that fill in keyword arguments.
 
 A config file's `get_config(variant)` starts from `base()`, changes what its experiment needs and
-returns it; the front door locks it. Entries are the keyword arguments of the thing they
+returns it (`cnnlab.config_file` reads it). Entries are the keyword arguments of the thing they
 configure, always all of them, so that every one can be set from the command line.
 """
 
@@ -12,20 +12,34 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from cnnlab import models
-from cnnlab.choices import check_keywords, defaults, pick
+from cnnlab.choices import check_keywords, defaults, pick, suggest
 from cnnlab.data.augment import AUGMENT
 from cnnlab.data.preprocess import PREPROCESS
 from cnnlab.data.samplers import SAMPLERS
+from cnnlab.errors import UserError
 from cnnlab.evaluators import EVALUATORS
-from cnnlab.metrics.direction import implied
 from cnnlab.training.initial import INITS
 from cnnlab.training.optimizers import OPTIMIZERS
 from cnnlab.training.protocols import COMMON
 from cnnlab.training.schedules import SCHEDULES
 
+# Dictionaries whose keys are the config's own choice, and the type of their values.
+OPEN: dict[str, type] = {
+    "data.train.preprocess": ConfigDict,
+    "data.train.augment": ConfigDict,
+    "data.train.second_view": ConfigDict,
+    "data.eval.splits": str,
+    "data.eval.sources": str,
+    "data.eval.preprocess": ConfigDict,
+    "evaluators": ConfigDict,
+}
+
 
 def base() -> ConfigDict:
-    """Return a config with the default of everything that a run reads."""
+    """Return a config with the default of everything that a run reads.
+
+    It is locked: assigning to an entry that does not exist is an error, but for those in `OPEN`.
+    """
     config = ConfigDict()
     config.seed = 0
     config.experiment = {"name": "supervised"}
@@ -65,10 +79,8 @@ def base() -> ConfigDict:
         "warmup": 0.0,
         **{name: keywords(function, "warmup") for name, function in SCHEDULES.items()},
     }
-    # Decay of the moving average of parameters and BatchNorm statistics; 0: none. With warm-up the
-    # decay of step t is at most (1 + t) / (10 + t), so that it soon forgets the initial values.
+    # Decay of the moving average of parameters and BatchNorm statistics; 0: none.
     config.ema_decay = 0.0
-    config.ema_warmup = True
 
     config.data = {
         "source": "digits",
@@ -103,8 +115,7 @@ def base() -> ConfigDict:
         "grain": {"threads": 8, "workers": 0},
     }
     config.evaluate = {"every": 500, "batch_size": 256, "splits": ("validation",)}
-    # mode: whether more (max) or less (min) of `best` is better; auto: as its name implies.
-    config.checkpoint = {"every": 500, "keep": 2, "best": "validation/accuracy", "mode": "auto"}
+    config.checkpoint = {"every": 500, "keep": 2, "best": "validation/accuracy", "mode": "max"}
     # Evaluations without a gain of more than min_delta in checkpoint.best; 0: never stop early.
     config.early_stopping = {"patience": 0, "min_delta": 0.0}
 
@@ -133,39 +144,14 @@ def base() -> ConfigDict:
         "limit": 2000,
         "projector": False,
     }
+    config.lock()
+    for path in OPEN:
+        config[path].unlock()
     return config
 
 
 # Training with labels beside a run: 0 is as in the run itself; per_class: examples of each class.
 LABELED = {"steps": 0, "learning_rate": 0.0, "batch_size": 0, "per_class": 0}
-
-
-def complete(saved: ConfigDict) -> ConfigDict:
-    """Return a config of an earlier version with the entries that have come since."""
-    return ConfigDict(completed(saved.to_dict())).lock()
-
-
-def completed(saved: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the entries of a config of an earlier version with those that have come since.
-
-    What means the same is the same afterwards: a `checkpoint.mode` that the metric's name implies,
-    or contradicts (which the default of earlier versions did for losses), is "auto".
-    """
-
-    def fill(entries: Mapping[str, Any], defaults_: Mapping[str, Any]) -> dict[str, Any]:
-        filled = {**defaults_, **entries}
-        for key, value in defaults_.items():
-            if isinstance(value, dict) and isinstance(filled[key], dict):
-                filled[key] = fill(filled[key], value)
-        return filled
-
-    entries = fill(saved, base().to_dict())
-    if implied(entries["checkpoint"]["best"]):
-        entries["checkpoint"]["mode"] = "auto"
-    if "ema_warmup" not in saved:
-        # Moving averages of earlier versions had none; without one there is no difference.
-        entries["ema_warmup"] = not entries["ema_decay"]
-    return entries
 
 
 def keywords(function: Callable, *leave_out: str) -> dict[str, Any]:
@@ -179,7 +165,7 @@ def transforms(table: Mapping[str, Callable], **chosen: Mapping[str, Any]) -> Co
     for name, given in chosen.items():
         function = pick(table, name, "transform")
         check_keywords(function, given, f"transform '{name}'")
-        filled[name] = {**defaults(function), **given}
+        filled[name] = ConfigDict({**defaults(function), **given}).lock()
     return ConfigDict(filled)
 
 
@@ -197,19 +183,26 @@ def evaluators(**chosen: Mapping[str, Any]) -> ConfigDict:
     """Return the entry for `evaluators`: each with all its keywords, given ones replaced."""
     return ConfigDict(
         {
-            name: {**COMMON, **keywords(pick(EVALUATORS, name, "evaluator")), **given}
+            name: ConfigDict(
+                {**COMMON, **keywords(pick(EVALUATORS, name, "evaluator")), **given}
+            ).lock()
             for name, given in chosen.items()
         }
     )
 
 
 def model(name: str, **given: Any) -> ConfigDict:
-    """Return the entry for `model`: its name and every field, given ones replaced."""
-    return ConfigDict({"name": name, **pick(models.MODELS, name, "model").fields(), **given})
+    """Return the entry for `model`: its name and every field, given ones replaced.
+
+    To take another model, assign a new entry: setting `config.model.name` in a config file is
+    refused, because the fields of the first would stay. On the command line `--config.model.name`
+    takes that model's own defaults, but for `KEPT` and what the command line sets itself.
+    """
+    return _named("model", name, pick(models.MODELS, name, "model").fields(), given)
 
 
 def experiment(name: str, **given: Any) -> ConfigDict:
-    """Return the entry for `experiment`: its name and every hyper-parameter."""
+    """Return the entry for `experiment`: its name and every hyper-parameter; as `model`."""
     from experiments import EXPERIMENTS
 
     fields = {
@@ -217,4 +210,20 @@ def experiment(name: str, **given: Any) -> ConfigDict:
         for field in dataclasses.fields(pick(EXPERIMENTS, name, "experiment"))
         if field.default is not dataclasses.MISSING and field.name != "sync_bn"
     }
-    return ConfigDict({"name": name, **fields, **given})
+    return _named("experiment", name, fields, given)
+
+
+# Entries whose fields are those of what they name.
+NAMED: dict[str, Callable[..., ConfigDict]] = {"model": model, "experiment": experiment}
+# What another model on the command line keeps: it is of the data and of the machine.
+KEPT = {"model": ("num_classes", "dtype", "remat"), "experiment": ()}
+
+
+def _named(part: str, name: str, fields: Mapping[str, Any], given: Mapping[str, Any]) -> ConfigDict:
+    for key in given:
+        if key not in fields:
+            raise UserError(f"{part} '{name}' has no argument '{key}'{suggest(key, fields)}")
+    entry = ConfigDict({"name": name, **fields, **given}).lock()
+    # Not an entry: whose fields these are, when the name has been changed since.
+    object.__setattr__(entry, "made_as", name)
+    return entry

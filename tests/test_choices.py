@@ -2,7 +2,7 @@
 
 import pytest
 
-from cnnlab.choices import check_keywords, defaults, pick, suggest
+from cnnlab.choices import check_keywords, defaults, pick, suggest, suggest_entry
 from cnnlab.errors import UserError
 
 
@@ -13,6 +13,14 @@ def function(a, b=1, *, c=2, d="x", e):
 def test_nearest_name_is_suggested_or_all_are_listed():
     assert suggest("adma", ["sgd", "adam"]) == "; did you mean 'adam'?"
     assert suggest("zzz", ["sgd", "adam"]) == "; there are: adam, sgd"
+    assert suggest("lr", ["learning_rate", "name"]) == "; did you mean 'learning_rate'?"
+    assert suggest("x", []) == ""
+
+
+def test_nearest_entry_may_be_further_down():
+    entries = {"a": {"rate": 1, "b": {"rate": 2}}, "c": {"rate": 3}, "range": 4}
+    assert suggest_entry("rate", entries) == "; did you mean 'a.rate' or 'c.rate'?"
+    assert suggest_entry("rang", entries) == "; did you mean 'range'?"
 
 
 def test_pick_returns_the_entry_or_says_what_was_meant():

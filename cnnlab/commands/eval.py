@@ -43,13 +43,13 @@ def run(values: flags.FlagValues, arguments: list[str]) -> int:
     if not values.workdir:
         raise UserError("--workdir is missing: the folder of the run to evaluate")
     import experiments
-    from cnnlab import config as cfg
+    from cnnlab import config_file
     from cnnlab.data import source as sources
     from cnnlab.training import closing, representation, run_folder, setup
     from cnnlab.training.checkpoint import Checkpoints, Damaged, pick_step
 
     workdir = Path(values.workdir)
-    config = cfg.complete(run_folder.load_config(workdir))
+    config = config_file.complete(run_folder.load_config(workdir))
     if values.data_dir:
         config.data.update(sources.moved(config.data.to_dict(), values.data_dir))
     for split in values.splits:

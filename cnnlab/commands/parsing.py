@@ -3,17 +3,49 @@
 import importlib
 import re
 import sys
-import traceback
 from pathlib import Path
+from typing import Any
 
 from absl import flags
-from ml_collections.config_flags import config_flags
+from ml_collections import ConfigDict
+from ml_collections.config_flags import config_flags, tuple_parser
 
+from cnnlab import user_file
 from cnnlab.choices import suggest
 from cnnlab.errors import UserError
 from cnnlab.files import expand
 
 HELP = ("--help", "-h", "-help", "--helpfull")
+OVERRIDE = re.compile(r"--?(?:no)?config\.([^=]*)(?:=(.*))?", re.DOTALL)
+
+
+class _LastTuple(flags.ArgumentParser):
+    """Parses a tuple; of an entry given twice the last counts, as for every other type.
+
+    Of a parser that is ml_collections' own the values would be added up.
+    """
+
+    syntactic_help = "a tuple"
+
+    def parse(self, argument: Any) -> tuple[Any, ...]:
+        return tuple_parser.TupleParser().parse(argument)
+
+    def flag_type(self) -> str:
+        return "tuple"
+
+
+config_flags.register_flag_parser_for_type(tuple, _LastTuple())
+
+
+class _Loaded(flags.ArgumentParser):
+    """Gives a config that is loaded already: absl would wrap what a file raises."""
+
+    def __init__(self, config: ConfigDict):
+        self._config = config
+
+    def parse(self, argument: str) -> ConfigDict:
+        del argument
+        return self._config
 
 
 class _Path(flags.ArgumentParser):
@@ -52,72 +84,56 @@ def parse(command: str, arguments: list[str]) -> tuple[flags.FlagValues, list[st
     if any(argument in HELP for argument in arguments):
         print(help_text(command, module.__doc__ or "", values))
         return None
-    arguments = _find_config(arguments)
-    # config_flags looks for overrides in sys.argv, whatever list is parsed.
-    sys.argv = ["launch.py", *arguments]
     try:
+        arguments = values.read_flags_from_files(arguments)
+        if "config" in values:
+            arguments = _load_config(values, arguments)
+        # config_flags looks for overrides in sys.argv, whatever list is parsed.
+        sys.argv = ["launch.py", *arguments]
         rest = values(sys.argv)
     except flags.UnrecognizedFlagError as error:
         raise UserError(
             f"unknown flag --{error.flagname}{suggest(error.flagname, values)}; "
             f"see python launch.py {command} --help"
         ) from None
-    except flags.IllegalFlagValueError as error:
-        raise UserError(_config_error(str(error))) from None
-    except (KeyError, AttributeError, TypeError) as error:
-        raise UserError(_entry_error(error)) from None
-    except (flags.Error, config_flags.UnsupportedOperationError) as error:
+    except flags.Error as error:
         raise UserError(" ".join(str(error).split())) from None
-    except Exception as error:
-        # The config file is a person's own program, and this is what it does wrong.
-        place = traceback.extract_tb(error.__traceback__)[-1]
-        raise UserError(
-            f"the config file fails with {type(error).__name__}: {error} "
-            f"({place.filename}, line {place.lineno})"
-        ) from None
+    if "config" in values and values["config"].present:
+        from cnnlab import config_file
+
+        # A dictionary that was given whole may lack entries, or have others.
+        config_file.check(values.config)
     return values, rest[1:]
 
 
-def _find_config(arguments: list[str]) -> list[str]:
-    """Return the arguments with the path of the config file expanded."""
-    found = list(arguments)
-    for i, argument in enumerate(arguments):
+def _load_config(values: flags.FlagValues, arguments: list[str]) -> list[str]:
+    """Load the file of --config, the last of several; return arguments with it before all others.
+
+    config_flags wants it before the entries that are set.
+    """
+    file, others, rest = "", [], iter(arguments)
+    for argument in rest:
         name, equals, text = argument.partition("=")
-        if name.lstrip("-") != "config" or not argument.startswith("-"):
-            continue
-        place = i if equals else i + 1
-        if place == len(found):
-            continue
-        file, colon, variant = (text if equals else found[place]).partition(":")
-        path = Path(expand(file))
-        if not path.is_file():
-            there = [str(p) for p in path.parent.glob("*.py") if not p.name.startswith("_")]
-            raise UserError(f"no config file '{path}'{suggest(str(path), there)}")
-        found[place] = f"{name}=" * bool(equals) + f"{path}{colon}{variant}"
+        if name in ("--config", "-config"):
+            file = text if equals else next(rest, "")
+        else:
+            others.append(argument)
+    if not file:
+        return others
+    from cnnlab import config_file
+
+    path, colon, variant = file.partition(":")
+    file = f"{user_file.find(Path(expand(path)), 'config', Path('configs'))}{colon}{variant}"
+    config = config_file.override(config_file.load(file), _overrides(others))
+    values["config"].parser = _Loaded(config)
+    return [f"--config={file}", *others]
+
+
+def _overrides(arguments: list[str]) -> dict[str, str]:
+    """Return the entries of the config that a command line sets, each with its last text."""
+    found = {}
+    for argument, after in zip(arguments, [*arguments, ""][1:], strict=True):
+        match = OVERRIDE.fullmatch(argument)
+        if match:
+            found[match[1]] = after if match[2] is None else match[2]
     return found
-
-
-def _entry_error(error: Exception) -> str:
-    text = str(error.args[0]) if error.args else str(error)
-    found = re.search(r'Did you mean "(.*?)" instead of "(.*?)"', text)
-    if found:
-        return f"the config has no entry '{found[2]}'; did you mean '{found[1]}'?"
-    name = re.search(r"'?\\?'(\w+)\\?'", text)
-    if name and isinstance(error, KeyError | AttributeError):
-        return (
-            f"the config has no entry '{name[1]}': "
-            "python launch.py config --config=FILE lists them all"
-        )
-    return " ".join(text.replace("\\n", " ").split())
-
-
-def _config_error(text: str) -> str:
-    """Shorten what absl says of a value, or of an exception in a config file."""
-    if "Traceback" not in text:
-        return " ".join(text.split())
-    lines = [line for line in text.splitlines() if line.strip()]
-    name, _, message = lines[-1].strip().partition(": ")
-    if name.endswith("UserError"):
-        return message
-    places = [line.strip() for line in lines if line.strip().startswith("File ")]
-    return f"the config file fails with {name}: {message} ({places[-1]})"

@@ -150,7 +150,7 @@ def _settings(values: flags.FlagValues) -> Any:
         metric = measure.metric_for(base, values.metric, values.mode)
     space = points.load(Path(values.sweep))
     tried = list(points.corners(space)) if values.search else space.points()
-    unique, repeated = points.check(tried, config.config_filename, overrides, values.config)
+    unique, repeated = points.check(tried, config.config_filename, overrides)
     if repeated and not values.search:
         LOG.warning("%d of %d points repeat another: each is run once", repeated, len(tried))
     if values.repeat > 1 and any("seed" in point for point in unique):

@@ -1,28 +1,19 @@
 """The points of a sweep, read from its file and checked against the config before anything runs."""
 
-import importlib.util
 import json
-import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from absl import flags
 from ml_collections import ConfigDict
 from ml_collections.config_flags import config_path
 
-from cnnlab.choices import suggest
+from cnnlab import config as cfg
+from cnnlab import config_file, user_file
 from cnnlab.errors import UserError
 from cnnlab.sweeps.space import Point, Space, as_space
 from cnnlab.sweeps.values import arguments, text
-
-KINDS = {
-    bool: "true or false",
-    int: "a whole number",
-    float: "a number",
-    str: "text",
-    tuple: "a tuple",
-    ConfigDict: "a dictionary",
-}
 
 
 def load(path: Path) -> Space:
@@ -31,35 +22,16 @@ def load(path: Path) -> Space:
     Raises:
         UserError: if there is no such file or function, or it fails.
     """
-    if not path.is_file():
-        folder = path.parent if path.parent.is_dir() else Path("configs/sweeps")
-        there = [str(p) for p in folder.glob("*.py") if not p.name.startswith("_")]
-        hint = suggest(str(path), there) if there else ""
-        raise UserError(f"no sweep file '{path}'{hint}")
-    spec = importlib.util.spec_from_file_location("sweep", path)
-    if spec is None or spec.loader is None:
-        raise UserError(f"--sweep={path}: a sweep file is a Python file, configs/sweeps/NAME.py")
-    module = importlib.util.module_from_spec(spec)
+    user_file.find(path, "sweep", Path("configs/sweeps"))
+    space = user_file.call(path, "get_sweep")
     try:
-        spec.loader.exec_module(module)
-        if not hasattr(module, "get_sweep"):
-            raise UserError("has no function get_sweep()")
-        return as_space(module.get_sweep())
+        return as_space(space)
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
-    except Exception as error:
-        # The sweep file is a person's own program, and this is what it does wrong.
-        lines = [
-            f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == spec.origin
-        ]
-        line = error.lineno if isinstance(error, SyntaxError) else (lines or [None])[-1]
-        raise UserError(
-            f"the sweep file fails with {type(error).__name__}: {error} ({path}, line {line})"
-        ) from None
 
 
 def check(
-    points: Sequence[Point], config: str, overrides: Mapping[str, Any], base: ConfigDict
+    points: Sequence[Point], config: str, overrides: Mapping[str, Any]
 ) -> tuple[list[Point], int]:
     """Return the points that differ, values as the config holds them, and how many were repeats.
 
@@ -67,7 +39,6 @@ def check(
         points: of the sweep.
         config: config file, with a variant after a colon.
         overrides: entries that every trial sets alike.
-        base: the config with them set, as `launch.py train` would have it.
 
     Raises:
         UserError: for a point that `launch.py train` would refuse, an entry that does not exist
@@ -75,16 +46,18 @@ def check(
     """
     if not points:
         raise UserError("the sweep is empty: it has no point to try")
-    parsers: dict[tuple[str, ...], dict[str, Any]] = {}
+    commands: dict[tuple[str, ...], flags.FlagValues] = {}
     unique: dict[str, Point] = {}
-    settled = base.to_dict()
     for number, point in enumerate(points):
         try:
-            keys = tuple(point)
-            if keys not in parsers:
-                parsers[keys] = _parsers(point, config, overrides)
-            parsed = {key: _parse(parsers[keys][key], key, point[key], base) for key in point}
-            _check_config(ConfigDict(settled), parsed)
+            # A command line is parsed once for all points that set the same entries, unless they
+            # name other models: what there is to set depends on those.
+            alike = (*point, *(repr(point.get(f"{part}.name")) for part in cfg.NAMED))
+            if alike not in commands:
+                commands[alike] = _command(point, config, overrides)
+            values = commands[alike]
+            parsed = {key: _parse(values, key, point[key]) for key in point}
+            _check_config(ConfigDict(values.config.to_dict()), parsed)
         except UserError as error:
             shown = ", ".join(arguments(point))
             raise UserError(f"point {number} of the sweep ({shown:.200}): {error}") from None
@@ -102,30 +75,28 @@ def corners(space: Space) -> Iterator[Point]:
             yield space.point({**first, name: value})
 
 
-def _parsers(point: Point, config: str, overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what `launch.py train` parses each value with, once it has accepted them together."""
+def _command(point: Point, config: str, overrides: Mapping[str, Any]) -> flags.FlagValues:
+    """Return the flags of `launch.py train` for a point, once it has accepted its values."""
     from cnnlab.commands.parsing import parse
 
     settings = {key: value for key, value in overrides.items() if key not in point}
     given = [f"--config={config}", *arguments({**settings, **point})]
     parsed = parse("train", given)
     assert parsed is not None
-    values, _ = parsed
-    return {key: values[f"config.{key}"].parser for key in point}
+    return parsed[0]
 
 
-def _parse(parser: Any, key: str, value: Any, base: ConfigDict) -> Any:
+def _parse(values: flags.FlagValues, key: str, value: Any) -> Any:
     """Return a value as the config holds it after it went through a command line."""
     try:
-        parsed = parser.parse(text(value))
+        parsed = values[f"config.{key}"].parser.parse(text(value))
     except (ValueError, TypeError):
         parsed = _WRONG
     if isinstance(parsed, ConfigDict):
         parsed = parsed.to_dict()
     if parsed is _WRONG or parsed != value:
-        kind = type(config_path.get_value(key, base))
-        needs = KINDS.get(kind, kind.__name__)
-        raise UserError(f"{key} needs {needs}, not {value!r} ({type(value).__name__})")
+        kind = type(config_path.get_value(key, values.config))
+        raise UserError(user_file.needs(key, kind, value))
     return parsed
 
 
@@ -140,6 +111,7 @@ def _check_config(config: ConfigDict, point: Point) -> None:
 
     for key, value in point.items():
         config_path.set_value(key, config, value)
+    config_file.check(config)
     setup.check(config)
     labeled.check(config)
     experiments.create(

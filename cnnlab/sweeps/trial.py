@@ -41,7 +41,6 @@ def command(folder: SweepFolder, trial: Trial, workdir: Path | None = None) -> l
         workdir: a folder to run it in; the trial's own if None.
     """
     settings = folder.settings
-    # Set once: arguments of a tuple's entry would be added up.
     entries = {**settings.overrides, **trial.overrides}
     return [
         "python",

@@ -1,18 +1,119 @@
-"""Flags that name files and folders: `~` and variables, in every command alike."""
+"""Command lines: paths, and configs of which parts are named anew or entries given twice."""
 
 from pathlib import Path
 
 import pytest
 
+from cnnlab import config as cfg
+from cnnlab import config_file
 from cnnlab.commands.parsing import parse
 from cnnlab.errors import UserError
 
+CIFAR = "configs/cifar10_resnet.py"
+SIAMESE = "configs/glyphs_siamese.py"
 FLAGS = [
     *(("train", "workdir"), ("eval", "workdir"), ("eval", "data_dir"), ("status", "workdir")),
     *(("sweep", "workdir"), ("sweep", "sweep"), ("data", "data_dir"), ("data", "sheet")),
     *(("config", "plot"), ("models", "picture"), ("layers", "picture"), ("layers", "image")),
     ("layers", "effective"),
 ]
+
+
+def config(*arguments, file=CIFAR):
+    parsed = parse("config", [f"--config={file}", *(f"--config.{a}" for a in arguments)])
+    assert parsed is not None
+    return parsed[0].config
+
+
+def test_another_model_has_its_own_fields_and_the_classes_of_the_data():
+    assert config("model.name=resnet18").model.to_dict() == (
+        cfg.model("resnet18", num_classes=10).to_dict()
+    )
+    # A field that the model of the file does not have.
+    other = config("model.name=mlp", "model.hidden=(3,)").model
+    assert other.to_dict() == cfg.model("mlp", num_classes=10, hidden=(3,)).to_dict()
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_what_the_command_line_sets_of_another_model_counts_in_any_order(order):
+    given = ["model.width=0.25", "model.name=resnet18", "model.num_classes=4"][::order]
+    expected = cfg.model("resnet18", width=0.25, num_classes=4)
+    assert config(*given).model.to_dict() == expected.to_dict()
+
+
+def test_model_of_the_file_by_its_name_keeps_the_fields_of_the_file():
+    assert config("model.name=koch2015", file=SIAMESE).model.channels == (16, 32, 64)
+    assert config("model.name=mlp", file=SIAMESE).model.to_dict() == (
+        cfg.model("mlp", num_classes=0).to_dict()
+    )
+
+
+def test_another_objective_has_its_own_fields():
+    found = config("experiment.name=triplet", "experiment.margin=0.5").experiment
+    assert found.to_dict() == cfg.experiment("triplet", margin=0.5).to_dict()
+
+
+def test_another_optimizer_or_schedule_has_its_keywords_beside_the_first_ones():
+    found = config("optimizer.name=adam", "optimizer.adam.b1=0.8", "schedule.name=cosine")
+    assert (found.optimizer.name, found.optimizer.adam.b1) == ("adam", 0.8)
+    assert found.optimizer.adam.b2 == cfg.base().optimizer.adam.b2
+
+
+@pytest.mark.parametrize(
+    ("message", "given"),
+    {
+        r"no entry 'depths' in model \('alexnet'\)": ["model.name=alexnet", "model.depths=(1,)"],
+        r"no entry 'label_smoothing' in experiment \('triplet'\)": [
+            "experiment.label_smoothing=0.1",
+            "experiment.name=triplet",
+        ],
+        "unknown model 'resnt18'; did you mean 'resnet18'": ["model.name=resnt18"],
+        "no entry 'lr' in optimizer; did you mean 'learning_rate'": ["optimizer.lr=1"],
+        "or 'optimizer.learning_rate'": ["learning_rate=1"],
+        "no entry 'evry' in evaluate": ["evaluate={'evry': 5}"],
+        "no entry 'num_clases' in model": ["model={'name': 'mlp', 'num_clases': 5}"],
+        "evaluate.every needs a whole number": ["evaluate={'every': '5'}"],
+        "no entry '0' in evaluate.splits": ["evaluate.splits[0]=test"],
+        "no entry ''": ["=3"],
+    }.items(),
+)
+def test_entry_that_is_another_ones_or_nobodys_is_refused(message, given):
+    with pytest.raises(UserError, match=message):
+        config(*given)
+
+
+@pytest.mark.parametrize(
+    ("entry", "first", "last", "value"),
+    [
+        ("schedule.step.boundaries", "(1, 2)", "(3, 4)", (3, 4)),
+        ("evaluate.splits", "test", "validation", ("validation",)),
+        ("steps", "1", "2", 2),
+        ("optimizer.name", "adam", "lamb", "lamb"),
+        ("deterministic", "true", "false", False),
+        ("evaluate", "{'every': 1}", "{'batch_size': 2}", None),
+    ],
+)
+def test_of_an_entry_given_twice_the_last_counts(entry, first, last, value):
+    found = config(f"{entry}={first}", f"{entry}={last}")
+    if value is None:
+        assert (found.evaluate.every, found.evaluate.batch_size) == (500, 2)
+    else:
+        assert found.get(entry.partition(".")[0]) is not None
+        inner = found
+        for key in entry.split("."):
+            inner = inner[key]
+        assert inner == value
+
+
+def test_config_may_stand_anywhere_and_the_last_counts(tmp_path):
+    given = ["--config.steps=7", f"--config={SIAMESE}", "--plot=a.png", "--config", CIFAR]
+    values, _ = parse("config", given)
+    assert values.config.steps == 7
+    assert values.plot == "a.png"
+    assert values.config.to_dict() == {**config_file.load(CIFAR).to_dict(), "steps": 7}
+    (tmp_path / "flags").write_text("--config.model.name=resnet18\n")
+    values, _ = parse("config", [f"--config={CIFAR}", f"--flagfile={tmp_path}/flags"])
+    assert values.config.model.widths == (64, 128, 256, 512)
 
 
 @pytest.mark.parametrize(("command", "flag"), FLAGS)

@@ -283,18 +283,6 @@ def test_unknown_transform_or_keyword_is_suggested():
         cfg.model("lenet")
 
 
-def test_config_of_an_earlier_version_is_completed():
-    saved = cfg.base()
-    saved.optimizer.learning_rate = 0.7
-    with saved.unlocked():
-        del saved.ema_decay
-        del saved.optimizer.decay_mask
-    whole = cfg.complete(saved)
-    assert whole.ema_decay == 0.0
-    assert whole.optimizer.decay_mask == "kernels"
-    assert whole.optimizer.learning_rate == 0.7
-
-
 def test_base_config_is_sound():
     settings = cfg.base()
     settings.steps = 1000

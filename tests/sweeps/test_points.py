@@ -14,8 +14,7 @@ NAN = float("nan")
 def check(points, *arguments):
     parsed = parse("train", [f"--config={CONFIG}", *arguments])
     assert parsed is not None
-    values = parsed[0]
-    return ps.check(points, CONFIG, values["config"].override_values, values.config)
+    return ps.check(points, CONFIG, parsed[0]["config"].override_values)
 
 
 def test_points_come_back_as_the_config_holds_them_and_repeats_once():
@@ -33,12 +32,23 @@ def test_points_come_back_as_the_config_holds_them_and_repeats_once():
 
 
 def test_overrides_that_the_point_replaces_are_no_part_of_it():
-    # Two arguments for a tuple would be added up.
     assert check(
         [{"evaluate.splits": ("test", "validation")}],
         "--config.evaluate.splits=test",
         "--config.checkpoint.best=test/accuracy",
     )[0]
+
+
+def test_points_that_name_models_are_each_held_to_its_own_fields():
+    given = [
+        {"model.name": "resnet18", "model.stem": "cifar"},
+        {"model.name": "resnet20", "model.stem": "cifar"},
+    ]
+    assert check(given) == (given, 0)
+    with pytest.raises(UserError, match=r"point 1 .*no entry 'stem' in model \('alexnet'\)"):
+        check([given[0], {"model.name": "alexnet", "model.stem": "cifar"}])
+    with pytest.raises(UserError, match=r"point 1 .*no entry 'evry' in evaluate"):
+        check([{"evaluate": {"every": 4}}, {"evaluate": {"evry": 4}}])
 
 
 @pytest.mark.parametrize(
@@ -103,12 +113,12 @@ def test_sweep_file_gives_its_space(tmp_path):
     ("message", "text"),
     {
         "sweep.py: has no function get_sweep": "x = 1",
-        "ModuleNotFoundError: No module named 'nix' .*sweep.py, line 2": "\nimport nix",
-        "SyntaxError: .*line 1": "def get_sweep(:",
-        "ZeroDivisionError.*line 3": "\ndef get_sweep():\n    return 1 / 0",
-        "TypeError.*line 2": "import math\nmath.sqrt('x')",
+        "sweep.py, line 2: ModuleNotFoundError: No module named 'nix'": "\nimport nix",
+        "sweep.py, line 1: SyntaxError: invalid syntax": "def get_sweep(:",
+        "sweep.py, line 3: ZeroDivisionError": "\ndef get_sweep():\n    return 1 / 0",
+        "sweep.py, line 2: TypeError": "import math\nmath.sqrt('x')",
         "sweep.py: a sweep is grid": "def get_sweep():\n    return 3",
-        "sweep.py: 'a' has no value": "from cnnlab.sweeps.space import grid\n"
+        "sweep.py, line 3: 'a' has no value": "from cnnlab.sweeps.space import grid\n"
         "def get_sweep():\n    return grid({'a': []})",
     }.items(),
 )

@@ -5,19 +5,11 @@ import pytest
 from cnnlab.commands.parsing import parse
 from cnnlab.sweeps.values import arguments, from_json, plain_point, text
 
-CONFIG = """
-from ml_collections import ConfigDict
-
-def get_config(variant=""):
-    return ConfigDict({
-        "whole": 1, "number": 1.0, "flag": False, "words": "x", "several": (1,), "part": {"k": 1},
-    })
-"""
 VALUES = {
-    "whole": [0, -3, 2**60],
-    "number": [0.1, 1e-300, -2.5, 1 / 3, 1e22, float("inf"), 3.0],
-    "flag": [True, False],
-    "words": [
+    "seed": [0, -3, 2**60],
+    "ema_decay": [0.1, 1e-300, -2.5, 1 / 3, 1e22, float("inf"), 3.0],
+    "deterministic": [True, False],
+    "data.source": [
         "",
         "two words",
         'it\'s "quoted"',
@@ -29,18 +21,17 @@ VALUES = {
         "ü\n\\",
         " x ",
     ],
-    "several": [(), (1,), (1, 2.5), ("a b", "it's"), ((1, (2, ())), "x"), (True, None), ("",)],
-    "part": [{}, {"k": 2}, {"a": {"b": (1, "x y")}}],
+    "freeze": [(), (1,), (1, 2.5), ("a b", "it's"), ((1, (2, ())), "x"), (True, None), ("",)],
+    "data.train.augment": [{}, {"k": {}}, {"a": {"b": (1, "x y")}}],
 }
 
 
 @pytest.mark.parametrize(
     ("key", "value"), [(key, value) for key, values in VALUES.items() for value in values]
 )
-def test_command_line_means_the_same_value(key, value, tmp_path):
-    (tmp_path / "config.py").write_text(CONFIG)
+def test_command_line_means_the_same_value(key, value):
     given = arguments({key: value})
-    values, _ = parse("train", [f"--config={tmp_path}/config.py", *given])
+    values, _ = parse("train", ["--config=configs/digits_lenet5.py", *given])
     found = values.config[key]
     found = found.to_dict() if hasattr(found, "to_dict") else found
     assert found == value

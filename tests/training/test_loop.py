@@ -1,13 +1,11 @@
 """The loop's judgments: what is best, what is stale, and what a changed data set means."""
 
-import dataclasses
-
 import pytest
 import small
 
 from cnnlab.errors import UserError
 from cnnlab.training.interruption import Flag, Interrupted
-from cnnlab.training.loop import Loop, _check_data
+from cnnlab.training.loop import Loop, Position, _check_data
 
 
 @pytest.fixture(scope="module")
@@ -16,7 +14,10 @@ def built():
 
 
 def loop(built, folder, **changes):
-    return Loop(dataclasses.replace(built, config=small.config(**changes)), folder)
+    made = Loop(built, folder)
+    made.config = small.config(**changes)
+    made.position = Position()
+    return made
 
 
 def judge(made, values):
@@ -31,7 +32,7 @@ def test_best_is_the_highest_and_a_tie_is_no_gain(built, tmp_path):
 
 
 def test_best_is_the_lowest_of_a_loss(built, tmp_path):
-    made = loop(built, tmp_path, checkpoint__best="validation/loss")
+    made = loop(built, tmp_path, checkpoint__best="validation/loss", checkpoint__mode="min")
     assert judge(made, [0.5, 0.6, 0.4]) == [(True, 0), (False, 1), (True, 0)]
 
 
@@ -43,7 +44,7 @@ def test_small_gains_add_up_to_a_gain(built, tmp_path):
 
 
 def test_metric_that_is_not_evaluated_is_named(built, tmp_path):
-    made = loop(built, tmp_path, checkpoint__best="validation/acuracy", checkpoint__mode="max")
+    made = loop(built, tmp_path, checkpoint__best="validation/acuracy")
     with pytest.raises(UserError, match="'validation/acuracy' is not evaluated; there are: a"):
         made._judge({"a": 1.0})
 

@@ -1,0 +1,177 @@
+"""From a config file and what a command line says to a config with every entry that a run reads.
+
+Config files, command lines and the points of a sweep are held to one rule: an entry that `base()`
+does not have is refused with the nearest one, and so is a value of another type.
+"""
+
+import functools
+from collections.abc import Mapping
+from pathlib import Path
+from types import NoneType
+from typing import Any
+
+from ml_collections import ConfigDict
+from ml_collections.config_flags import config_path
+
+from cnnlab import config as cfg
+from cnnlab import user_file
+from cnnlab.choices import suggest_entry
+from cnnlab.errors import UserError
+from cnnlab.evaluators import EVALUATORS
+
+# Entries that take values of another type than their default's too.
+ALSO: dict[str, tuple[type, ...]] = {"endpoint": (tuple,), "num_classes": (NoneType,)}
+
+
+def load(argument: str) -> ConfigDict:
+    """Return the config of `FILE[:VARIANT]`, complete and locked.
+
+    Raises:
+        UserError: if the file fails, or gives what is not a config; with file and line.
+    """
+    path, colon, variant = argument.partition(":")
+    config = user_file.call(Path(path), "get_config", *([variant] if colon else []))
+    try:
+        if type(config) is not ConfigDict:
+            raise UserError(
+                f"get_config() returned {'None' if config is None else type(config).__name__}: it "
+                "returns the ConfigDict that it got from cnnlab.config.base()"
+            )
+        missing = [name for name in _defaults() if name not in config]
+        if missing:
+            raise UserError(
+                f"get_config() returned a config without {', '.join(missing)}: "
+                "start from cnnlab.config.base()"
+            )
+        for part in cfg.NAMED:
+            _check_name(part, config[part])
+        return check(config)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+
+
+def _check_name(part: str, entry: Any) -> None:
+    made_as = vars(entry).get("made_as") if isinstance(entry, ConfigDict) else None
+    if made_as and entry.name != made_as:
+        raise UserError(
+            f"{part}.name = '{entry.name}' would keep the fields of '{made_as}': "
+            f"write config.{part} = cfg.{part}('{entry.name}', ...)"
+        )
+
+
+def override(config: ConfigDict, given: Mapping[str, str]) -> ConfigDict:
+    """Prepare a config for a command line: take the parts it names, and find what it sets.
+
+    A part that is named anew gets its own defaults in place of the fields of the part before,
+    `cfg.KEPT` apart; what the command line sets of it is set afterwards.
+
+    Args:
+        config: changed in place, and returned.
+        given: text by dotted name, in any order.
+
+    Raises:
+        UserError: for a part or an entry that does not exist.
+    """
+    for part, make in cfg.NAMED.items():
+        name, old = given.get(f"{part}.name"), config[part]
+        if name is not None and name != old.name:
+            new = make(name)
+            new.update({key: old[key] for key in cfg.KEPT[part] if key in old and key in new})
+            config[part] = new
+    for path in given:
+        _find(config, path)
+    return config
+
+
+def _find(config: ConfigDict, path: str) -> None:
+    try:
+        keys = config_path.split(path)
+    except ValueError:
+        keys = tuple(path.split("."))
+    entry, above = config, ""
+    for key in keys:
+        _check_key(key, entry, above)
+        entry, above = entry[key], f"{above}.{key}" if above else str(key)
+
+
+def _check_key(key: Any, entries: Any, above: str) -> None:
+    """Raise a `UserError` if there is no such key in a dictionary at the path `above`."""
+    if isinstance(entries, ConfigDict | Mapping) and key in entries:
+        return
+    where = f" in {above}" if above else ""
+    if above in cfg.NAMED and "name" in entries:
+        where += f" ('{entries['name']}')"
+    near = suggest_entry(str(key), entries) if isinstance(entries, ConfigDict | Mapping) else ""
+    raise UserError(f"the config has no entry '{key}'{where}{near}")
+
+
+def check(config: ConfigDict) -> ConfigDict:
+    """Complete a config in place, lock and return it.
+
+    Raises:
+        UserError: for an entry that `base()` does not have, or a value of another type.
+    """
+    return _completed(config, strict=True)
+
+
+def complete(saved: ConfigDict) -> ConfigDict:
+    """Return a config of an earlier version with the entries that have come since."""
+    return _completed(ConfigDict(saved.to_dict()), strict=False)
+
+
+def _completed(config: ConfigDict, *, strict: bool) -> ConfigDict:
+    config.unlock()
+    _fill(config, _defaults(), "", strict)
+    for part, make in cfg.NAMED.items():
+        entry = config[part]
+        if strict and not isinstance(entry.get("name"), str):
+            raise UserError(f"{part} has no name: it is cfg.{part}('NAME', ...)")
+        _fill(entry, make(entry.name).to_dict(), part, strict)
+    for name, entry in config.evaluators.items():
+        if strict or name in EVALUATORS:
+            _fill(entry, cfg.evaluators(**{name: {}})[name].to_dict(), f"evaluators.{name}", strict)
+    return config.lock()
+
+
+@functools.cache
+def _defaults() -> dict[str, Any]:
+    return cfg.base().to_dict()
+
+
+def _fill(entries: ConfigDict, defaults: Mapping[str, Any], above: str, strict: bool) -> None:
+    """Add what is missing in a dictionary and those in it; with `strict`, check what is there."""
+    for key in entries if strict else ():
+        _check_key(key, defaults, above)
+    for key, default in defaults.items():
+        path = f"{above}.{key}" if above else key
+        if key not in entries:
+            entries[key] = default
+        elif strict:
+            value = _typed(path, entries[key], default)
+            # An entry that follows another one (a reference) stays one.
+            if value is not entries[key]:
+                # Deleted first: it would be cast to the type that is there.
+                del entries[key]
+                entries[key] = value
+        if isinstance(default, Mapping) and isinstance(entries[key], ConfigDict):
+            if path in cfg.OPEN:
+                for name, value in entries[key].items() if strict else ():
+                    _typed(f"{path}.{name}", value, cfg.OPEN[path]())
+            elif path not in cfg.NAMED:
+                _fill(entries[key], default, path, strict)
+
+
+def _typed(path: str, value: Any, default: Any) -> Any:
+    """Return a value of the type of `default`, with whole numbers made floats, lists tuples."""
+    kind = ConfigDict if isinstance(default, Mapping) else type(default)
+    allowed = (kind, *ALSO.get(path.rpartition(".")[2], ()))
+    if kind is float and type(value) is int:
+        return float(value)
+    if isinstance(value, list) and tuple in allowed:
+        return tuple(value)
+    # True is an int to Python, but nobody's number of steps.
+    if kind is NoneType or (
+        isinstance(value, allowed) and (type(value) is not bool or kind is bool)
+    ):
+        return value
+    raise UserError(user_file.needs(path, kind, value))

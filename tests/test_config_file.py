@@ -1,0 +1,110 @@
+"""Config files are held to the entries and types of `base()`, and complete."""
+
+import pytest
+
+from cnnlab import config as cfg
+from cnnlab import config_file
+from cnnlab.errors import UserError
+
+START = """from cnnlab import config as cfg
+def get_config(variant="default"):
+    config = cfg.base()
+    config.model = cfg.model("resnet20", width=0.5)
+    {}
+    return config
+"""
+
+
+@pytest.fixture
+def load(tmp_path):
+    def load(body, text=START):
+        path = tmp_path / "mine.py"
+        path.write_text(text.format(body))
+        return config_file.load(str(path))
+
+    return load
+
+
+@pytest.mark.parametrize(
+    ("message", "body"),
+    {
+        "line 5: .*'augmnt'; did you mean 'augment'": "config.data.train.augmnt = {}",
+        "line 5: .*'widht'; did you mean 'width'": "config.model.widht = 2.0",
+        "no entry 'evry' in evaluate; did you mean 'every'": 'config.evaluate = {"evry": 5}',
+        "no entry 'facto' in schedule.step": 'config.schedule.step = {"facto": 5}',
+        "no entry 'widht' in model \\('resnet18'\\)": (
+            'config.model = {"name": "resnet18", "widht": 1}'
+        ),
+        "unknown evaluator 'knnn'": 'config.evaluators = {"knnn": {}}',
+        "no entry 'kk' in evaluators.knn": 'config.evaluators.knn = {"kk": 3}',
+        "no entry 'foo'": "config.unlock(); config.foo = 3",
+        "without evaluate: start from cnnlab.config.base": "config.unlock(); del config.evaluate",
+        "data.normalize.mean needs a tuple, not 0.1": 'config.data.normalize = {"mean": 0.1}',
+        "evaluate.every needs a whole number, not '5'": 'config.evaluate = {"every": "5"}',
+        "steps needs a whole number, not None": "config.steps = None",
+        "steps needs a whole number, not True": "config.steps = True",
+        "model needs a dictionary, not None": "config.model = None",
+        "model has no name": "config.model = {}",
+        "model.width needs a number, not 'wide'": 'config.model = cfg.model("vgg16", width="wide")',
+        "data.eval.splits.a needs text": 'config.data.eval.splits = {"a": 3}',
+        "data.train.augment.flip needs a dictionary": 'config.data.train.augment = {"flip": 3}',
+        "model.name = 'resnet18' would keep the fields of 'resnet20'": (
+            'config.model.name = "resnet18"'
+        ),
+        "experiment.name = 'siamese' would keep the fields of 'triplet'": (
+            'config.experiment = cfg.experiment("triplet"); config.experiment.name = "siamese"'
+        ),
+    }.items(),
+)
+def test_misspelled_entry_or_wrong_type_in_a_file_is_refused(message, body, load):
+    with pytest.raises(UserError, match=rf"mine\.py.*{message}"):
+        load(body)
+
+
+@pytest.mark.parametrize(
+    ("message", "text"),
+    {
+        "returned None": "def get_config(): pass",
+        "returned dict": "def get_config(): return dict(steps=3)",
+        "returned a config without accumulation, batch_size": (
+            "from ml_collections import ConfigDict\ndef get_config(): return ConfigDict()"
+        ),
+    }.items(),
+)
+def test_what_is_no_config_is_named(message, text, load):
+    with pytest.raises(UserError, match=rf"mine\.py: get_config\(\) {message}"):
+        load("", text)
+
+
+def test_dictionaries_may_be_assigned_whole_and_are_completed(load):
+    config = load(
+        'config.evaluate = {"every": 7, "splits": ["test"]}\n'
+        '    config.schedule.step = {"boundaries": (0.3,), "factor": 1}\n'
+        '    config.data.eval.splits.extra = "train[:10]"; config.evaluators.knn = {"k": 3}\n'
+        '    config.model = {"name": "resnet18", "num_classes": None}; config.init.name = "lsuv"'
+    )
+    assert config.evaluate.to_dict() == {"every": 7, "batch_size": 256, "splits": ("test",)}
+    assert type(config.schedule.step.factor) is float
+    assert config.evaluators.knn.to_dict() == {**cfg.evaluators(knn={}).knn.to_dict(), "k": 3}
+    assert config.model.to_dict() == cfg.model("resnet18", num_classes=None).to_dict()
+    assert config.is_locked
+    assert config.evaluators.is_locked
+
+
+def test_entry_that_follows_another_one_still_does(load):
+    config = load('config.evaluate.every = config.get_oneway_ref("steps")')
+    config.steps = 70
+    assert config.evaluate.every == 70
+
+
+def test_config_of_an_earlier_version_is_completed_and_keeps_what_is_gone():
+    saved = cfg.base()
+    saved.optimizer.learning_rate = 0.7
+    with saved.unlocked():
+        del saved.ema_decay
+        del saved.optimizer.decay_mask
+        saved.gone = 3
+    whole = config_file.complete(saved)
+    assert (whole.ema_decay, whole.gone) == (0.0, 3)
+    assert whole.optimizer.decay_mask == "kernels"
+    assert whole.optimizer.learning_rate == 0.7
