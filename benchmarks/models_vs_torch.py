@@ -140,6 +140,7 @@ def peer(case: Case, params, *, channels_last=False, compiled=False, device="cpu
 
     net = getattr(torch_models, case.peer)(case.classes, **case.given)
     torch_models.copy_weights(net, params)
+    torch.backends.cudnn.benchmark = True  # the fastest algorithms, as XLA looks for them
     layout = torch.channels_last if channels_last else torch.contiguous_format
     net = net.to(device, memory_format=layout).train(case.train)
     images, labels = data(case)
@@ -192,7 +193,7 @@ def compare(case: Case, options, gpu: bool = False) -> list[dict[str, object]]:
     device = "cuda" if gpu else "cpu"
     make = partial(peer, case, ours.params, device=device)
     peers = {"eager": make(), "channels last": make(channels_last=True)}
-    if options.compile or gpu:
+    if options.compile:
         peers["compiled, channels last"] = make(channels_last=True, compiled=True)
     contestants = {"cnnlab": ours, **peers}
     check(case, contestants, 5e-2 if gpu else 2e-4)
@@ -226,7 +227,7 @@ def reached(case: Case, ours: Ours, seconds: float) -> dict[str, float]:
     from cnnlab import models
     from cnnlab.analysis.summary import summarize
 
-    macs = summarize(models.create(case.model, **case.fields), (1, *case.shape[1:])).macs
+    macs = summarize(models.create(case.model, **case.fields), (1, *case.shape[1:])).total.macs
     return shares(macs * case.shape[0], case.train, ours.bytes(), seconds, *device_rates())
 
 
@@ -254,6 +255,7 @@ def _compare_all(options):
 
     keep_freed_memory()  # as launch.py does; in one process it helps both
     gpu = on_gpu()
+    options.compile |= gpu
     for case in cases(gpu):
         if re.search(options.only, f"{case.name} {case.model}"):
             yield compare(case, options, gpu)

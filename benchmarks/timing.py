@@ -78,11 +78,17 @@ def _cell(value: object) -> str:
     return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
-def write(path: str, rows: list[dict[str, object]]) -> None:
-    """Write rows with what is needed to judge them: command, date, versions, devices."""
+def write(path: str | Path, rows: list[dict[str, object]], device: str = "") -> None:
+    """Write rows with what is needed to judge them: command, date, versions, devices.
+
+    `device` saves a process that has not asked for its devices from doing so.
+    """
     if not path:
         return
-    import jax
+    if not device:
+        import jax
+
+        device = jax.devices()[0].device_kind
 
     def version(name: str) -> str:
         try:
@@ -95,7 +101,7 @@ def write(path: str, rows: list[dict[str, object]]) -> None:
         "command": f"python benchmarks/{script} " + " ".join(sys.argv[1:]),
         "date": datetime.date.today().isoformat(),
         "versions": {name: version(name) for name in ("jax", "flax", "optax", "torch")},
-        "device": jax.devices()[0].device_kind,
+        "device": device,
         "machine": f"{os.cpu_count()}-core {platform.machine()}",
         "rows": rows,
     }

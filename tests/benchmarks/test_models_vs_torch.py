@@ -2,6 +2,7 @@
 
 import dataclasses
 from pathlib import Path
+from types import SimpleNamespace
 
 import jax
 import numpy as np
@@ -81,3 +82,13 @@ def test_every_case_is_larger_on_a_gpu(monkeypatch):
     for small, large in zip(cases(), cases(gpu=True), strict=True):
         assert np.prod(large.shape) > np.prod(small.shape)
         assert dataclasses.replace(large, shape=small.shape) == small
+
+
+def test_shares_of_a_step_count_the_operations_of_all_images_and_passes(comparison, monkeypatch):
+    """LeNet-5 has 416,520 multiply-adds an image forward: 6 x 28^2 x 25 for c1, and so on."""
+    macs = 6 * 28**2 * 25 + 16 * 10**2 * 150 + 120 * 400 + 120 * 84 + 84 * 10
+    monkeypatch.setattr(comparison, "device_rates", lambda: (1e9, 1e6))
+    ours = SimpleNamespace(bytes=lambda: 1e6)
+    found = comparison.reached(comparison.Case("", "lenet5", "", (4, 32, 32, 1)), ours, 2.0)
+    assert found["of bandwidth"] == 0.5
+    assert found["of matrix rate"] == pytest.approx(2 * 3 * 4 * macs / 2.0 / 1e9)
