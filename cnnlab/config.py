@@ -18,6 +18,7 @@ from cnnlab.data.preprocess import PREPROCESS
 from cnnlab.data.samplers import SAMPLERS
 from cnnlab.errors import UserError
 from cnnlab.evaluators import EVALUATORS
+from cnnlab.metrics.direction import implied
 from cnnlab.training.initial import INITS
 from cnnlab.training.optimizers import OPTIMIZERS
 from cnnlab.training.protocols import COMMON
@@ -79,8 +80,10 @@ def base() -> ConfigDict:
         "warmup": 0.0,
         **{name: keywords(function, "warmup") for name, function in SCHEDULES.items()},
     }
-    # Decay of the moving average of parameters and BatchNorm statistics; 0: none.
+    # Decay of the moving average of parameters and BatchNorm statistics; 0: none. With warm-up the
+    # decay of step t is at most (1 + t) / (10 + t), so that it soon forgets the initial values.
     config.ema_decay = 0.0
+    config.ema_warmup = True
 
     config.data = {
         "source": "digits",
@@ -115,7 +118,8 @@ def base() -> ConfigDict:
         "grain": {"threads": 8, "workers": 0},
     }
     config.evaluate = {"every": 500, "batch_size": 256, "splits": ("validation",)}
-    config.checkpoint = {"every": 500, "keep": 2, "best": "validation/accuracy", "mode": "max"}
+    # mode: whether more (max) or less (min) of `best` is better; auto: as its name implies.
+    config.checkpoint = {"every": 500, "keep": 2, "best": "validation/accuracy", "mode": "auto"}
     # Evaluations without a gain of more than min_delta in checkpoint.best; 0: never stop early.
     config.early_stopping = {"patience": 0, "min_delta": 0.0}
 
@@ -152,6 +156,29 @@ def base() -> ConfigDict:
 
 # Training with labels beside a run: 0 is as in the run itself; per_class: examples of each class.
 LABELED = {"steps": 0, "learning_rate": 0.0, "batch_size": 0, "per_class": 0}
+
+
+def completed(saved: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the entries of a config of an earlier version with those that have come since.
+
+    What means the same is the same afterwards: a `checkpoint.mode` that the metric's name implies,
+    or contradicts (which the default of earlier versions did for losses), is "auto".
+    """
+
+    def fill(entries: Mapping[str, Any], defaults_: Mapping[str, Any]) -> dict[str, Any]:
+        filled = {**defaults_, **entries}
+        for key, value in defaults_.items():
+            if isinstance(value, dict) and isinstance(filled[key], dict):
+                filled[key] = fill(filled[key], value)
+        return filled
+
+    entries = fill(saved, base().to_dict())
+    if implied(entries["checkpoint"]["best"]):
+        entries["checkpoint"]["mode"] = "auto"
+    if "ema_warmup" not in saved:
+        # Moving averages of earlier versions had none; without one there is no difference.
+        entries["ema_warmup"] = not entries["ema_decay"]
+    return entries
 
 
 def keywords(function: Callable, *leave_out: str) -> dict[str, Any]:

@@ -116,7 +116,7 @@ def check(config: ConfigDict) -> ConfigDict:
 
 def complete(saved: ConfigDict) -> ConfigDict:
     """Return a config of an earlier version with the entries that have come since."""
-    return _completed(ConfigDict(saved.to_dict()), strict=False)
+    return _completed(ConfigDict(cfg.completed(saved.to_dict())), strict=False)
 
 
 def _completed(config: ConfigDict, *, strict: bool) -> ConfigDict:

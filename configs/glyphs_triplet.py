@@ -79,7 +79,6 @@ def get_config(variant: str = "default"):
     config.evaluate.every = 500
     config.checkpoint.every = 500
     config.checkpoint.best = "validation/loss"
-    config.checkpoint.mode = "min"
     both = ("embedding", "features")
     config.evaluators = cfg.evaluators(
         collapse={"endpoint": "embedding"},

@@ -118,6 +118,7 @@ def _check(values: flags.FlagValues, config: Any, workdir: Path) -> list[str]:
     Returns:
         the differences to the config that the folder was made with.
     """
+    from cnnlab import config as cfg
     from cnnlab.training import run_folder, setup
 
     setup.check(config)
@@ -128,7 +129,9 @@ def _check(values: flags.FlagValues, config: Any, workdir: Path) -> list[str]:
                 f"job {record['id']} for {workdir} is {there[record['id']].state.lower()}: two "
                 f"cannot train in one folder; scancel {record['id']}, or name another --workdir"
             )
-    return run_folder.open_run(workdir, config.to_dict(), on_change=values.on_change)
+    return run_folder.open_run(
+        workdir, config.to_dict(), on_change=values.on_change, complete=cfg.completed
+    )
 
 
 def _tell(job: str, workdir: Path, resources: Resources) -> None:

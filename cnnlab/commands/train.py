@@ -132,6 +132,7 @@ def train(
         UserError: for what cannot work.
     """
     import experiments
+    from cnnlab import config as cfg
     from cnnlab import labeled
     from cnnlab.launch import processes
     from cnnlab.training import closing, loop, run_folder, setup
@@ -143,7 +144,9 @@ def train(
     )
 
     def look() -> dict[str, bool]:
-        changed = run_folder.open_run(workdir, config.to_dict(), on_change=on_change)
+        changed = run_folder.open_run(
+            workdir, config.to_dict(), on_change=on_change, complete=cfg.completed
+        )
         for line in changed:
             LOG.info("config changed: %s", line)
         finished = (workdir / "result.json").exists() and not changed

@@ -81,7 +81,7 @@ def list_split(kind: Kind, path: str, split: str) -> tuple[tuple[str, ...], list
         raise UserError(f"{kind.prefix}:{empty} has no {kind.files} in it ({kinds})")
     ranges = resolve(split, {key: [len(files)] for key, files in found.items()}, name=name)
     # A name that is no UTF-8 could not be printed.
-    shown = tuple(os.fsencode(name).decode(errors="replace") for name in class_names)
+    shown = tuple(os.fsencode(name).decode(errors="backslashreplace") for name in class_names)
     return shown, [f for key, start, stop in ranges for f in found[key][start:stop]]
 
 

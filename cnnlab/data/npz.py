@@ -117,7 +117,8 @@ def _name_classes(
             f"{name}: there is a label {count - 1}, but only {len(class_names)} 'class_names'{hint}"
         )
     return tuple(
-        c.decode(errors="replace") if isinstance(c, bytes) else str(c) for c in class_names.tolist()
+        c.decode(errors="backslashreplace") if isinstance(c, bytes) else str(c)
+        for c in class_names.tolist()
     )
 
 

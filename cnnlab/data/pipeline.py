@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -146,6 +147,19 @@ class EvalData:
         source = self.source.source
         if isinstance(source, sources.SkipCorrupt):
             source.leave_out(gather(source.corrupt()))
+
+    def description(self) -> dict[str, Any]:
+        """Return what says whether two splits are of the same examples, JSON-like.
+
+        `content` is a checksum of what is held in memory, None for a split that is read from disk.
+        """
+        info, content = self.source.info, None
+        if self._held:
+            content = 0
+            for _, values in sorted(self._held.items()):
+                content = zlib.crc32(np.ascontiguousarray(values).data, content)
+        found = {"source": info.name, "split": info.split, "examples": len(self.source)}
+        return {**found, "classes": list(info.class_names), "content": content}
 
     def batches(self) -> Iterator[dict[str, np.ndarray]]:
         """Yield batches with `index` and `mask`, False where a row is padding or corrupt."""

@@ -106,10 +106,10 @@ class WavSource:
 
     def __getitem__(self, index: int) -> dict[str, np.ndarray]:
         file = self._files[index]
-        form, samples = _read(file, int(index))
-        self._check(form.rate, file)
-        label, rate = np.asarray(file.label, np.int32), np.asarray(form.rate, np.int32)
-        return {"waveform": _mono(form, samples), "label": label, "rate": rate}
+        rate, waveform = _read(file, int(index))
+        self._check(rate, file)
+        label = np.asarray(file.label, np.int32)
+        return {"waveform": waveform, "label": label, "rate": np.asarray(rate, np.int32)}
 
     def _check(self, rate: int, file: File) -> None:
         if not self._first:
@@ -127,29 +127,23 @@ def decode(data: bytes) -> tuple[int, Float32[np.ndarray, "t"]]:
     Raises:
         ValueError: saying why, if it is no whole file of a kind that the module's docstring lists.
     """
-    form, samples = _parse(data)
-    return form.rate, _mono(form, samples)
-
-
-def _read(file: File, index: int) -> tuple[Format, memoryview]:
-    path = file.folder / file.place
-    try:
-        return _parse(read_file(path))
-    except OSError as error:
-        reason = f"cannot be read: {error.strerror}"
-        raise CorruptSound(str(path), index, reason) from error
-    except ValueError as error:
-        raise CorruptSound(str(path), index, str(error)) from error
-
-
-def _parse(data: bytes) -> tuple[Format, memoryview]:
-    """Return the format and the bytes of the samples."""
     form = _format(data)
     frame = form.channels * form.bits // 8
     samples = _chunk(data, b"data", frame)
     if not len(samples) or len(samples) % frame:
         raise ValueError(f"{len(samples):,} bytes of samples make no whole number of {frame} bytes")
-    return form, samples
+    return form.rate, _mono(form, samples)
+
+
+def _read(file: File, index: int) -> tuple[int, Float32[np.ndarray, "t"]]:
+    path = file.folder / file.place
+    try:
+        return decode(read_file(path))
+    except OSError as error:
+        reason = f"cannot be read: {error.strerror}"
+        raise CorruptSound(str(path), index, reason) from error
+    except ValueError as error:
+        raise CorruptSound(str(path), index, str(error)) from error
 
 
 def _format(data: bytes) -> Format:
@@ -210,5 +204,9 @@ def _mono(form: Format, samples: memoryview) -> Float32[np.ndarray, "t"]:
     else:
         values = np.frombuffer(samples, dtype)
     # In double precision: a mean of 32-bit samples would lose their last bits before rounding.
-    mean = values.reshape(-1, form.channels).mean(1, dtype=np.float64)
-    return ((mean - (scale if form.bits == 8 else 0)) / scale).astype(np.float32)
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean = values.reshape(-1, form.channels).mean(1, dtype=np.float64)
+        waveform = ((mean - (scale if form.bits == 8 else 0)) / scale).astype(np.float32)
+    if form.tag == FLOAT and not np.isfinite(waveform).all():
+        raise ValueError("samples are NaN, infinite or beyond what 32 bits hold")
+    return waveform

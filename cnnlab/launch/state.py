@@ -10,6 +10,7 @@ from cnnlab.errors import UserError
 from cnnlab.files import read_json
 from cnnlab.launch import jobs, presence, slurm_queue
 from cnnlab.launch.slurm_queue import Queued
+from cnnlab.metrics.direction import implied
 from cnnlab.training import run_folder
 from cnnlab.training.writer import read_rows
 
@@ -142,9 +143,10 @@ def _progress(folder: Path) -> dict[str, Any]:
     config = run_folder.read_config(folder)
     rows = read_rows(folder / "metrics.jsonl")
     rates = [row["time/examples_per_second"] for row in rows if "time/examples_per_second" in row]
-    metric = config.get("checkpoint", {}).get("best", "")
+    kept = config.get("checkpoint", {})
+    metric = kept.get("best", "")
     values = [row[metric] for row in rows if metric in row]
-    choose = max if config.get("checkpoint", {}).get("mode") == "max" else min
+    choose = max if (implied(metric) or kept.get("mode")) == "max" else min
     return {
         "step": rows[-1]["step"] if rows else 0,
         "steps": config.get("steps", 0),

@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from cnnlab import config as cfg
 from cnnlab.errors import NO_ROOM, UserError
 from cnnlab.files import damaged, read_json, write_json
 from cnnlab.sweeps.settings import Settings
@@ -108,5 +109,18 @@ def _compare(path: Path, settings: Settings) -> None:
 def _compared(settings: Settings) -> dict[str, Any]:
     free = FREE if settings.search else FREE + REPORTED
     values = {k: v for k, v in json.loads(json.dumps(settings.to_json())).items() if k not in free}
+    values["base"] = cfg.completed(_nested(values["base"]))
     values["points"] = {f"{number}": point for number, point in enumerate(values["points"])}
     return values
+
+
+def _nested(flat: dict[str, Any]) -> dict[str, Any]:
+    """Return the entries that dotted names stand for."""
+    nested: dict[str, Any] = {}
+    for name, value in flat.items():
+        *path, last = name.split(".")
+        entry = nested
+        for part in path:
+            entry = entry.setdefault(part, {})
+        entry[last] = value
+    return nested

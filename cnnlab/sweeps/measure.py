@@ -12,14 +12,13 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from cnnlab.choices import suggest
 from cnnlab.errors import UserError
+from cnnlab.metrics.direction import direction
 from cnnlab.training import run_folder
 from cnnlab.training.writer import read_rows
 
 # What is read of a result.
 RESULT = {"results?": {str: run_folder.NUMBERS}, "seconds?": (float, int)}
-MODES = ("max", "min")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,17 +59,19 @@ def metric_for(base: Mapping[str, Any], name: str = "", mode: str = "") -> Metri
         name, mode: what was asked for; empty: what the config keeps its best checkpoint by.
 
     Raises:
-        UserError: if there is none, or it is of a split that runs do not evaluate on the way.
+        UserError: if there is none, it is of a split that runs do not evaluate on the way, or
+            whether more or less of it is better is unknown or contradicted.
     """
-    kept, kept_mode = base.get("checkpoint.best", ""), base.get("checkpoint.mode", "max")
+    kept, kept_mode = base.get("checkpoint.best", ""), base.get("checkpoint.mode", "auto")
     name = name or kept
     if not name:
         raise UserError(
             "the config keeps no best checkpoint (checkpoint.best is empty): name what trials are "
-            "compared by, as --metric=validation/loss --mode=min"
+            "compared by, as --metric=validation/loss"
         )
-    if mode not in ("", *MODES):
-        raise UserError(f"--mode={mode}{suggest(mode, MODES)}")
+    if not mode:
+        mode = kept_mode if name == kept else "auto"
+    mode = direction(name, mode, metric_entry="--metric", mode_entry="--mode")
     split = name.partition("/")[0]
     evaluated = tuple(base.get("evaluate.splits", ()))
     held_out = [key.rpartition(".")[2] for key in base if key.startswith("data.eval.splits.")]
@@ -79,10 +80,9 @@ def metric_for(base: Mapping[str, Any], name: str = "", mode: str = "") -> Metri
             f"--metric={name}: '{split}' is held out, and never what trials are chosen by; "
             f"evaluated while training: {', '.join(evaluated) or 'nothing'}"
         )
-    if not mode:
-        less = name.endswith(("loss", "error", "perplexity"))
-        mode = kept_mode if name == kept else "min" if less else "max"
-    return Metric(name, mode, "best" if (name, mode) == (kept, kept_mode) else "last")
+    # With its kept mode "auto" the direction is the one implied, which `mode` is by now.
+    same = name == kept and kept_mode in ("auto", mode)
+    return Metric(name, mode, "best" if same else "last")
 
 
 def curve(rows: Iterable[Mapping[str, Any]], name: str) -> list[tuple[int, float]]:

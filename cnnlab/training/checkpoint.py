@@ -1,6 +1,7 @@
 """Checkpoints: the whole train state and the run's position, by Orbax, verified when read."""
 
 import logging
+import math
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +15,7 @@ from orbax.checkpoint import checkpoint_managers as managers
 
 from cnnlab.errors import UserError
 from cnnlab.launch import processes
+from cnnlab.metrics.direction import direction, implied
 from cnnlab.training.fingerprint import fingerprint
 from cnnlab.training.state import TrainState, leaf_names
 
@@ -38,40 +40,70 @@ class Checkpoints:
         *,
         keep: int = 2,
         metric: str = "",
-        mode: str = "max",
+        mode: str = "auto",
         read_only: bool = False,
     ):
-        """Open (and unless `read_only`, create) the folder."""
-        if mode not in ("max", "min"):
-            raise UserError(f"checkpoint.mode='{mode}': needs 'max' or 'min'")
-        self.folder = folder.absolute()
+        """Open (and unless `read_only`, create) the folder.
 
-        def value(metrics: Mapping[str, float]) -> float:
-            return metrics["best"]
+        Attributes:
+            mode: "max" or "min".
+            since: the step from which on values of the metric are comparable: earlier ones are of
+                another metric or of other examples. As saved last.
+
+        Raises:
+            UserError: for a mode that there is not, or that the metric's name leaves open.
+        """
+        self.folder, self.metric = folder.absolute(), metric
+        unnamed = "max" if mode == "auto" and not metric else ""
+        self.mode = implied(metric) or unnamed or direction(metric, mode)
+        worst = -math.inf if self.mode == "max" else math.inf
+
+        def value(metrics: Mapping[str, Any]) -> float:
+            found = self._comparable(metrics)
+            return worst if found is None else found
 
         newest = managers.LatestN(max(1, keep))
         best = managers.BestN(
-            get_metric_fn=value, reverse=mode == "min", n=1, keep_checkpoints_without_metrics=False
+            get_metric_fn=value,
+            reverse=self.mode == "min",
+            n=1,
+            keep_checkpoints_without_metrics=False,
         )
         options = ocp.CheckpointManagerOptions(
             preservation_policy=managers.AnyPreservationPolicy([newest, best]),
             best_fn=value,
-            best_mode=mode,
+            best_mode=self.mode,
             create=not read_only,
             read_only=read_only,
             cleanup_tmp_directories=not read_only,
         )
-        self.metric = metric
         self._manager = ocp.CheckpointManager(self.folder, options=options)
+        steps = self.steps()
+        self.since = self._saved(steps[-1]).get("since", 0) if steps else 0
 
     def steps(self) -> list[int]:
         """Return the steps there are, oldest first."""
         return sorted(self._manager.all_steps())
 
+    def value(self, step: int) -> float | None:
+        """Return the metric's value at a step, None if none that is comparable was saved."""
+        return self._comparable(self._saved(step))
+
     def best_step(self) -> int | None:
-        """Return the step with the best validation metric, None if none was saved with one."""
-        with_metrics = [s for s in self.steps() if self._manager.metrics(s)]
-        return self._manager.best_step() if with_metrics else None
+        """Return the step with the best value of the metric, None if none was saved with one."""
+        sign = 1 if self.mode == "max" else -1
+        values = {step: self.value(step) for step in self.steps()}
+        ranked = [(sign * value, step) for step, value in values.items() if value is not None]
+        return max(ranked)[1] if ranked else None
+
+    def _saved(self, step: int) -> Mapping[str, Any]:
+        return self._manager.metrics(step) or {}
+
+    def _comparable(self, saved: Mapping[str, Any]) -> float | None:
+        # Those of earlier versions have the value alone.
+        now = {"metric": self.metric, "mode": self.mode, "since": self.since}
+        same = {**now, "since": 0, **saved}.items() >= now.items()
+        return saved.get("best") if same else None
 
     def save(
         self,
@@ -100,7 +132,12 @@ class Checkpoints:
             args=ocp.args.Composite(
                 state=ocp.args.StandardSave(state), position=ocp.args.JsonSave(record)
             ),
-            metrics=None if best is None else {"best": best},
+            metrics={
+                **({} if best is None else {"best": best}),
+                "metric": self.metric,
+                "mode": self.mode,
+                "since": self.since,
+            },
             force=True,
         )
 
@@ -260,6 +297,11 @@ def pick_step(checkpoints: Checkpoints, which: str) -> int:
         return steps[-1]
     if which == "best":
         best = checkpoints.best_step()
+        if not checkpoints.metric:
+            raise UserError(
+                "checkpoint=best: the run keeps no best checkpoint (checkpoint.best is empty): use "
+                f"latest or a step of {steps}"
+            )
         if best is None:
             raise UserError(
                 f"no checkpoint in {checkpoints.folder} was saved with the metric "

@@ -13,6 +13,7 @@ import numpy as np
 from cnnlab.console import LOG
 from cnnlab.errors import UserError
 from cnnlab.launch import processes
+from cnnlab.training import selection
 from cnnlab.training.checkpoint import Checkpoints
 from cnnlab.training.fingerprint import first_not_finite
 from cnnlab.training.interruption import Flag, Interrupted, interruption
@@ -28,7 +29,9 @@ class Position:
     """Where a run stands, beside its state: saved with every checkpoint.
 
     Attributes:
-        best: best value of the checkpoint metric so far, None before the first evaluation.
+        criterion: what `best` and `mark` are values of; see `selection`.
+        since: the step from which on the criterion has been the same.
+        best: best value of the checkpoint metric since then, None before the first evaluation.
         mark: its value when it last improved by more than `early_stopping.min_delta`.
         stale: evaluations since then.
         evaluated: whether the evaluation due at this step is done.
@@ -36,6 +39,8 @@ class Position:
         meter: metrics not yet recorded.
     """
 
+    criterion: dict[str, Any] | None = None
+    since: int = 0
     best: float | None = None
     mark: float | None = None
     stale: int = 0
@@ -68,11 +73,39 @@ class Loop:
             self.position = Position(**record)
             LOG.info("resuming at step %d of %d", int(self.state.step), setup.steps)
         self.step = int(self.state.step)
+        self._check_length()
+        self._judge_by(selection.criterion(self.config, setup.evaluations, self.checkpoints.mode))
         self.meter = Meter(setup.checked_names)
         self.meter.restore(self.position.meter)
         self._began = time.monotonic() - self.position.seconds
         self._value: float | None = None
         self._tracing = False
+
+    def _check_length(self) -> None:
+        if self.step > self.setup.steps:
+            raise UserError(
+                f"{self.workdir} has {self.step} steps behind it, the config asks for "
+                f"{self.setup.steps}: set --config.steps={self.step} or more, evaluate an earlier "
+                f"checkpoint (python launch.py eval --workdir={self.workdir} --checkpoint=STEP), "
+                "or name another --workdir"
+            )
+
+    def _judge_by(self, now: dict[str, Any]) -> None:
+        """Take what the best is chosen by; where it changed, what was best so far is none."""
+        position = self.position
+        saved = position.criterion
+        if saved is None and self.step:
+            saved = selection.of_earlier_version(self.workdir)
+        changed = selection.changes(saved, now) if saved is not None else []
+        if changed:
+            LOG.warning(
+                "the best checkpoint is chosen anew from step %d on: %s",
+                self.step,
+                "; ".join(changed),
+            )
+            position.best = position.mark = None
+            position.stale, position.since = 0, self.step
+        position.criterion, self.checkpoints.since = now, position.since
 
     def run(self) -> tuple[TrainState, Position, str]:
         """Train; return the last state, the position, and `finished` or `early stopping`.
@@ -200,7 +233,7 @@ class Loop:
                 f"checkpoint.best='{metric}' is not evaluated; there are: {', '.join(values)}"
             )
         value, position = values[metric], self.position
-        sign = 1 if self.config.checkpoint.mode == "max" else -1
+        sign = 1 if self.checkpoints.mode == "max" else -1
         self._value = value
         far = self.config.early_stopping.min_delta
         if position.mark is None or sign * (value - position.mark) > far:

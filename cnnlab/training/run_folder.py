@@ -6,7 +6,7 @@ import platform
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -95,7 +95,13 @@ def environment() -> dict[str, Any]:
     }
 
 
-def open_run(workdir: Path, config: Mapping[str, Any], *, on_change: str = "stop") -> list[str]:
+def open_run(
+    workdir: Path,
+    config: Mapping[str, Any],
+    *,
+    on_change: str = "stop",
+    complete: Callable[[Mapping[str, Any]], Mapping[str, Any]] = dict,
+) -> list[str]:
     """Make or reopen a run folder; return the differences to the config it was made with.
 
     Nothing is written yet: `record` does that, once the config has proved to work.
@@ -104,6 +110,7 @@ def open_run(workdir: Path, config: Mapping[str, Any], *, on_change: str = "stop
         workdir: the folder.
         config: the whole config, as nested plain values.
         on_change: what to do when the folder was made with another config: `stop` or `accept`.
+        complete: gives both configs the same entries, of whatever version they are.
 
     Raises:
         UserError: if the folder cannot be written, or was made with another config.
@@ -119,7 +126,7 @@ def open_run(workdir: Path, config: Mapping[str, Any], *, on_change: str = "stop
     path = workdir / "config.json"
     plain = json.loads(json.dumps(config))
     if path.exists():
-        changed = difference(read_config(workdir), plain)
+        changed = difference(complete(read_config(workdir)), complete(plain))
         # Nothing is lost where nothing was saved yet.
         if changed and has_checkpoints(workdir) and on_change == "stop":
             lines = "\n  ".join(changed)

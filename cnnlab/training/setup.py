@@ -15,7 +15,7 @@ from cnnlab.console import LOG
 from cnnlab.data import device, pipeline
 from cnnlab.errors import UserError
 from cnnlab.training import initial as initial_lib
-from cnnlab.training import multipliers, optimizers, protocols, schedules, transfer
+from cnnlab.training import multipliers, optimizers, protocols, schedules, selection, transfer
 from cnnlab.training import parallel as parallel_lib
 from cnnlab.training import state as state_lib
 from cnnlab.training import step as step_lib
@@ -108,11 +108,7 @@ def check(config: Any) -> None:
                 f"data.eval.sources names '{split}'; data.eval.splits has: {', '.join(splits)}"
             )
     protocols.check(config)
-    metric_split = config.checkpoint.best.partition("/")[0]
-    if metric_split and metric_split not in config.evaluate.splits:
-        raise UserError(
-            f"checkpoint.best='{config.checkpoint.best}' needs '{metric_split}' in evaluate.splits"
-        )
+    selection.check(config)
 
 
 def learning(config: Any, steps: int) -> tuple[optax.Schedule, optax.GradientTransformation]:
@@ -247,6 +243,7 @@ def make(config: Any, experiment: Any, *, resume: bool = False) -> Setup:
         optimizer,
         prepare,
         ema_decay=config.ema_decay,
+        ema_warmup=config.ema_warmup,
         accumulation=config.accumulation,
         unroll=parallel.platform == "cpu",
         freeze=freeze,

@@ -12,7 +12,7 @@ import flax
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, PyTree
+from jaxtyping import Array, Float, PyTree
 
 from cnnlab.metrics.mean import Mean
 from cnnlab.training.freeze import NOTHING, Freeze
@@ -62,10 +62,10 @@ def _mean_over(axis_name: str, tree: PyTree) -> PyTree:
     )
 
 
-def _average(decay: float, old: Array, new: Array) -> Array:
+def _average(decay: Float[Array, ""] | float, old: Array, new: Array) -> Array:
     if not jnp.issubdtype(new.dtype, jnp.inexact):
         return new
-    return old + (1 - decay) * (new - old)
+    return old + ((1 - decay) * (new - old)).astype(old.dtype)
 
 
 def _first(bad: Array) -> Array:
@@ -85,6 +85,7 @@ def make_train_step(
     prepare: Prepare,
     *,
     ema_decay: float = 0.0,
+    ema_warmup: bool = True,
     accumulation: int = 1,
     unroll: bool = True,
     freeze: Freeze = NOTHING,
@@ -96,6 +97,7 @@ def make_train_step(
         optimizer: the optax transformation behind `state.opt_state`.
         prepare: `prepare(batch, key, train=True)`, the part of the input pipeline on the device.
         ema_decay: decay of the moving average of parameters and statistics; 0 switches it off.
+        ema_warmup: use a decay of at most (1 + step) / (10 + step).
         accumulation: gradients are averaged over this many equal parts of the batch.
         unroll: write the accumulation loop out. XLA's CPU backend runs convolutions inside a
             loop many times slower; elsewhere the loop compiles faster.
@@ -154,7 +156,10 @@ def make_train_step(
         params = optax.apply_updates(state.params, updates)
         ema = state.ema
         if ema_decay:
-            ema = jax.tree.map(partial(_average, ema_decay), ema, (params, model_state))
+            decay: Any = ema_decay
+            if ema_warmup:
+                decay = jnp.minimum(ema_decay, (1 + state.step) / (10 + state.step))
+            ema = jax.tree.map(partial(_average, decay), ema, (params, model_state))
         new_state = state.replace(
             step=state.step + 1,
             params=params,

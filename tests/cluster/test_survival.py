@@ -71,7 +71,7 @@ def test_killed_process_ends_the_job_and_the_next_start_resumes(process, cluster
     pids = cluster.arrived()
     cluster.saved(10)
     os.kill(pids[process], signal.SIGKILL)
-    start = cluster.ended(job, seconds=30)
+    start = cluster.ended(job)
     assert (start["state"], start["counted"]) == ("failed", True)
     assert "SIGKILL" in start["reason"]
     cluster.gate.touch()

@@ -179,3 +179,31 @@ def test_the_error_survives_pickling():
     error = pickle.loads(pickle.dumps(CorruptImage("a.png", 3, "why")))
     assert (error.file, error.index, error.reason) == ("a.png", 3, "why")
     assert str(error) == str(CorruptImage("a.png", 3, "why"))
+
+
+def jpeg(size=(64, 48), **options):
+    pixels = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "JPEG", **options)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"restart_marker_rows": 1}])
+@pytest.mark.parametrize("part", [0.2, 0.5, 0.9, 0.999])
+def test_a_jpeg_whose_rest_is_zeros_is_truncated(options, part):
+    thumbnail = jpeg((8, 8))
+    exif = Image.Exif()
+    exif[0x9286] = thumbnail  # a comment with an end-of-image marker in it
+    whole = jpeg(exif=exif, **options)
+    decode(whole)
+    kept = int(len(whole) * part)
+    for data in (whole[:kept] + bytes(len(whole) - kept), whole[:kept], whole[:-2]):
+        with pytest.raises(CorruptImage, match=r"truncated|cannot identify"):
+            decode(data)
+
+
+def test_what_follows_the_end_of_a_jpeg_changes_nothing():
+    whole = jpeg()
+    behind = np.random.default_rng(1).integers(0, 256, 200_000, np.uint8).tobytes()
+    for more in (b"\0", b"\xff\xda", behind + b"\xff\xda"):
+        np.testing.assert_array_equal(decode(whole + more), decode(whole))

@@ -149,6 +149,6 @@ def test_every_flipped_byte_of_a_file_is_read_or_refused_in_one_line(tmp_path):
 def test_names_may_be_bytes_or_numbers_and_the_first_class_empty(tmp_path):
     names = np.array([b"b\xc3\xa4r", b"\xff", b"c", b"d"])
     path = saved(tmp_path, image=IMAGE, label=LABEL + 1, class_names=names)
-    assert NpzSource(path, "train").info.class_names == ("bär", "\ufffd", "c", "d")
+    assert NpzSource(path, "train").info.class_names == ("bär", r"\xff", "c", "d")
     path = saved(tmp_path, image=IMAGE, label=LABEL, class_names=np.array([1998, 1999, 2000]))
     assert NpzSource(path, "train").info.class_names == ("1998", "1999", "2000")

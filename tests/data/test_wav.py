@@ -270,3 +270,12 @@ def test_a_pipe_in_a_folder_of_sounds_is_refused_and_not_read(tmp_path):
     source = WavSource(str(tmp_path), "train")
     with pytest.raises(CorruptSound, match="no regular file"):
         source[0]
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e39, -1e300])
+def test_samples_that_are_no_numbers_name_the_file(tmp_path, value):
+    speakers(tmp_path)
+    save(tmp_path / "19" / "198" / "bad.wav", np.array([0, value, 0], np.float64))
+    source = WavSource(str(tmp_path), "train")
+    with pytest.raises(CorruptSound, match=r"bad\.wav.*NaN, infinite or beyond"):
+        [source[i] for i in range(len(source))]

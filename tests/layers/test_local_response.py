@@ -77,6 +77,10 @@ def test_first_and_second_derivatives_forwards_and_backwards():
 
 def test_large_values_in_half_precision_do_not_overflow():
     x = jnp.full((1, 5), 1e4, jnp.float16)
+    try:
+        x.astype(jnp.float32)
+    except jax.errors.JaxRuntimeError:
+        pytest.skip("XLA compiles no float16 for x86 without F16C")
     y = local_response_norm(x)
     assert y.dtype == jnp.float16
     expected = loop(x, 5, 2.0, 1e-4, 0.75, False)

@@ -15,10 +15,9 @@ BASE, ACCURACY = fabricated.BASE, fabricated.ACCURACY
     [
         ("", "", Metric(ACCURACY, "max", "best")),
         (ACCURACY, "max", Metric(ACCURACY, "max", "best")),
-        (ACCURACY, "min", Metric(ACCURACY, "min", "last")),
         ("validation/loss", "", Metric("validation/loss", "min", "last")),
         ("validation/f1", "", Metric("validation/f1", "max", "last")),
-        ("train/loss", "max", Metric("train/loss", "max", "last")),
+        ("train/embedding_std", "min", Metric("train/embedding_std", "min", "last")),
     ],
 )
 def test_the_metric_is_the_configs_unless_it_is_named(name, mode, expected):
@@ -31,6 +30,9 @@ def test_the_metric_is_the_configs_unless_it_is_named(name, mode, expected):
         ({}, "", "", r"name what trials are compared by, as --metric="),
         (BASE, "test/accuracy", "", r"'test' is held out, .* evaluated while training: validation"),
         (BASE, ACCURACY, "mx", r"--mode=mx; did you mean 'max'\?"),
+        (BASE, ACCURACY, "min", "--mode=min contradicts --metric=validation/accuracy"),
+        (BASE, "train/loss", "max", "--mode=max contradicts --metric=train/loss"),
+        (BASE, "validation/spread", "", "set --mode=max or --mode=min"),
     ],
 )
 def test_what_cannot_be_compared_by_is_told(base, name, mode, message):
@@ -86,3 +88,9 @@ def test_held_out_numbers_are_those_of_the_state_that_was_chosen(tmp_path):
     broken.path.mkdir(parents=True)
     (broken.path / "result.json").write_text("{")
     assert measure.held_out(measure.read_result(broken.path), "best", []) == {}
+
+
+@pytest.mark.parametrize("kept, mode", [("max", ""), ("auto", ""), ("auto", "max")])
+def test_the_metric_kept_by_counts_at_its_best_however_its_direction_was_set(kept, mode):
+    base = {**BASE, "checkpoint.mode": kept}
+    assert measure.metric_for(base, ACCURACY, mode) == Metric(ACCURACY, "max", "best")

@@ -72,7 +72,7 @@ def test_a_damaged_record_is_that_trials_failure(tmp_path):
         fabricated.finished(folder, trial, [0.5])
     (first.path / "metrics.jsonl").write_text("{\n{}\n")
     found = summary.read(folder)
-    assert summary.read(folder, "validation/other").rows[0].curve == []
+    assert summary.read(folder, "validation/other", "max").rows[0].curve == []
     assert found.rows[0].state == "failed"
     assert "line 1 is damaged" in found.rows[0].reason
     assert [point.number for point in found.ranked] == [1]

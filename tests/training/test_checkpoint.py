@@ -1,5 +1,6 @@
 """Checkpoints: what goes in comes out, on any number of devices; damage is named."""
 
+import json
 import shutil
 
 import jax
@@ -163,8 +164,46 @@ def test_no_best_without_a_metric(tmp_path):
     checkpoints = save(tmp_path / "c", [1], metric="v/accuracy")
     with pytest.raises(UserError, match="was saved with the metric 'v/accuracy'"):
         pick_step(checkpoints, "best")
+    with pytest.raises(UserError, match=r"checkpoint.best is empty\): use latest or a step of"):
+        pick_step(Checkpoints(tmp_path / "c"), "best")
 
 
 def test_no_checkpoint_at_all(tmp_path):
     with pytest.raises(UserError, match="train there first"):
         pick_step(Checkpoints(tmp_path / "c"), "latest")
+
+
+def test_values_of_another_metric_or_of_before_are_not_compared(tmp_path):
+    by_accuracy = save(tmp_path / "c", [1, 2], {1: 0.9, 2: 0.1}, keep=1, metric="v/accuracy")
+    by_accuracy.close()
+    checkpoints = Checkpoints(tmp_path / "c", keep=1, metric="v/loss")
+    assert (checkpoints.best_step(), checkpoints.value(2)) == (None, None)
+    checkpoints.since = 2
+    for step, loss in ((3, 1.5), (4, 2.5)):
+        checkpoints.save(make_state(step), {}, loss)
+        checkpoints.wait()
+    # The accuracy of 0.1 would be the least of all, and the retention would keep it.
+    assert (checkpoints.best_step(), checkpoints.value(3)) == (3, 1.5)
+    assert checkpoints.steps() == [3, 4]
+    checkpoints.close()
+    # Whoever reads the folder compares what the last checkpoint is comparable with.
+    again = Checkpoints(tmp_path / "c", metric="v/loss", read_only=True)
+    assert (again.since, again.best_step()) == (2, 3)
+    again.since = 4
+    assert again.best_step() is None
+
+
+def test_values_of_an_earlier_version_are_of_the_metric_asked_for(tmp_path):
+    save(tmp_path / "c", [1, 2], {1: 0.9, 2: 0.1}, metric="v/accuracy").close()
+    for step in (1, 2):
+        path = tmp_path / "c" / str(step) / "metrics" / "metrics"
+        path.write_text(json.dumps({"best": json.loads(path.read_text())["best"]}))
+    assert Checkpoints(tmp_path / "c", metric="v/accuracy").best_step() == 1
+
+
+def test_direction_comes_from_the_metrics_name(tmp_path):
+    by_loss = save(tmp_path / "c", [1, 2, 3], {1: 0.2, 2: 0.9, 3: 0.5}, keep=1, metric="v/loss")
+    assert by_loss.steps() == [1, 3]
+    assert by_loss.best_step() == 1
+    with pytest.raises(UserError, match="v/spread: the name does not imply"):
+        Checkpoints(tmp_path / "c", metric="v/spread")

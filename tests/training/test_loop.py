@@ -1,11 +1,13 @@
 """The loop's judgments: what is best, what is stale, and what a changed data set means."""
 
+import dataclasses
+
 import pytest
 import small
 
 from cnnlab.errors import UserError
 from cnnlab.training.interruption import Flag, Interrupted
-from cnnlab.training.loop import Loop, Position, _check_data
+from cnnlab.training.loop import Loop, _check_data
 
 
 @pytest.fixture(scope="module")
@@ -14,10 +16,7 @@ def built():
 
 
 def loop(built, folder, **changes):
-    made = Loop(built, folder)
-    made.config = small.config(**changes)
-    made.position = Position()
-    return made
+    return Loop(dataclasses.replace(built, config=small.config(**changes)), folder)
 
 
 def judge(made, values):
@@ -32,7 +31,7 @@ def test_best_is_the_highest_and_a_tie_is_no_gain(built, tmp_path):
 
 
 def test_best_is_the_lowest_of_a_loss(built, tmp_path):
-    made = loop(built, tmp_path, checkpoint__best="validation/loss", checkpoint__mode="min")
+    made = loop(built, tmp_path, checkpoint__best="validation/loss")
     assert judge(made, [0.5, 0.6, 0.4]) == [(True, 0), (False, 1), (True, 0)]
 
 
@@ -44,7 +43,7 @@ def test_small_gains_add_up_to_a_gain(built, tmp_path):
 
 
 def test_metric_that_is_not_evaluated_is_named(built, tmp_path):
-    made = loop(built, tmp_path, checkpoint__best="validation/acuracy")
+    made = loop(built, tmp_path, checkpoint__best="validation/acuracy", checkpoint__mode="max")
     with pytest.raises(UserError, match="'validation/acuracy' is not evaluated; there are: a"):
         made._judge({"a": 1.0})
 

@@ -1,5 +1,7 @@
 """What cannot be meant is refused before anything is compiled."""
 
+import math
+
 import jax
 import pytest
 import small
@@ -22,6 +24,20 @@ WRONG = {
         evaluate__splits=("dev",)
     ),
     "needs 'test' in evaluate.splits": dict(checkpoint__best="test/accuracy"),
+    "checkpoint.mode=max contradicts checkpoint.best=validation/loss": dict(
+        checkpoint__best="validation/loss", checkpoint__mode="max"
+    ),
+    "checkpoint.best=validation/spread: the name does not imply": dict(
+        checkpoint__best="validation/spread"
+    ),
+    "early_stopping.patience=3 needs a metric": dict(
+        checkpoint__best="", early_stopping__patience=3
+    ),
+    "early_stopping.patience=-1": dict(early_stopping__patience=-1),
+    "min_delta=-0.5: both need to be 0 or more": dict(early_stopping__min_delta=-0.5),
+    "min_delta=nan": dict(early_stopping__min_delta=math.nan),
+    "checkpoint.best='/loss' needs '' in evaluate.splits": dict(checkpoint__best="/loss"),
+    "checkpoint.best='validation/accuracy' needs 'validation'": dict(evaluate__splits=()),
     "learning_rate=-0.1": dict(optimizer__learning_rate=-0.1),
     "unknown optimizer 'adma'; did you mean 'adam'": dict(optimizer__name="adma"),
     "unknown schedule 'cosin'; did you mean 'cosine'": dict(schedule__name="cosin"),

@@ -21,14 +21,19 @@ def first_batch(parts):
     return parts.parallel.place_batch(next(parts.train.batches(0)))
 
 
-def test_moving_average_follows_its_recursion():
-    parts = small.build(small.config(ema_decay=0.75, model__norm="batch"))
+@pytest.mark.parametrize(
+    "decay, warmup, decays",
+    [(0.75, False, (0.75, 0.75, 0.75)), (0.2, True, (1 / 10, 2 / 11, 0.2))],
+)
+def test_moving_average_follows_its_recursion(decay, warmup, decays):
+    changes = dict(ema_decay=decay, ema_warmup=warmup, model__norm="batch")
+    parts = small.build(small.config(**changes))
     state = parts.state
     expected = jax.device_get(state.ema)
-    for batch, _ in zip(parts.train.batches(0), range(3), strict=False):
+    for batch, d in zip(parts.train.batches(0), decays, strict=False):
         state, _ = parts.train_step(state, parts.parallel.place_batch(batch), parts.data)
         now = jax.device_get((state.params, state.model_state))
-        expected = jax.tree.map(lambda e, n: 0.75 * e + 0.25 * n, expected, now)
+        expected = jax.tree.map(lambda e, n, d=d: d * e + (1 - d) * n, expected, now)
     for a, b in zip(jax.tree.leaves(state.ema), jax.tree.leaves(expected), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-6)
 
