@@ -39,6 +39,8 @@ def load(name: str, split: str, *, data_dir: str = "") -> Source:
             split. Nothing is ever downloaded here: that is `cnnlab.data.prepare.prepare`.
     """
     kind, colon, path = name.partition(":")
+    if kind in OWN and not path:
+        raise UserError(f"data set '{name}' names no path: write {kind}:/path")
     if colon and kind == "folder":
         from cnnlab.data.folder import FolderSource
 

@@ -168,3 +168,9 @@ def test_data_that_has_moved_is_looked_for_in_its_new_place(source, others, expe
     found = moved(data, "/new")
     assert (found["data_dir"], found["source"], found["eval"]["sources"]["x"]) == expected
     assert found["eval"]["splits"] == {"x": "x"}
+
+
+@pytest.mark.parametrize("name", ["folder:", "wav:", "npz:", "folder"])
+def test_a_source_without_its_path_is_refused(name):
+    with pytest.raises(UserError, match=r"names no path: write \w+:/path"):
+        load(name, "train")
