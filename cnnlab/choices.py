@@ -2,7 +2,7 @@
 
 import difflib
 import inspect
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from cnnlab.errors import UserError
@@ -45,6 +45,17 @@ def pick(table: Mapping[str, T], name: str, what: str) -> T:
     if name not in table:
         raise UserError(f"unknown {what} '{name}'{suggest(name, table)}")
     return table[name]
+
+
+def pick_all(table: Mapping[str, T], names: Any, entry: str, what: str) -> list[T]:
+    """Return `table[name]` of each name, or raise a `UserError` that names `entry`."""
+    if isinstance(names, str) or not isinstance(names, Sequence):
+        raise UserError(f"{entry}={names!r}: needs names, as \"('{min(table)}',)\", or ()")
+    for name in names:
+        if not isinstance(name, str) or name not in table:
+            hint = suggest(str(name), table)
+            raise UserError(f"{entry}={tuple(names)}: unknown {what} {name!r}{hint}")
+    return [table[name] for name in names]
 
 
 def defaults(function: Callable) -> dict[str, Any]:

@@ -5,8 +5,18 @@ import logging
 from rich.console import Console
 from rich.logging import RichHandler
 
-console = Console(stderr=True, highlight=False)
 LOG = logging.getLogger("cnnlab")
+
+
+def output(width: int | None = None, *, stderr: bool = False) -> Console:
+    """Return a console that shows names and paths as they are.
+
+    Brackets in them are no markup, and colons no emoji.
+    """
+    return Console(width=width, stderr=stderr, highlight=False, markup=False, emoji=False)
+
+
+console = output(stderr=True)
 
 
 def set_up_logging() -> None:

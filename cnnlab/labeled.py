@@ -14,7 +14,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from cnnlab import config as cfg
-from cnnlab.choices import pick
+from cnnlab.choices import pick_all
 from cnnlab.errors import UserError
 
 LABELED = {
@@ -30,8 +30,7 @@ CONTROLS = {
 
 def check(config: Any) -> None:
     """Raise a `UserError` for a control that there is not."""
-    for name in config.controls:
-        pick(CONTROLS, name, "control")
+    pick_all(CONTROLS, config.controls, "controls", "control")
     if set(config.controls) & set(LABELED) and "label" not in config.data["keys"]:
         raise UserError("controls with labels need 'label' in data.keys")
 

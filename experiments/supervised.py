@@ -26,6 +26,7 @@ from jaxtyping import Array, Float
 from cnnlab.analysis import figures
 from cnnlab.choices import pick
 from cnnlab.errors import UserError
+from cnnlab.launch import processes
 from cnnlab.losses.objectives import OBJECTIVES
 from cnnlab.losses.reduce import masked_mean
 from cnnlab.metrics.classification import Confusion, top_k
@@ -34,6 +35,8 @@ from experiments.base import Aux, Batch, Experiment
 
 # Images on the sheet of misclassified examples.
 MISTAKES = 40
+# Letters of a class's name above one of them.
+CAPTION = 12
 
 
 def dense_target(batch: Batch, name: str, outputs: int) -> Float[Array, "b c"]:
@@ -153,11 +156,15 @@ class Supervised(Experiment):
             return {}
         confusion = evaluation.metrics["confusion"]
         counts = confusion.compute()
-        names = source.info.class_names or tuple(str(i) for i in range(len(counts)))
-        figures.confusion_matrix(counts, names, folder / "confusion_matrix.png")
+        names = source.info.output_names(len(counts))
+        path = folder / "confusion_matrix.png"
+        with processes.optional(str(path)):
+            figures.confusion_matrix(counts, names, path)
         # Sound has nothing to draw.
         if "image" in source.keys:
-            self._draw_mistakes(evaluation.outputs, source, names, folder / "misclassified.png")
+            path = folder / "misclassified.png"
+            with processes.optional(str(path)):
+                self._draw_mistakes(evaluation.outputs, source, names, path)
         # A class without examples has no accuracy, and JSON no NaN.
         per_class = [None if np.isnan(a) else float(a) for a in confusion.per_class_accuracy()]
         return {"per_class_accuracy": dict(zip(names, per_class, strict=True))}
@@ -170,11 +177,12 @@ class Supervised(Experiment):
         if not len(wrong):
             return
         confidence = scores[wrong, predicted[wrong]]
+        shown = [figures.short(name, CAPTION) for name in names]
         worst = wrong[np.argsort(-confidence, kind="stable")][:MISTAKES]
         figures.image_sheet(
             [source[int(i)]["image"] for i in outputs["index"][worst]],
             [
-                f"{names[true[i]]} → {names[predicted[i]]} {scores[i, predicted[i]]:.0%}"
+                f"{shown[true[i]]} → {shown[predicted[i]]} {scores[i, predicted[i]]:.0%}"
                 for i in worst
             ],
             path,

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
-from cnnlab.analysis.figures import _save
+from cnnlab.analysis.figures import _save, legend, short
 from cnnlab.analysis.planes import VIEWS
 from cnnlab.choices import pick
 from cnnlab.errors import UserError
@@ -78,11 +78,11 @@ def embedding_view(
     axes.scatter(
         points[:, 0], points[:, 1], c=colors[np.searchsorted(classes, labels)], s=size, linewidths=0
     )
-    words = [str(names[c]) if 0 <= c < len(names) else str(c) for c in classes]
+    words = [short(names[c] if 0 <= c < len(names) else c) for c in classes]
     if few:
-        for color, word in zip(colors, words, strict=True):
-            axes.scatter([], [], color=color, label=word, s=30)
-        axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
+        dots = [axes.scatter([], [], color=color, s=30) for color in colors]
+        place = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5), "frameon": False}
+        legend(axes, dots, words, **place)
     else:
         _name(axes, points, labels, classes, words, colors)
     _save(figure, path)

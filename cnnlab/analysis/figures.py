@@ -1,19 +1,47 @@
 """Figures of a run as PNG: curves, confusion matrix, sheets of images, schedules."""
 
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatter, LogFormatterMathtext
 
 # Figures are files here: no window system is needed, and none is looked for.
 mpl.use("Agg")
+# Names of classes, files and parameters are shown as they are: a "$" begins no mathematics.
+mpl.rcParams.update({"text.parse_math": False, "text.usetex": False})
+
+
+def short(name: object, length: int = 30) -> str:
+    """Return a name on one line, cut to so many letters."""
+    text = "".join(c if c.isprintable() else " " for c in str(name))
+    return text if len(text) <= length else f"{text[: length - 1]}…"
+
+
+def legend(axes: Axes, artists: Sequence[Artist], names: Sequence[str], **options: Any) -> None:
+    """Add a legend of named artists."""
+    # Handed over apart from the artists: matplotlib leaves out labels that begin with "_".
+    axes.legend(list(artists), list(names), **options)
 
 
 def _save(figure: Figure, path: Path) -> None:
+    for axes in figure.axes:
+        for axis in (axes.xaxis, axes.yaxis):
+            # The default of logarithmic axes writes powers as mathematics.
+            if isinstance(axis.get_major_formatter(), LogFormatterMathtext):
+                axis.set_major_formatter(LogFormatter())
+                axis.set_minor_formatter(LogFormatter())
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=120, bbox_inches="tight")
+    with warnings.catch_warnings():
+        # A letter that the font lacks is a box in the figure.
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
+        figure.savefig(path, dpi=120, bbox_inches="tight")
 
 
 def learning_curves(rows: Sequence[dict], path: Path) -> None:
@@ -36,7 +64,7 @@ def learning_curves(rows: Sequence[dict], path: Path) -> None:
             steps, values = zip(*points, strict=True)
             axes.plot(steps, values, label=split or None, linewidth=1.4)
         if any(splits):
-            axes.legend()
+            legend(axes, axes.lines, list(splits))
         if metric in ("loss", "grad_norm") and min(v for p in splits.values() for _, v in p) > 0:
             axes.set_yscale("log")
         axes.grid(alpha=0.3)
@@ -45,7 +73,7 @@ def learning_curves(rows: Sequence[dict], path: Path) -> None:
 
 def confusion_matrix(counts: np.ndarray, names: Sequence[str], path: Path) -> None:
     """Draw a confusion matrix, rows the true class, shaded by the share of the row."""
-    classes = len(counts)
+    classes, names = len(counts), [short(name) for name in names]
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     size = min(14.0, 2.5 + 0.45 * classes)
     figure = Figure(figsize=(size, size), layout="constrained")

@@ -60,7 +60,9 @@ def write_projector(
         np.savetxt(file, features, fmt="%.7g", delimiter="\t")
     entry = [f'tensor_name: "{name}"', f'tensor_path: "{name}_tensors.tsv"']
     if keys:
-        (folder / f"{name}_metadata.tsv").write_text(_table(keys, class_names, limit))
+        (folder / f"{name}_metadata.tsv").write_text(
+            _table(keys, class_names, limit), encoding="utf-8", errors="replace"
+        )
         entry.append(f'metadata_path: "{name}_metadata.tsv"')
     if images is not None:
         sheet, side = sprite(images[:limit])
@@ -114,7 +116,8 @@ def _table(keys: Mapping[str, np.ndarray], class_names: Sequence[str], limit: in
     for name in names:
         words = [str(value) for value in keys[name][:limit].tolist()]
         if name == "label" and class_names:
-            words = [str(class_names[value]) for value in keys[name][:limit].tolist()]
+            known = dict(enumerate(class_names))
+            words = [str(known.get(value, value)) for value in keys[name][:limit].tolist()]
         columns.append([re.sub(r"\s", " ", word) for word in words])
     lines = [names] if len(names) > 1 else []
     lines += [list(row) for row in zip(*columns, strict=True)]

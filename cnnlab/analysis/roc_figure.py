@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from cnnlab.analysis.figures import _save
+from cnnlab.analysis.figures import _save, legend
 
 
 def roc_curves(
@@ -33,5 +33,5 @@ def roc_curves(
         axes.set_xlim(least if scale == "log" else -0.01, 1)
         axes.grid(alpha=0.3)
         if scale == "linear":
-            axes.legend(loc="lower right")
+            legend(axes, axes.lines, ["chance", *curves], loc="lower right")
     _save(figure, path)

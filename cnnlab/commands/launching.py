@@ -79,8 +79,10 @@ def launch(values: flags.FlagValues, config: Any, workdir: Path) -> int:
     if values.dry_run:
         print(slurm.script(command, workdir, resources, name=workdir.name))
         return 0
+    from cnnlab.training import run_folder
+
     changed = _check(values, config, workdir)
-    if (workdir / "result.json").exists() and not changed:
+    if run_folder.is_finished(workdir) and not changed:
         console.print(f"{workdir} is finished; name another --workdir to train anew")
         return 0
     try:

@@ -101,12 +101,13 @@ def _entries(pattern: str, trace: bool) -> dict[str, dict]:
 
 def _list(entries: dict[str, dict], values: flags.FlagValues) -> int:
     from rich import box
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
+    from cnnlab.console import output
+
     check = values.trace if values.check is None else values.check
-    console = Console(highlight=False)
+    console = output()
     titles = ["layer", "parameters", *(["check"] if check else []), "paper, formula"]
     table = Table(*titles, box=box.SIMPLE, show_lines=True)
     table.columns[0].no_wrap = True
@@ -173,13 +174,13 @@ def _draw(name: str, values: flags.FlagValues) -> None:
 
 
 def _fields(values: flags.FlagValues) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     from cnnlab import models
     from cnnlab.analysis.drawing.overlay import boxes_of, overlay
     from cnnlab.analysis.drawing.render import save_figure
     from cnnlab.analysis.summary import summarize
+    from cnnlab.console import output
 
     size = values.size or 64
     summary = summarize(models.create(values.receptive_field, num_classes=10), (1, size, size, 3))
@@ -195,7 +196,7 @@ def _fields(values: flags.FlagValues) -> None:
                 ", ".join(f"{n:g}" for n in row.start),
             ]
         table.add_row(row.name, "×".join(map(str, row.shape[1:])), *places)
-    Console(highlight=False).print(table)
+    output().print(table)
     if values.picture:
         boxes = boxes_of(rows, (size, size))
         figure = overlay(_image(values.image, size), boxes, f"what {values.receptive_field} sees")

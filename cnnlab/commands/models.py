@@ -276,7 +276,7 @@ def _table(rows: list[dict], columns: dict[str, str]) -> Any:
 
 
 def _console() -> Any:
-    from rich.console import Console
+    from cnnlab.console import output
 
     # Into a file or a pipe everything goes: there is no edge.
-    return Console(highlight=False, width=None if sys.stdout.isatty() else 1000)
+    return output(None if sys.stdout.isatty() else 1000)

@@ -16,11 +16,11 @@ import json
 from pathlib import Path
 
 from absl import flags
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from cnnlab.commands.parsing import define_path
+from cnnlab.console import output
 from cnnlab.errors import UserError
 
 STYLES = {"running": "cyan", "finished": "green", "failed": "red", "lost": "red"}
@@ -77,17 +77,16 @@ def _show(workdir: Path, states: dict) -> None:
         if best and best_of == "best":
             best = f"{now.metric} {best}"
         again = f" ({now.starts - 1} restarts)" if now.starts > 1 else ""
-        style = STYLES.get(now.name, "")
         table.add_row(
-            escape(str(folder.relative_to(workdir)) if folder != workdir else folder.name),
-            f"[{style}]{now.name}[/]" if style else now.name,
+            str(folder.relative_to(workdir)) if folder != workdir else folder.name,
+            Text(now.name, STYLES.get(now.name, "")),
             f"{now.step}/{now.steps}" if now.steps else "",
             f"{now.rate:,.0f}" if now.rate and now.name == "running" else "",
             best,
             now.job + again,
-            escape(now.reason),
+            now.reason,
         )
-    Console(highlight=False).print(table)
+    output().print(table)
 
 
 def _show_log(folder: Path, now, lines: int) -> None:

@@ -9,7 +9,8 @@ in `evaluators` says how good the representation is; `controls` are evaluated be
 train (supervised, fine_tune) in folders of their own inside.
 
 Ctrl-C or SIGTERM saves and exits with status 0; the same command goes on from there. A second
-Ctrl-C exits at once. A run is done when its folder has a result.json.
+Ctrl-C exits at once. A run is done when its folder has a result.json; what of it
+could not be computed (its `missing`), the same command tries again.
 
 --launcher=slurm submits the same command as a job, --launcher=local starts its processes on this
 machine; both start it again where it was killed or had to make room. Under srun or mpirun, and on
@@ -149,7 +150,7 @@ def train(
         )
         for line in changed:
             LOG.info("config changed: %s", line)
-        finished = (workdir / "result.json").exists() and not changed
+        finished = run_folder.is_finished(workdir) and not changed
         if finished and show:
             closing.show(workdir)
             console.print(f"{workdir} is finished; name another --workdir to train anew")
@@ -182,15 +183,25 @@ def train(
             workdir.rmdir()
         raise
     running = loop.Loop(parts, workdir, profile)
-    processes.first(lambda: run_folder.record(workdir, config.to_dict()))
+
+    def begin() -> None:
+        run_folder.record(workdir, config.to_dict())
+        if running.step < parts.steps:
+            # That of fewer steps, or of another config, is no result of this run.
+            (workdir / "result.json").unlink(missing_ok=True)
+
+    processes.first(begin)
     try:
         state, position, reason = running.run()
     except Interrupted as signal:
         where = f"saved at step {running.step} of {parts.steps}"
         raise Interrupted(f"{signal}: {where}") from None
+    ending = closing.Closing(parts, running, state, position, reason)
+    ending.numbers()
     for name, other in others.items():
         console.print(f"for comparison, {labeled.LABELED[name]}: {workdir / name}")
-        train(other, workdir / name, "accept", show=False)
-    closing.close(parts, running, state, position, reason)
+        with processes.optional(f"control '{name}'", ending.missing, shared=True):
+            train(other, workdir / name, "accept", show=False)
+    ending.rest()
     if show:
         processes.first(lambda: closing.show(workdir))

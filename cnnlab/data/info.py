@@ -29,6 +29,15 @@ class Info:
     class_names: tuple[str, ...] = ()
     spec: Spec = field(default_factory=dict)
 
+    def output_names(self, count: int) -> tuple[str, ...]:
+        """Return distinct names of so many outputs: of an output without a class, its number."""
+        names: list[str] = []
+        for number in range(count):
+            known = number < len(self.class_names)
+            name = self.class_names[number] if known else str(number)
+            names.append(f"{name} [{number}]" if name in names else name)
+        return tuple(names)
+
 
 @runtime_checkable
 class Source(Protocol):

@@ -115,6 +115,10 @@ class TrainData:
         # What was left out of memory is not read again, and cannot count twice.
         return len(self.corrupt) or skipped(self.source)
 
+    def integers(self) -> dict[str, np.ndarray]:
+        """Return the integers of the examples by key, those that are known without decoding."""
+        return _integers(self.source, self._held or self.arrays)
+
     def position(self) -> dict[str, Any]:
         """Return what, with a step, fixes every later batch; saved beside each checkpoint."""
         keep = {key: self._options[key] for key in ("seed", "batch_size")}
@@ -161,6 +165,14 @@ class EvalData:
         found = {"source": info.name, "split": info.split, "examples": len(self.source)}
         return {**found, "classes": list(info.class_names), "content": content}
 
+    def whole(self) -> "EvalData":
+        """Return the same split with the batches of all hosts."""
+        return dataclasses.replace(self, _options={**self._options, "host": 0, "hosts": 1})
+
+    def integers(self) -> dict[str, np.ndarray]:
+        """Return the integers of the examples by key, those that are known without decoding."""
+        return _integers(self.source, self._held)
+
     def batches(self) -> Iterator[dict[str, np.ndarray]]:
         """Yield batches with `index` and `mask`, False where a row is padding or corrupt."""
         size, host, hosts = (self._options[k] for k in ("batch_size", "host", "hosts"))
@@ -204,6 +216,21 @@ def _open(data: Mapping[str, Any], split: str, part: Mapping[str, Any], seed: in
 def _readable(prepared: Prepared, *, masked: bool = False) -> Prepared:
     source = sources.SkipCorrupt(prepared.source, masked=masked)
     return Prepared(source, prepared.chosen, prepared.keys)
+
+
+def _integers(prepared: Prepared, held: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    if held:
+        return {
+            key: values
+            for key, values in held.items()
+            if values.ndim == 1 and np.issubdtype(values.dtype, np.integer)
+        }
+    source = prepared.source
+    while isinstance(source, sources.SkipCorrupt):
+        source = source.source
+    inner = source.source if isinstance(source, Subset) else source
+    listed = hasattr(inner, "labels") and not getattr(inner, "reads_labels", False)
+    return {"label": np.asarray(source.labels())} if listed and "label" in prepared.keys else {}
 
 
 def _placement(data: Mapping[str, Any], prepared: Prepared) -> str:
@@ -269,12 +296,33 @@ def train_data(
     return TrainData(prepared, count, arrays, corrupt, rest, options, sampler)
 
 
+def eval_source(
+    data: Mapping[str, Any],
+    split: str,
+    *,
+    source: str = "",
+    per_class: int = 0,
+    seed: int = 0,
+) -> Prepared:
+    """Return the examples of a split as evaluation sees them, with those that are corrupt."""
+    elsewhere = {**data, "source": source} if source else data
+    try:
+        prepared = _open(elsewhere, split, {**data["eval"], "per_class": per_class}, seed)
+    except UnknownSplit as error:
+        raise UserError(f"{error}{error.remedy(data['eval']['splits'])}") from error
+    if is_random(prepared.chosen):
+        raise UserError("data.eval.preprocess is random: evaluate with resize and center_crop")
+    return prepared
+
+
 def eval_data(
     data: Mapping[str, Any],
     split: str,
     *,
     batch_size: int,
     source: str = "",
+    per_class: int = 0,
+    seed: int = 0,
     host: int = 0,
     hosts: int = 1,
 ) -> EvalData:
@@ -285,15 +333,10 @@ def eval_data(
         split: the split expression.
         batch_size: over all hosts.
         source: of another data set, in place of `data["source"]`.
+        per_class, seed: as `open_split`.
         host, hosts: number of this process, and how many there are.
     """
-    elsewhere = {**data, "source": source} if source else data
-    try:
-        raw = _open(elsewhere, split, data["eval"])
-    except UnknownSplit as error:
-        raise UserError(f"{error}{error.remedy(data['eval']['splits'])}") from error
-    if is_random(raw.chosen):
-        raise UserError("data.eval.preprocess is random: evaluate with resize and center_crop")
+    raw = eval_source(data, split, source=source, per_class=per_class, seed=seed)
     skip = data["on_corrupt"] == "skip"
     prepared = _readable(raw, masked=True) if skip else raw
     held: dict[str, np.ndarray] = {}

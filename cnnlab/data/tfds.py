@@ -93,7 +93,13 @@ def _prepared(name: str, folder: str) -> list[str]:
 
 
 class TFDSSource:
-    """A split of a prepared set."""
+    """A split of a prepared set.
+
+    Attributes:
+        reads_labels: `labels` reads every record.
+    """
+
+    reads_labels = True
 
     def __init__(self, folder: Path, split: str, *, name: str):
         """Open the set in `folder`, which holds a dataset_info.json.

@@ -74,7 +74,7 @@ def _attend(command: list[str], folder: Path, resources: Resources, shares: list
             return _close(outcome, notes, record, len(shares))
         start, failures = start + 1, failures + outcome.counted
         text = f"{outcome.reason}; started again ({failures} of {resources.requeues})"
-        console.print(text, soft_wrap=True, markup=False)
+        console.print(text, soft_wrap=True)
 
 
 def share(count: int, gpus: int) -> list[str]:
@@ -199,5 +199,5 @@ def _close(outcome: Outcome, notes: dict, record: Path, count: int) -> int:
         with suppress(OSError):
             lines = _log(record, index, "err").read_text().splitlines()[-LINES:]
             text = "\n".join(lines)
-            console.print(f"process {index} said last:\n{text}", soft_wrap=True, markup=False)
+            console.print(f"process {index} said last:\n{text}", soft_wrap=True)
     raise UserError(f"{outcome.reason}; logs in {record.parent}")

@@ -199,6 +199,43 @@ def together(
     return value
 
 
+@contextmanager
+def optional(
+    what: str, missing: dict[str, str] | None = None, *, shared: bool = False
+) -> Iterator[None]:
+    """Within this context an exception costs `what` alone: it becomes a warning that names it.
+
+    Args:
+        what: is missing then.
+        missing: gets the reason under `what`.
+        shared: the processes compute it together; where there are several, the exception is
+            raised, for the others would wait for this one.
+    """
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, LostProcess) or (shared and board.count() > 1):
+            raise
+        kind = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
+        reason = f"{kind}{_line(error)}"
+        LOG.warning("%s is missing: %s", what, reason)
+        if missing is not None:
+            missing[what] = reason
+
+
+def first_optional(
+    function: Callable[[], T], what: str, missing: dict[str, str] | None, *, default: T
+) -> T:
+    """Let process 0 call a function within `optional`; return the default if it fails."""
+
+    def guarded() -> T:
+        with optional(what, missing):
+            return function()
+        return default
+
+    return first(guarded)
+
+
 def barrier(name: str) -> None:
     """Wait until every process has come here."""
     if board.count() > 1:

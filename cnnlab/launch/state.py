@@ -89,10 +89,10 @@ def state(folder: Path, queue: Mapping[str, Queued]) -> State:
 def _standing(  # noqa: PLR0911
     folder: Path, record: dict[str, Any], queue: Mapping[str, Queued]
 ) -> tuple[str, str]:
-    if (folder / "result.json").exists():
-        return "finished", ""
     if presence.is_training(folder):
         return "running", ""
+    if (folder / "result.json").exists():
+        return "finished", _missing(folder)
     last = (jobs.starts(record) or [{}])[-1]
     job = record.get("id", "")
     if job in queue:
@@ -117,6 +117,16 @@ def _standing(  # noqa: PLR0911
     if word == "CANCELLED":
         return "canceled", "before it began" if not last else ""
     return "lost", f"job {job} did not say how it ended" + (f"; Slurm: {word}" if word else "")
+
+
+def _missing(folder: Path) -> str:
+    """Return what a finished run could not compute."""
+    try:
+        result = json.loads((folder / "result.json").read_text())
+    except (OSError, ValueError):
+        return ""
+    missing = [*result.get("missing", {}), *(["what follows"] if result.get("pending") else [])]
+    return f"without {', '.join(missing)}; the same command adds it" if missing else ""
 
 
 def _elements(folder: Path, job: str) -> str:

@@ -120,7 +120,7 @@ class Display:
 
     def note(self, message: str) -> None:
         """Print a line, above the table where there is one."""
-        self.console.print(message, soft_wrap=True, markup=False)
+        self.console.print(message, soft_wrap=True)
 
     def refresh(self) -> None:
         """Draw the table anew."""

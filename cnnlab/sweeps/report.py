@@ -13,11 +13,11 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
 
 from cnnlab.analysis.figures import _save
+from cnnlab.console import output
 from cnnlab.sweeps import report_figures, summary
 from cnnlab.sweeps.folder import SweepFolder
 from cnnlab.sweeps.summary import Point, Row, Summary, short
@@ -198,7 +198,7 @@ def _notes(found: Summary) -> list[str]:
 
 
 def _print(found: Summary) -> None:
-    console = Console(highlight=False)
+    console = output()
     finished = len(found.in_state("finished"))
     title = f"{found.folder.path}: {finished} of {len(found.rows)} trials finished"
     table = _best_table(found, title, found.labels())

@@ -16,6 +16,7 @@ from cnnlab.sweeps.folder import SweepFolder, Trial
 from cnnlab.sweeps.follow import Follower, last_words
 from cnnlab.sweeps.shares import Share
 from cnnlab.sweeps.values import arguments
+from cnnlab.training.run_folder import is_finished
 
 LAUNCH = Path(__file__).resolve().parents[2] / "launch.py"
 # What stands for `python launch.py` of a trial's command.
@@ -91,7 +92,7 @@ def run_trial(
         UserError: if the disk is full: other trials would fail for no fault of theirs.
     """
     stop, share = stop or Stop(), share or Share((), {})
-    if (trial.path / "result.json").exists():
+    if is_finished(trial.path):
         return "finished", ""
     if trial.path.exists() and not (trial.path / "config.json").exists():
         # Killed before it had written what it is: nothing to go on from.

@@ -1,4 +1,4 @@
-"""The end of a run: every split evaluated, floors, figures, `result.json` and a closing table."""
+"""The end of a run: every split evaluated, `result.json`, floors, figures and a closing table."""
 
 import functools
 import json
@@ -7,16 +7,13 @@ from typing import Any
 
 import jax
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
 from cnnlab.analysis import figures
-from cnnlab.analysis.floors import FLOORS
-from cnnlab.choices import pick
-from cnnlab.data import pipeline
+from cnnlab.console import output
 from cnnlab.files import write_json
 from cnnlab.launch import processes
-from cnnlab.training import representation
+from cnnlab.training import baselines, representation
 from cnnlab.training.loop import Loop, Position
 from cnnlab.training.progress import format_value
 from cnnlab.training.setup import Setup
@@ -24,53 +21,102 @@ from cnnlab.training.state import TrainState
 from cnnlab.training.writer import read_rows
 
 
-def close(setup: Setup, run: Loop, state: TrainState, position: Position, reason: str) -> None:
-    """Evaluate the last and the best state on every split and write what the run has to show."""
-    workdir, metric = run.workdir, setup.config.checkpoint.best
-    splits = list(setup.evaluations)
-    rows = {f"last (step {run.step})": evaluate_splits(setup, state, splits)}
-    chosen = state
-    best = run.checkpoints.best_step()
-    if metric and best is not None and best != run.step:
-        chosen, _ = run.checkpoints.restore(best, state)
-        rows[f"best {metric} (step {best})"] = evaluate_splits(setup, chosen, splits)
-    report = draw(setup, chosen, splits, workdir)
-    encoders = {f"trained (step {run.step})": (state.params, state.model_state)}
-    if chosen is not state:
-        encoders[f"trained (best, step {best})"] = (chosen.params, chosen.model_state)
-    found = representation.rows(setup, encoders, workdir)
-    representation.draw(setup, (chosen.params, chosen.model_state), found, workdir)
-    run.checkpoints.close()
+class Closing:
+    """What a run has to show, written as soon as it is known: numbers first, then pictures.
 
-    def write() -> None:
-        records = read_rows(workdir / "metrics.jsonl")
-        figures.learning_curves(records, workdir / "figures/curves.png")
-        figures.schedule(setup.schedule, setup.steps, workdir / "figures/learning_rate.png")
-        floors = _floors(setup)
-        write_json(
-            workdir / "result.json",
-            {
-                "reason": reason,
+    `result.json` has `pending` while more is to come, and `missing` for what could not be
+    computed, with the reason.
+    """
+
+    def __init__(self, setup: Setup, run: Loop, state: TrainState, position: Position, reason: str):
+        """Take the run, its last state, and why it ended."""
+        self._setup, self._run, self._state, self._position = setup, run, state, position
+        self._best, self._best_step = state, run.step
+        self._found: dict[str, Any] = {
+            "reason": reason,
+            "results": {},
+            "floors": {},
+            "report": {},
+            "representation": [],
+        }
+        self.missing: dict[str, str] = {}
+
+    def numbers(self) -> None:
+        """Evaluate the last and the best state on every split."""
+        run, metric, rows = self._run, self._setup.config.checkpoint.best, self._found["results"]
+        rows[f"last (step {run.step})"] = self._evaluate(self._state)
+        best = run.checkpoints.best_step()
+        if metric and best is not None and best != run.step:
+            with processes.optional(f"checkpoint {best}", self.missing, shared=True):
+                self._best, _ = run.checkpoints.restore(best, self._state)
+                self._best_step = best
+                rows[f"best {metric} (step {best})"] = self._evaluate(self._best)
+        run.checkpoints.close()
+        self._write(pending=True)
+
+    def rest(self) -> None:
+        """Compute what is compared with the run, and draw."""
+        setup, workdir, found = self._setup, self._run.workdir, self._found
+        splits = list(setup.evaluations)
+        found["report"] = draw(setup, self._best, splits, workdir, self.missing)
+        processes.first(self._floors)
+        self._write(pending=True)
+        encoders = {f"trained (step {self._run.step})": _variables(self._state)}
+        if self._best is not self._state:
+            encoders[f"trained (best, step {self._best_step})"] = _variables(self._best)
+        rows = representation.rows(setup, encoders, workdir, self.missing)
+        found["representation"] = representation.plain(rows)
+        self._write(pending=True)
+        representation.draw(setup, _variables(self._best), rows, workdir)
+        processes.first(self._curves)
+        self._write()
+
+    def _evaluate(self, state: TrainState) -> dict[str, float]:
+        values: dict[str, float] = {}
+        for split in self._setup.evaluations:
+            with processes.optional(f"'{split}'", self.missing, shared=True):
+                values |= evaluate_splits(self._setup, state, [split])
+        return values
+
+    def _floors(self) -> None:
+        setup = self._setup
+        with processes.optional("floors", self.missing):
+            target = getattr(setup.experiment, "target", "label")
+            floors = baselines.accuracies(setup.config, setup.evaluations, target)
+            self._found["floors"] = floors
+
+    def _curves(self) -> None:
+        folder, setup = self._run.workdir / "figures", self._setup
+        with processes.optional(str(folder / "curves.png")):
+            records = read_rows(self._run.workdir / "metrics.jsonl")
+            figures.learning_curves(records, folder / "curves.png")
+        with processes.optional(str(folder / "learning_rate.png")):
+            figures.schedule(setup.schedule, setup.steps, folder / "learning_rate.png")
+
+    def _write(self, *, pending: bool = False) -> None:
+        setup, run = self._setup, self._run
+        parameters = int(sum(np.prod(x.shape) for x in jax.tree.leaves(self._state.params)))
+
+        def write() -> None:
+            splits = setup.evaluations.items()
+            facts = {
                 "steps": run.step,
                 "seed": setup.config.seed,
-                "seconds": round(position.seconds, 1),
-                "examples": {
-                    "train": setup.train.count,
-                    **{name: data.count for name, data in setup.evaluations.items()},
-                },
-                "skipped": {
-                    "train": setup.train.skipped(),
-                    **{name: data.skipped() for name, data in setup.evaluations.items()},
-                },
-                "parameters": int(sum(np.prod(x.shape) for x in jax.tree.leaves(state.params))),
-                "results": rows,
-                "floors": floors,
-                "report": report,
-                "representation": representation.plain(found),
-            },
-        )
+                "seconds": round(self._position.seconds, 1),
+                "examples": {"train": setup.train.count, **{k: x.count for k, x in splits}},
+                "skipped": {"train": setup.train.skipped(), **{k: x.skipped() for k, x in splits}},
+                "parameters": parameters,
+            }
+            open_ends: dict[str, Any] = {"pending": True} if pending else {}
+            if self.missing:
+                open_ends["missing"] = self.missing
+            write_json(run.workdir / "result.json", {**self._found, **facts, **open_ends})
 
-    processes.first(write)
+        processes.first(write)
+
+
+def _variables(state: TrainState) -> tuple[Any, Any]:
+    return state.params, state.model_state
 
 
 def evaluate_splits(setup: Setup, state: TrainState, splits: list[str]) -> dict[str, float]:
@@ -83,49 +129,32 @@ def evaluate_splits(setup: Setup, state: TrainState, splits: list[str]) -> dict[
     return values
 
 
-def draw(setup: Setup, state: TrainState, splits: list[str], workdir: Path) -> dict[str, Any]:
-    """Let the experiment draw its figures; return its whole-set numbers for each split."""
+def draw(
+    setup: Setup,
+    state: TrainState,
+    splits: list[str],
+    workdir: Path,
+    missing: dict[str, str] | None = None,
+) -> dict[str, Any]:
+    """Let the experiment draw its figures; return its whole-set numbers for each split.
+
+    Args:
+        setup: of the run.
+        state: whose predictions are reported.
+        splits: to report on.
+        workdir: of the run.
+        missing: gets the splits whose report fails, with the reason.
+    """
     report: dict[str, Any] = {}
     for split in splits:
-        evaluation = setup.evaluate(state, split)
-        assert evaluation is not None
-        source, folder = setup.evaluations[split].source, workdir / "figures" / split
-        made = functools.partial(setup.experiment.report, evaluation, source, folder)
-        report[split] = processes.first(made)
+        what = f"report on '{split}'"
+        with processes.optional(what, missing, shared=True):
+            evaluation = setup.evaluate(state, split)
+            assert evaluation is not None
+            source, folder = setup.evaluations[split].source, workdir / "figures" / split
+            made = functools.partial(setup.experiment.report, evaluation, source, folder)
+            report[split] = processes.first_optional(made, what, missing, default={})
     return report
-
-
-def _floors(setup: Setup) -> dict[str, dict[str, float]]:
-    """Return each floor's accuracy on the splits that the run was not selected on.
-
-    A floor may use what the run used: the training split and the splits it was selected on.
-    """
-    config = setup.config
-    names = tuple(config.floors)
-    held_out = [s for s in setup.evaluations if s not in config.evaluate.splits]
-    if not names or not held_out:
-        return {}
-
-    def pixels(split: str, per_class: int = 0) -> tuple[np.ndarray, np.ndarray]:
-        data = config.data.to_dict()
-        source = pipeline.open_split(data, split, per_class=per_class, seed=config.seed)
-        examples = [source[i] for i in range(len(source))]
-        images = np.stack([e["image"].reshape(-1) for e in examples]).astype(np.float64) / 255
-        return images, np.array([e["label"] for e in examples])
-
-    splits = config.data.eval.splits
-    train = pixels(config.data.train.split, config.data.train.per_class)
-    parts = [train, *(pixels(splits[s]) for s in config.evaluate.splits)]
-    images, labels = (np.concatenate(part) for part in zip(*parts, strict=True))
-    result: dict[str, dict[str, float]] = {}
-    for name in names:
-        floor = pick(FLOORS, name, "floor")
-        result[name] = {}
-        for split in held_out:
-            test, truth = pixels(splits[split])
-            accuracy = float(np.mean(floor(images, labels, test) == truth))
-            result[name][f"{split}/accuracy"] = accuracy
-    return result
 
 
 def print_results(
@@ -144,7 +173,7 @@ def print_results(
             cells = (format_value(name, values.get(f"{split}/{name}")) for name in names)
             table.add_row(protocol, split, *cells)
         table.add_section()
-    Console(highlight=False).print(table)
+    output().print(table)
 
 
 def show(workdir: Path) -> None:
@@ -163,5 +192,7 @@ def show(workdir: Path) -> None:
     for split, count in result["skipped"].items():
         if count:
             print(f"{count} corrupt examples of {split} were skipped")
+    for what, why in result.get("missing", {}).items():
+        print(f"{what} is missing: {why}; the same command tries again")
     drawn = sorted(str(p.relative_to(workdir)) for p in (workdir / "figures").rglob("*.png"))
     print(f"figures in {workdir}: {', '.join(drawn)}")

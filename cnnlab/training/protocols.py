@@ -13,6 +13,7 @@ The bank is the training split, not augmented; what has to be chosen is chosen o
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -142,6 +143,7 @@ class Protocols:
         learned: bool = True,
         raw: bool = False,
         stop: Callable[[], bool] = bool,
+        missing: dict[str, str] | None = None,
     ) -> list[Row] | None:
         """Return a row for each evaluator, split and endpoint.
 
@@ -154,6 +156,7 @@ class Protocols:
                 it by, where it has.
             raw: evaluate the inputs themselves, by Euclidean distance.
             stop: asked between batches; once true, the result is None.
+            missing: gets the rows that fail, with the reason.
         """
         if evaluators is None:
             evaluators = self._evaluators
@@ -164,8 +167,7 @@ class Protocols:
                 embedded[split] = self._embedder.embed(variables, split, raw=raw, stop=stop)
             return embedded[split][endpoint]
 
-        choosing = tuple(self._config.evaluate.splits)
-        found = []
+        found: list[Row] = []
         for name, entry in evaluators.items():
             if raw and name == "collapse":
                 continue
@@ -176,40 +178,60 @@ class Protocols:
                 if splits and split not in splits:
                     continue
                 for endpoint in (PIXELS,) if raw else _endpoints(entry):
-                    try:
-                        query = embed(split, endpoint)
-                        others = {"bank": query, "tune": query}
-                        if name in WITH_BANK:
-                            others["bank"] = embed(BANK, endpoint)
-                        if name in WITH_TUNING:
-                            others["tune"] = embed(choosing[0] if choosing else BANK, endpoint)
-                    except Stopped:
-                        return None
-                    compare = None
-                    if learned and endpoint == "embedding":
-                        compare = self._experiment.similarity(self._on_host(variables[0]))
-                    key, seed = entry["key"], self._config.seed
-                    query, *rest = (x.labeled_by(key) for x in (query, *others.values()))
-                    given = dict(zip(others, rest, strict=True))
-                    score = _score(
-                        EVALUATORS[name], query, **given, seed=seed, similarity=compare, **own
-                    )
-                    setting = score.setting if key == "label" else f"{key}: {score.setting}"
-                    what = (encoder, name, split, endpoint, setting)
-                    found.append(Row(*what, score.values, score.curves))
+                    what = f"{name} on '{split}'" + (f" of {encoder}" if encoder else "")
+                    with processes.optional(f"{what}, {endpoint}", missing, shared=True):
+                        try:
+                            rows = self._rows_of(
+                                name, split, functools.partial(embed, endpoint=endpoint)
+                            )
+                        except Stopped:
+                            return None
+                        compare = None
+                        if learned and endpoint == "embedding":
+                            compare = self._experiment.similarity(self._on_host(variables[0]))
+                        with processes.optional(f"{what}, {endpoint}", missing):
+                            score = self._score(name, rows, entry["key"], compare, own)
+                            place = (encoder, name, split, endpoint, score.setting)
+                            found.append(Row(*place, score.values, score.curves))
         return found
 
+    def _rows_of(
+        self, name: str, split: str, embed: Callable[[str], Embedded]
+    ) -> dict[str, Embedded]:
+        """Return what an evaluator is given on a split: `query`, `bank` and `tune`."""
+        query = embed(split)
+        rows = {"query": query, "bank": query, "tune": query}
+        if name in WITH_BANK:
+            rows["bank"] = embed(BANK)
+        if name in WITH_TUNING:
+            choosing = tuple(self._config.evaluate.splits)
+            rows["tune"] = embed(choosing[0] if choosing else BANK)
+        return rows
 
-def _score(evaluator: Callable[..., Score], *arguments: Any, **keywords: Any) -> Score:
-    """Let process 0 evaluate; only it draws, and the others get no curves."""
-    made: list[Score] = []
+    def _score(
+        self,
+        name: str,
+        rows: Mapping[str, Embedded],
+        key: str,
+        similarity: Any,
+        own: Mapping[str, Any],
+    ) -> Score:
+        """Let process 0 evaluate; only it draws, and the others get no curves."""
+        made: list[Score] = []
 
-    def plain() -> list[Any]:
-        made.append(evaluator(*arguments, **keywords))
-        return [made[0].setting, made[0].values]
+        def plain() -> list[Any]:
+            query, bank, tune = (rows[x].labeled_by(key) for x in ("query", "bank", "tune"))
+            seed = self._config.seed
+            made.append(
+                EVALUATORS[name](
+                    query, bank=bank, tune=tune, seed=seed, similarity=similarity, **own
+                )
+            )
+            setting = made[0].setting if key == "label" else f"{key}: {made[0].setting}"
+            return [setting, made[0].values]
 
-    setting, values = processes.first(plain)
-    return made[0] if made else Score(setting, values)
+        setting, values = processes.first(plain)
+        return Score(setting, values, made[0].curves if made else {})
 
 
 def _endpoints(entry: Mapping[str, Any]) -> tuple[str, ...]:

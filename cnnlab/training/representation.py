@@ -3,18 +3,19 @@
 import dataclasses
 import functools
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Table
 
 from cnnlab.analysis.embedding_view import embedding_view
 from cnnlab.analysis.projector import write_projector
 from cnnlab.analysis.roc_figure import roc_curves
+from cnnlab.console import output
 from cnnlab.evaluators import Embedded
 from cnnlab.launch import processes
 from cnnlab.training.progress import format_metrics, format_value
@@ -24,19 +25,22 @@ from cnnlab.training.setup import Setup
 RANDOM, PIXELS = "random weights", "pixels"
 
 
-def rows(setup: Setup, encoders: Mapping[str, Any], workdir: Path) -> list[Row]:
+def rows(
+    setup: Setup, encoders: Mapping[str, Any], workdir: Path, missing: dict[str, str]
+) -> list[Row]:
     """Return what every encoder and every control reaches.
 
     Args:
         setup: of the run.
         encoders: `(params, model_state)` by name.
         workdir: of the run, in which those with labels have their folders.
+        missing: gets what fails, with the reason.
     """
     protocols, controls = setup.protocols, setup.config.controls
     found: list[Row] = []
 
     def add(*arguments: Any, **keywords: Any) -> None:
-        made = protocols.rows(*arguments, **keywords)
+        made = protocols.rows(*arguments, missing=missing, **keywords)
         assert made is not None
         found.extend(made)
 
@@ -46,14 +50,19 @@ def rows(setup: Setup, encoders: Mapping[str, Any], workdir: Path) -> list[Row]:
     if "pixels" in controls:
         add(PIXELS, variables, raw=True)
     if "random" in controls:
-        drawn = setup.random_variables()
-        params = drawn.pop("params")
-        # What it would compare embeddings by is random too: it is given the usual measure.
-        add(RANDOM, (params, drawn), learned=False)
+        with processes.optional(RANDOM, missing, shared=True):
+            drawn = setup.random_variables()
+            params = drawn.pop("params")
+            # What it would compare embeddings by is random too: it is given the usual measure.
+            add(RANDOM, (params, drawn), learned=False)
     for name in ("supervised", "fine_tune"):
         if name in controls:
             made = functools.partial(_labeled, name, workdir / name)
-            found.extend(Row(**row) for row in processes.first(made))
+            what = f"representation of control '{name}'"
+            plain_rows: list[dict[str, Any]] = processes.first_optional(
+                made, what, missing, default=[]
+            )
+            found.extend(Row(**row) for row in plain_rows)
     return sorted(found, key=lambda row: (row.protocol, row.split, row.endpoint))
 
 
@@ -85,7 +94,8 @@ def draw(setup: Setup, variables: Any, made: list[Row], workdir: Path) -> None:
     options = setup.config.embedding_view
     embedded = None
     if options.split:
-        embedded = setup.protocols.embed(variables, options.split, options.endpoint)
+        with processes.optional("embedding_view", shared=True):
+            embedded = setup.protocols.embed(variables, options.split, options.endpoint)
 
     def write() -> None:
         for split in {row.split for row in made if row.curves}:
@@ -95,7 +105,9 @@ def draw(setup: Setup, variables: Any, made: list[Row], workdir: Path) -> None:
                 if row.split == split
                 for curve in row.curves.values()
             }
-            roc_curves(curves, workdir / "figures" / split / "roc.png", title=split)
+            path = workdir / "figures" / split / "roc.png"
+            with processes.optional(str(path)):
+                roc_curves(curves, path, title=split)
         if embedded is not None:
             _draw_view(setup, embedded, workdir)
 
@@ -105,18 +117,21 @@ def draw(setup: Setup, variables: Any, made: list[Row], workdir: Path) -> None:
 def _draw_view(setup: Setup, embedded: Embedded, workdir: Path) -> None:
     options = setup.config.embedding_view
     names = setup.evaluations[options.split].source.info.class_names
-    what = f"{options.split}, {options.endpoint}"
-    embedding_view(
-        embedded.features,
-        embedded.label,
-        workdir / "figures" / options.split / "embedding.png",
-        view=options.view,
-        names=names,
-        title=what,
-        limit=options.limit,
-        seed=setup.config.seed,
-    )
-    if options.projector:
+    path = workdir / "figures" / options.split / "embedding.png"
+    with processes.optional(str(path)):
+        embedding_view(
+            embedded.features,
+            embedded.label,
+            path,
+            view=options.view,
+            names=names,
+            title=f"{options.split}, {options.endpoint}",
+            limit=options.limit,
+            seed=setup.config.seed,
+        )
+    if not options.projector:
+        return
+    with processes.optional(str(workdir / "projector")):
         kept = min(options.limit, len(embedded))
         assert embedded.index is not None
         source = setup.evaluations[options.split].source
@@ -125,7 +140,7 @@ def _draw_view(setup: Setup, embedded: Embedded, workdir: Path) -> None:
             images = np.stack([source[int(i)]["image"] for i in embedded.index[:kept]])
         write_projector(
             workdir / "projector",
-            f"{options.split}_{options.endpoint}",
+            re.sub(r"[^\w.-]", "_", f"{options.split}_{options.endpoint}"),
             embedded.features[:kept],
             {name: values[:kept] for name, values in embedded.keys.items()},
             images=images,
@@ -140,7 +155,7 @@ def plain(made: list[Row]) -> list[dict[str, Any]]:
 
 def show(saved: Sequence[Mapping[str, Any]]) -> None:
     """Print the rows on stdout, a table for each protocol and split."""
-    console = Console(highlight=False)
+    console = output()
     blocks: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for row in saved:
         blocks.setdefault((row["protocol"], row["split"]), []).append(row)

@@ -147,6 +147,15 @@ def open_run(
     return changed
 
 
+def is_finished(workdir: Path) -> bool:
+    """Return whether a run is done: its result is whole, and nothing of it is missing."""
+    try:
+        result = json.loads((workdir / "result.json").read_text())
+    except (OSError, ValueError):
+        return False
+    return not (result.get("pending") or result.get("missing"))
+
+
 def has_checkpoints(workdir: Path) -> bool:
     """Return whether a run has saved anything that it would go on from."""
     return any((workdir / "checkpoints").glob("[0-9]*"))

@@ -111,3 +111,11 @@ def test_what_cannot_be_drawn_is_refused(tmp_path):
     x[3, 1] = np.nan
     with pytest.raises(UserError, match="NaN or infinity"):
         embedding_view(x, labels, tmp_path / "view.png")
+
+
+def test_no_name_is_taken_for_markup_or_left_out_of_the_legend(tmp_path, drawn):
+    x, labels = points(4, 40)
+    names = ["_^{", "$a$", "[red]", "y" * 200]
+    embedding_view(x, labels, tmp_path / "view.png", names=names, title="$\\frac")
+    words = [text.get_text() for text in drawn[0].axes[0].get_legend().get_texts()]
+    assert words == [*names[:3], "y" * 29 + "…"]

@@ -75,3 +75,26 @@ def test_schedule_is_drawn_to_its_last_step(tmp_path, drawn):
     figures.schedule(lambda step: step / 10, 20, tmp_path / "s.png")
     (line,) = drawn[0].axes[0].lines
     assert line.get_xydata()[-1].tolist() == [20, 2.0]
+
+
+# Mathematics to matplotlib, or nothing that a legend shows, if they were not taken as they are.
+NAMES = ("$a$", "$x", "_^{", "\\frac", "a\nb", "%s & #", "π∑", "[red]", "x" * 200)
+
+
+def test_names_are_shown_as_they_are_and_cut_to_the_room_there_is(tmp_path, drawn):
+    figures.confusion_matrix(np.eye(len(NAMES), dtype=int), NAMES, tmp_path / "c.png")
+    shown = [label.get_text() for label in drawn[0].axes[0].get_xticklabels()]
+    assert shown == [*(name.replace("\n", " ") for name in NAMES[:-1]), "x" * 29 + "…"]
+    image = np.zeros((4, 4, 1), np.uint8)
+    figures.image_sheet([image] * len(NAMES), NAMES, tmp_path / "s.png", title="$\\frac")
+    rows = [{"step": 1, f"{name}/loss": 1.0} for name in NAMES]
+    figures.learning_curves(rows, tmp_path / "l.png")
+    legend = [text.get_text() for text in drawn[2].axes[0].get_legend().get_texts()]
+    assert legend == list(NAMES)
+
+
+def test_powers_on_logarithmic_axes_are_plain_numbers(tmp_path, drawn):
+    rows = [{"step": step, "train/loss": 10.0**-step} for step in range(4)]
+    figures.learning_curves(rows, tmp_path / "l.png")
+    ticks = [label.get_text() for label in drawn[0].axes[0].get_yticklabels()]
+    assert "1e−02" in ticks and not any("$" in tick for tick in ticks)

@@ -79,7 +79,7 @@ def test_finished_run_is_not_submitted(run, slurm, capsys):
         patch.setattr(train, "train", lambda config, *_: values.update(config.to_dict()))
         assert start(run) == 0
     (run / "config.json").write_text(json.dumps(values))
-    (run / "result.json").touch()
+    (run / "result.json").write_text("{}")
     assert start(run, "--launcher=slurm") == 0
     assert "is finished" in " ".join(capsys.readouterr().err.split())
     assert "sbatch" not in calls.read_text()

@@ -1,5 +1,7 @@
 """Supervised learning: the loss is the likelihood it claims, its metrics count what they say."""
 
+import dataclasses
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -235,3 +237,21 @@ def test_a_report_on_sound_has_its_accuracies_and_draws_no_example(tmp_path):
         c: right[np.isin(LABELS, i)].mean() for i, c in enumerate("abcd")
     }
     assert [path.name for path in tmp_path.iterdir()] == ["confusion_matrix.png"]
+
+
+def test_outputs_without_a_class_are_reported_by_their_number(tmp_path):
+    class Two(Heard):
+        info = dataclasses.replace(Heard.info, class_names=("cat", "dog"))
+
+    labels = LABELS % 2
+    metrics = {"confusion": Confusion.of(jnp.asarray(LOGITS), jnp.asarray(labels))}
+    outputs = {"logits": LOGITS, "label": labels, "index": np.arange(6)}
+    found = experiment().report(Evaluation(metrics, outputs), Two, tmp_path)
+    right = LOGITS.argmax(axis=1) == labels
+    assert found["per_class_accuracy"] == {
+        "cat": right[labels == 0].mean(),
+        "dog": right[labels == 1].mean(),
+        "2": None,
+        "3": None,
+    }
+    assert (tmp_path / "confusion_matrix.png").exists()
