@@ -92,7 +92,8 @@ def _standing(  # noqa: PLR0911
     if presence.is_training(folder):
         return "running", ""
     if (folder / "result.json").exists():
-        return "finished", _missing(folder)
+        missing = run_folder.open_ends(folder)
+        return "finished", f"without {'; '.join(missing)}: start it again" if missing else ""
     last = (jobs.starts(record) or [{}])[-1]
     job = record.get("id", "")
     if job in queue:
@@ -117,16 +118,6 @@ def _standing(  # noqa: PLR0911
     if word == "CANCELLED":
         return "canceled", "before it began" if not last else ""
     return "lost", f"job {job} did not say how it ended" + (f"; Slurm: {word}" if word else "")
-
-
-def _missing(folder: Path) -> str:
-    """Return what a finished run could not compute."""
-    try:
-        result = json.loads((folder / "result.json").read_text())
-    except (OSError, ValueError):
-        return ""
-    missing = [*result.get("missing", {}), *(["what follows"] if result.get("pending") else [])]
-    return f"without {', '.join(missing)}; the same command adds it" if missing else ""
 
 
 def _elements(folder: Path, job: str) -> str:

@@ -35,6 +35,8 @@ RESULT = {
     "examples": {str: int},
     "skipped": {str: int},
     "representation?": [{"values": NUMBERS, str: object}],
+    "pending?": bool,
+    "missing?": {str: str},
 }
 
 
@@ -148,12 +150,21 @@ def open_run(
 
 
 def is_finished(workdir: Path) -> bool:
-    """Return whether a run is done: its result is whole, and nothing of it is missing."""
+    """Return whether a run is done, with nothing left that the same command would compute."""
     try:
-        result = json.loads((workdir / "result.json").read_text())
-    except (OSError, ValueError):
+        return not open_ends(workdir)
+    except FileNotFoundError:
         return False
-    return not (result.get("pending") or result.get("missing"))
+
+
+def open_ends(workdir: Path) -> list[str]:
+    """Return what the result of a run lacks; FileNotFoundError without a result."""
+    try:
+        result = read_result(workdir, {"pending?": bool, "missing?": {str: str}})
+    except UserError:  # Damaged, which whoever shows it says.
+        return []
+    pending = ["what is compared with it"] if result.get("pending") else []
+    return [*result.get("missing", {}), *pending]
 
 
 def has_checkpoints(workdir: Path) -> bool:
