@@ -136,16 +136,16 @@ def _refuse_unknown_splits(kind: Kind, root: Path, names: Sequence[str]) -> None
     for name in names:
         entries = _entries(root / name)
         folders = {entry.name for entry in entries if _is_folder(entry)}
-        files = {entry.name.lower() for entry in entries} - folders
-        if len(folders) < 2 or any(file.endswith(kind.extensions) for file in files):
+        if any(e.name.lower().endswith(kind.extensions) for e in entries if e.name not in folders):
             return
         inside.append(folders)
     largest = max(inside, key=len)
-    if len(inside) > 1 and all(folders <= largest for folders in inside):
+    if len(inside) > 1 and all(len(folders & largest) > 1 for folders in inside):
+        shared = ", ".join(sorted(set.intersection(*inside) or largest)[:3])
         raise UserError(
-            f"{kind.prefix}:{root}: the folders {', '.join(names)} hold folders of the same names, "
-            f"such as {', '.join(sorted(largest)[:3])}: if they are splits, call them train, "
-            "validation and test; if they are classes, put them into a folder 'train'"
+            f"{kind.prefix}:{root}: the folders {', '.join(names)} hold folders of the same names "
+            f"({shared}): if they are splits, call them train, validation and test; if they are "
+            "classes, put them into a folder 'train'"
         )
 
 

@@ -195,7 +195,7 @@ def test_split_folders_are_recognized_in_other_spellings(tmp_path, train, test):
 def test_folders_of_folders_of_the_same_names_are_no_classes(tmp_path, folders):
     tmp_path /= "all"
     for folder in folders:
-        make(tmp_path / folder, ["cat", "dog"] if folder == "te" else ["cat", "cow", "dog"])
+        make(tmp_path / folder, ["ant", "cat", "dog"] if folder == "te" else ["cat", "cow", "dog"])
     with pytest.raises(UserError, match=r"call them train.*put them into a folder 'train'"):
         FolderSource(str(tmp_path), "train")
     (tmp_path.parent / "set").mkdir()
