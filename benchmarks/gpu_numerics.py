@@ -28,7 +28,7 @@ BOUNDS = {
     "losses": {"float32": 1e-4, "default": 1e-2},
     "models": {"float32": 5e-3, "default": 2e-2, "bfloat16": 1e-1},
 }
-SECONDS = 80  # after which no further comparison begins
+SECONDS = 70  # after which no further comparison begins
 
 
 def layers(tiny):
