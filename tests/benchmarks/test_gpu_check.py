@@ -138,6 +138,26 @@ def test_an_error_is_that_of_the_worst_array_and_nan_is_beyond_all_bounds(monkey
     assert not error({**tiny, "small": np.array([np.nan])}, tiny) <= 1e9
 
 
+def test_what_is_beyond_its_bound_is_named(monkeypatch):
+    monkeypatch.syspath_prepend(FOLDER)
+    import gpu_numerics
+
+    def case(off):
+        return lambda dtype, x: (1 + off * (dtype is not None)) * x, (np.float32([1, 2, 3]),)
+
+    found = gpu_numerics._compare(
+        "layers", {n: lambda n=n: case(n == "bad") for n in ("bad", "good")}
+    )
+    assert not found["passed"]
+    assert found["line"].endswith("bfloat16 1.0e+00 (bound 5e-02); beyond it bad")
+    assert found["errors"]["good"] == dict.fromkeys(("float32", "default", "bfloat16"), 0.0)
+    assert gpu_numerics._compare("layers", {"good": lambda: case(False)})["passed"]
+    # Out of time, nothing is compared, which is no success.
+    monkeypatch.setattr(gpu_numerics, "SECONDS", -1)
+    late = gpu_numerics._compare("losses", {"good": lambda: case(False)})
+    assert (late["passed"], late["line"]) == (False, "0 of 1 losses")
+
+
 def test_half_a_batch_is_tried_where_memory_is_too_small(monkeypatch):
     monkeypatch.syspath_prepend(FOLDER)
     from gpu_speed import _largest
