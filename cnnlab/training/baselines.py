@@ -9,13 +9,14 @@ import contextlib
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Integer
+from jaxtyping import Float, Integer, UInt64
 
 from cnnlab.analysis.floors import FLOORS
 from cnnlab.choices import pick, pick_all
 from cnnlab.console import LOG
 from cnnlab.data import pipeline
 from cnnlab.data.decode import CorruptFile
+from cnnlab.data.identity import ids_of
 from cnnlab.errors import UserError
 
 
@@ -67,7 +68,8 @@ def accuracies(
 ) -> dict[str, dict[str, float]]:
     """Return each floor's accuracy on the splits that the run was not selected on.
 
-    A floor may use what the run used: the training split and the splits it was selected on.
+    A floor may use what the run used, the training split and the splits it was selected on, but no
+    example that it is tested on. A split that leaves it none has no floor.
     """
     held_out = _held_out(config, evaluations)
     if not config.floors or not held_out:
@@ -81,12 +83,16 @@ def accuracies(
     )
     parts = [train, *(evaluations[s] for s in config.evaluate.splits)]
     known = [_pixels(data, target) for data in parts]
-    images, labels = (np.concatenate(part) for part in zip(*known, strict=True))
+    images, labels, ids = (np.concatenate(part) for part in zip(*known, strict=True))
     found: dict[str, dict[str, float]] = {name: {} for name in config.floors}
     for split in held_out:
-        test, truth = _pixels(evaluations[split], target)
+        test, truth, tested = _pixels(evaluations[split], target)
+        other = ~np.isin(ids, tested)
+        if not other.any():
+            LOG.warning("floors: all that there is to learn from is in '%s', which has none", split)
+            continue
         for name in config.floors:
-            predicted = pick(FLOORS, name, "floor")(images, labels, test)
+            predicted = pick(FLOORS, name, "floor")(images[other], labels[other], test)
             found[name][f"{split}/accuracy"] = float(np.mean(predicted == truth))
     return found
 
@@ -105,13 +111,18 @@ def _shape(source: pipeline.Prepared) -> tuple[int, ...]:
 
 def _pixels(
     data: pipeline.EvalData, target: str
-) -> tuple[Float[np.ndarray, "n d"], Integer[np.ndarray, " n"]]:
-    """Return the images of a split as rows of numbers in [0, 1], and their labels."""
-    images, labels = [], []
+) -> tuple[Float[np.ndarray, "n d"], Integer[np.ndarray, " n"], UInt64[np.ndarray, " n"]]:
+    """Return the images of a split as rows of numbers in [0, 1], their labels and identities."""
+    images, labels, index = [], [], []
     for batch in data.whole().batches():
         kept = np.asarray(batch["mask"], bool)
         rows = batch["image"][kept]
         scale = 255 if rows.dtype == np.uint8 else 1
         images.append(rows.reshape(len(rows), -1).astype(np.float64) / scale)
         labels.append(batch[target][kept])
-    return np.concatenate(images), np.concatenate(labels)
+        index.append(batch["index"][kept])
+    return (
+        np.concatenate(images),
+        np.concatenate(labels),
+        ids_of(data.source)[np.concatenate(index)],
+    )
