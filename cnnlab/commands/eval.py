@@ -9,6 +9,7 @@ examples:
   python launch.py eval --workdir=runs/digits
   python launch.py eval --workdir=runs/digits --checkpoint=best --splits=test
   python launch.py eval --workdir=runs/digits --checkpoint=1000 --format=json
+  python launch.py eval --workdir=runs/flowers --data_dir=/new/place/flowers
 """
 
 import json

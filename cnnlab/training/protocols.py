@@ -9,7 +9,8 @@
     key       integers that are taken for the classes, where it is not "label"
 
 The bank is the training split, not augmented; what has to be chosen is chosen on the first of
-`evaluate.splits`. A row of the result names encoder, protocol, split, endpoint and setting.
+`evaluate.splits`. Where splits overlap, an example that is evaluated is left out of the bank and of
+what chooses. A row of the result names encoder, protocol, split, endpoint and setting.
 """
 
 import dataclasses
