@@ -20,6 +20,8 @@ FILE = Path(listings.__file__).with_name("models.json")
 REWRITE = "REWRITE_SUMMARIES"
 # Deeper networks take a quarter of a minute to trace; their numbers follow from shallow ones.
 DEEPEST = 100
+# Of more units than this: left to the long tests, for a default that changes shows in the shallow.
+DEEP = 30
 
 
 def traced(name, **arguments):
@@ -68,7 +70,13 @@ def write(entries):
     FILE.write_text("[\n" + ",\n".join(map(json_text, ordered)) + "\n]\n")
 
 
-@pytest.mark.parametrize("name", models.MODELS)
+def marked(name):
+    """Return a name to test, with the mark of long tests for a deep network."""
+    deep = sum(models.MODELS[name].fields().get("depths", ())) > DEEP
+    return pytest.param(name, marks=pytest.mark.slow) if deep else name
+
+
+@pytest.mark.parametrize("name", map(marked, models.MODELS))
 def test_rows_arguments_and_stages_are_those_on_file(name):
     found = described(name)
     if os.environ.get(REWRITE):
