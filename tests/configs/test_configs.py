@@ -62,6 +62,20 @@ UNTRAINED = {
 }
 
 
+# Long tests: what they go through, quick ones of other configs and variants do.
+SLOW = {
+    *("imagenet_alexnet", "imagenet_vgg", "imagenette_xresnet50", "lfw_facenet"),
+    *(("shapes_objectives", v) for v in ("sigmoid", "linear")),
+    *(("shapes_transfer", v) for v in ("finetune", "probe", "random_probe")),
+}
+
+
+def marked(case):
+    """Return the parameters of a case, marked as a long one if it is."""
+    values = case if isinstance(case, tuple) else (case,)
+    return pytest.param(*values, marks=[pytest.mark.slow] * (case in SLOW))
+
+
 def load(path):
     spec = importlib.util.spec_from_file_location(path.stem, path)
     module = importlib.util.module_from_spec(spec)
@@ -141,7 +155,7 @@ def test_variant_that_is_not_trained_is_sound(name, variant):
 
 
 @pytest.mark.parametrize(
-    ("name", "variant"), [c for c in variants(embedded=True) if c not in UNTRAINED]
+    ("name", "variant"), [marked(c) for c in variants(embedded=True) if c not in UNTRAINED]
 )
 def test_config_trains_for_a_step(name, variant, tmp_path):
     settings = get(name, variant)
@@ -166,7 +180,7 @@ def first_images(split, count):
 
 
 @pytest.mark.usefixtures("short_googlenet")
-@pytest.mark.parametrize("name", BASELINES)
+@pytest.mark.parametrize("name", map(marked, BASELINES))
 def test_baseline_goes_from_decoding_to_checkpoint(name, sets, tmp_path):
     settings = get(name)
     settings.model.update(SMALLER[name])
