@@ -1,10 +1,14 @@
 """What a person sees: one console on stderr that the log and the progress bar share."""
 
 import logging
+from collections.abc import Iterable, Sequence
 
 from rich.console import Console
 from rich.logging import RichHandler
+from rich.table import Table
 
+# Columns of a terminal that a column of text is left at least.
+TEXT = 8
 LOG = logging.getLogger("cnnlab")
 
 
@@ -17,6 +21,24 @@ def output(width: int | None = None, *, stderr: bool = False) -> Console:
 
 
 console = output(stderr=True)
+
+
+def add_numbers(table: Table, names: Sequence[str], columns: Iterable[Sequence[str]]) -> None:
+    """Add columns of numbers: a narrow terminal folds their names, never the numbers.
+
+    Args:
+        table: with its columns of text, which share what room the numbers leave.
+        names: of the columns.
+        columns: their cells, to know how wide they have to be.
+    """
+    least = [max(map(len, cells), default=1) for cells in columns]
+    widths = [max(len(name), width) for name, width in zip(names, least, strict=True)]
+    room = output().width - 3 * len(names) - 1 - (TEXT + 3) * len(table.columns)
+    while sum(widths) > room and widths != least:
+        # The longest name is folded first.
+        widths[max(range(len(widths)), key=lambda i: (widths[i] > least[i], widths[i]))] -= 1
+    for name, width in zip(names, widths, strict=True):
+        table.add_column(name, justify="right", overflow="fold", width=width)
 
 
 def set_up_logging() -> None:

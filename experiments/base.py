@@ -130,6 +130,17 @@ class Experiment:
         """
         raise NotImplementedError
 
+    def targets(self) -> tuple[str, ...]:
+        """Return the keys of the batch that the loss reads beside the inputs."""
+        return ()
+
+    def mixed_targets(self) -> tuple[str, ...]:
+        """Return the keys of `augment.mixing` that the loss reads beside the targets.
+
+        Mixed examples are refused for an objective that would take them for whole ones.
+        """
+        return ()
+
     def check(self, info: Any) -> None:
         """Raise a `UserError` for a source (its `Info`) that this objective cannot learn from."""
 

@@ -112,6 +112,10 @@ class Siamese(Experiment):
             return jax.jit(every_pair(params["verification"]))
         return jax.jit(lambda a, b: -euclidean(a, b))
 
+    def targets(self) -> tuple[str, ...]:
+        """Return the key of the labels."""
+        return ("label",)
+
     def loss(
         self, params, model_state, batch, rng, *, train, axis_name
     ) -> tuple[Float[Array, ""], Aux]:

@@ -140,6 +140,14 @@ class Supervised(Experiment):
             }
         return {"absolute_error": Mean.of(jnp.mean(jnp.abs(logits - target), axis=-1), mask)}
 
+    def targets(self) -> tuple[str, ...]:
+        """Return the key of the target."""
+        return (self.target,)
+
+    def mixed_targets(self) -> tuple[str, ...]:
+        """Return the keys that `dense_target` mixes the target with."""
+        return f"{self.target}_mixed", f"{self.target}_weight"
+
     def check(self, info: Any) -> None:
         """Refuse a data set whose labels do not fit the model's outputs."""
         classes, outputs = len(info.class_names), self.model.num_classes

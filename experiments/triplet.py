@@ -65,6 +65,10 @@ class Triplet(Experiment):
         """Return the output in float32, with `normalize` divided by its length."""
         return unit(output) if self.normalize else output.astype(jnp.float32)
 
+    def targets(self) -> tuple[str, ...]:
+        """Return the key of the labels."""
+        return ("label",)
+
     def loss(
         self, params, model_state, batch, rng, *, train, axis_name
     ) -> tuple[Float[Array, ""], Aux]:

@@ -4,6 +4,8 @@ import importlib
 import os
 import sys
 import threading
+import traceback
+from pathlib import Path
 
 from absl import flags
 
@@ -61,6 +63,17 @@ def _explain(error: BaseException) -> str | None:
     return None
 
 
+def _no_backend(error: BaseException) -> str | None:
+    """Return what is wrong where jax finds no devices of the kind that it was asked for."""
+    wanted = os.environ.get("JAX_PLATFORMS")
+    frames = traceback.extract_tb(error.__traceback__)
+    if not (wanted and frames and Path(frames[-1].filename).name == "xla_bridge.py"):
+        return None
+    # jax has no words for some kinds.
+    said = f" ({str(error).partition(' (set ')[0]})" if str(error) else ""
+    return f"JAX_PLATFORMS={wanted}: jax has no such devices here; unset it, or say cpu{said}"
+
+
 def _hush() -> None:
     """Let background threads and destructors be silent about what `main` explains.
 
@@ -110,7 +123,7 @@ def main(arguments: list[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except Exception as error:
-        message = _explain(error)
+        message = _explain(error) or _no_backend(error)
         if message is None:
             raise
         print(f"error: {message}", file=sys.stderr)

@@ -8,6 +8,7 @@ examples:
       --config.schedule.name=one_cycle --config.steps=1000
 """
 
+import shlex
 from pathlib import Path
 
 from absl import flags
@@ -31,13 +32,14 @@ def run(values: flags.FlagValues, arguments: list[str]) -> int:
     if not values["config"].present:
         raise UserError("--config is missing, as in --config=configs/digits_lenet5.py")
     from cnnlab.analysis import figures
+    from cnnlab.sweeps.values import arguments as arguments_of
     from cnnlab.training import run_folder, setup
 
     config = values.config
     setup.check(config)
     for name, value in run_folder.flatten(config.to_dict()).items():
         shown = tuple(value) if isinstance(value, list) else value
-        print(f"--config.{name}={shown}")
+        print(shlex.join(arguments_of({name: shown})))
     if values.plot:
         if not config.steps:
             raise UserError("--plot needs a length in steps: set --config.steps")

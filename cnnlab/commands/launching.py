@@ -1,6 +1,7 @@
 """The part of `train` that starts it elsewhere: its flags, and what is checked before."""
 
 import contextlib
+import shlex
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -139,7 +140,8 @@ def _check(values: flags.FlagValues, config: Any, workdir: Path) -> list[str]:
 def _tell(job: str, workdir: Path, resources: Resources) -> None:
     console.print(f"job {job}: {resources.processes} process(es) on {resources.nodes} node(s)")
     console.print(f"  logs:   {workdir / jobs.FOLDER}/{job}_*_log.err", soft_wrap=True)
-    console.print(f"  state:  python launch.py status --workdir={workdir}", soft_wrap=True)
+    folder = shlex.quote(f"--workdir={workdir}")
+    console.print(f"  state:  python launch.py status {folder}", soft_wrap=True, markup=False)
     console.print(f"  cancel: scancel {job}")
     entry = slurm_queue.queued().get(job)
     if entry and entry.reason in HOPELESS:

@@ -218,7 +218,8 @@ def _work(folder: Any, parallel: int = 1, limit: int = 0) -> int:
     if ending.signal:
         console.print(f"{ending.signal}: the same command goes on from there")
         return 0
-    console.print(f"python launch.py sweep --report --workdir={folder.path}", soft_wrap=True)
+    workdir = shlex.quote(f"--workdir={folder.path}")
+    console.print(f"python launch.py sweep --report {workdir}", soft_wrap=True, markup=False)
     return int("failed" in folder.states().values())
 
 
@@ -263,5 +264,6 @@ def _submit(folder: Any, values: flags.FlagValues) -> int:
     _source(folder)
     job = slurm.submit(command, folder.path, resources, **options)
     console.print(f"job {job}: {left} trials; logs in {folder.path}/jobs", soft_wrap=True)
-    console.print(f"python launch.py status --workdir={folder.path}", soft_wrap=True)
+    workdir = shlex.quote(f"--workdir={folder.path}")
+    console.print(f"python launch.py status {workdir}", soft_wrap=True, markup=False)
     return 0

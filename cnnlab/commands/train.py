@@ -136,8 +136,7 @@ def train(
     from cnnlab import config as cfg
     from cnnlab import labeled
     from cnnlab.launch import processes
-    from cnnlab.training import closing, loop, run_folder, setup
-    from cnnlab.training.interruption import Interrupted
+    from cnnlab.training import closing, run_folder, setup
 
     setup.check(config)
     experiment = experiments.create(
@@ -182,6 +181,21 @@ def train(
         with contextlib.suppress(OSError):
             workdir.rmdir()
         raise
+    _run(parts, others, workdir, profile)
+    if show:
+        processes.first(lambda: closing.show(workdir))
+
+
+def _run(parts: Any, others: dict[str, Any], workdir: Path, profile: tuple[int, int]) -> None:
+    """Train what is set up, then the controls `others`, and write the results of both."""
+    import jax
+
+    from cnnlab import labeled
+    from cnnlab.launch import presence, processes
+    from cnnlab.training import closing, loop, run_folder
+    from cnnlab.training.interruption import Interrupted
+
+    config = parts.config
     running = loop.Loop(parts, workdir, profile)
 
     def begin() -> None:
@@ -189,19 +203,21 @@ def train(
         if running.step < parts.steps:
             # That of fewer steps, or of another config, is no result of this run.
             (workdir / "result.json").unlink(missing_ok=True)
+        count = sum(x.size for x in jax.tree.leaves(parts.state.params))
+        LOG.info("%s: %s parameters", config.model.name, f"{count:,}")
 
     processes.first(begin)
-    try:
-        state, position, reason = running.run()
-    except Interrupted as signal:
-        where = f"saved at step {running.step} of {parts.steps}"
-        raise Interrupted(f"{signal}: {where}") from None
-    ending = closing.Closing(parts, running, state, position, reason)
-    ending.numbers()
-    for name, other in others.items():
-        console.print(f"for comparison, {labeled.LABELED[name]}: {workdir / name}")
-        with processes.optional(f"control '{name}'", ending.missing, shared=True):
-            train(other, workdir / name, "accept", show=False)
-    ending.rest()
-    if show:
-        processes.first(lambda: closing.show(workdir))
+    first = processes.is_first()
+    with presence.ending(workdir, Interrupted) if first else contextlib.nullcontext():
+        try:
+            state, position, reason = running.run()
+        except Interrupted as signal:
+            where = f"saved at step {running.step} of {parts.steps}"
+            raise Interrupted(f"{signal}: {where}") from None
+        ending = closing.Closing(parts, running, state, position, reason)
+        ending.numbers()
+        for name, other in others.items():
+            console.print(f"for comparison, {labeled.LABELED[name]}: {workdir / name}")
+            with processes.optional(f"control '{name}'", ending.missing, shared=True):
+                train(other, workdir / name, "accept", show=False)
+        ending.rest()

@@ -5,6 +5,7 @@ your own, is read as well. Images are decoded by `cnnlab.data.decode`, so that a
 named; nested features become keys such as `objects/bbox`; Python lists become arrays.
 """
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -79,8 +80,8 @@ def find(name: str, folder: str) -> Path:
     raise UserError(
         f"'{name}' is not prepared in {folder}"
         + (f", only {', '.join(there)} is" if there else "")
-        + f": run `CNNLAB_DATA={folder} python launch.py data prepare {name}`, or point "
-        "CNNLAB_DATA or --config.data.data_dir to where it is"
+        + f": run `CNNLAB_DATA={shlex.quote(str(folder))} python launch.py data prepare {name}`, "
+        "or point CNNLAB_DATA or --config.data.data_dir to where it is"
     )
 
 

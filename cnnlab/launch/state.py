@@ -107,7 +107,7 @@ def _standing(  # noqa: PLR0911
     if not record and (folder.parent.parent / SWEEP).exists():
         return _trial(folder)
     if not record:
-        return "stopped", "the same command goes on from the last checkpoint"
+        return presence.ended(folder)
     if presence.is_training(folder / jobs.FOLDER):
         return "running", "starting"
     if last.get("state") in ("preempted", "time limit", "requeued"):

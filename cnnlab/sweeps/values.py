@@ -43,7 +43,11 @@ def text(value: Any) -> str:
     """Return a value as `--config.KEY=` takes it."""
     if isinstance(value, bool):
         return str(value).lower()
-    return value if isinstance(value, str) else repr(value)
+    if isinstance(value, str):
+        return value
+    shown = repr(value)
+    # A shell needs no more than one pair of single quotes around double ones.
+    return shown if '"' in shown or "\\" in shown else shown.replace("'", '"')
 
 
 def arguments(overrides: Mapping[str, Any]) -> list[str]:

@@ -10,7 +10,7 @@ import numpy as np
 from rich.table import Table
 
 from cnnlab.analysis import figures
-from cnnlab.console import output
+from cnnlab.console import add_numbers, output
 from cnnlab.files import write_json
 from cnnlab.launch import processes
 from cnnlab.training import baselines, representation
@@ -165,13 +165,21 @@ def print_results(
     names = sorted({name.partition("/")[2] for values in rows.values() for name in values})
     if not names:
         return
-    table = Table("protocol", "split", title=title)
-    for name in names:
-        table.add_column(name, justify="right")
-    for protocol, values in everything.items():
-        for split in sorted({name.partition("/")[0] for name in values}):
-            cells = (format_value(name, values.get(f"{split}/{name}")) for name in names)
-            table.add_row(protocol, split, *cells)
+    table = Table(title=title)
+    for name in ("protocol", "split"):
+        table.add_column(name, overflow="fold")
+    rows_of = {
+        protocol: [
+            [split, *(format_value(name, values.get(f"{split}/{name}")) for name in names)]
+            for split in sorted({name.partition("/")[0] for name in values})
+        ]
+        for protocol, values in everything.items()
+    }
+    cells = [row[1:] for lines in rows_of.values() for row in lines]
+    add_numbers(table, names, zip(*cells, strict=True))
+    for protocol, lines in rows_of.items():
+        for row in lines:
+            table.add_row(protocol, *row)
         table.add_section()
     output().print(table)
 

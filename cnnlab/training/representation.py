@@ -15,7 +15,7 @@ from rich.table import Table
 from cnnlab.analysis.embedding_view import embedding_view
 from cnnlab.analysis.projector import write_projector
 from cnnlab.analysis.roc_figure import roc_curves
-from cnnlab.console import output
+from cnnlab.console import add_numbers, output
 from cnnlab.evaluators import Embedded
 from cnnlab.launch import processes
 from cnnlab.training.progress import format_metrics, format_value
@@ -165,10 +165,7 @@ def show(saved: Sequence[Mapping[str, Any]]) -> None:
         names = list(dict.fromkeys(name for row in block for name in row["values"]))
         names = [name for name in names if name != "collapsed"]
         cells = [[format_value(n, row["values"].get(n)) for n in names] for row in block]
-        for name, column in zip(names, zip(*cells, strict=True), strict=True):
-            # A narrow terminal folds the names, never the numbers.
-            widest = max(map(len, column))
-            table.add_column(name, justify="right", overflow="fold", min_width=widest)
+        add_numbers(table, names, zip(*cells, strict=True))
         for row, shown in zip(block, cells, strict=True):
             table.add_row(_what(row), *shown)
         console.print(table)

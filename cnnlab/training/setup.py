@@ -15,7 +15,15 @@ from cnnlab.console import LOG
 from cnnlab.data import device, pipeline
 from cnnlab.errors import UserError
 from cnnlab.training import initial as initial_lib
-from cnnlab.training import multipliers, optimizers, protocols, schedules, selection, transfer
+from cnnlab.training import (
+    multipliers,
+    optimizers,
+    protocols,
+    schedules,
+    selection,
+    targets,
+    transfer,
+)
 from cnnlab.training import parallel as parallel_lib
 from cnnlab.training import state as state_lib
 from cnnlab.training import step as step_lib
@@ -94,6 +102,8 @@ def check(config: Any) -> None:
     for part in ("evaluate", "checkpoint"):
         if config[part].every < 1:
             raise UserError(f"{part}.every={config[part].every}: needs to be at least 1")
+    if not 0 <= config.seed < 2**63:
+        raise UserError(f"seed={config.seed}: needs to be 0 or more, and below 2**63")
     if not 0 <= config.ema_decay < 1:
         raise UserError(f"ema_decay={config.ema_decay}: needs [0, 1); 0 switches it off")
     splits = config.data.eval.splits
@@ -204,6 +214,8 @@ def make(config: Any, experiment: Any, *, resume: bool = False) -> Setup:
     prepare = device.make_prepare(data)
     example = _example(train, local)
     key = jax.random.key(config.seed)
+    prepared = jax.eval_shape(lambda batch: prepare(batch, key, train=True), example)
+    targets.check(config, experiment, train.source.info, example, prepared)
 
     def state_of(variables):
         return state_lib.create(variables, optimizer, config.seed, bool(config.ema_decay))
@@ -236,7 +248,6 @@ def make(config: Any, experiment: Any, *, resume: bool = False) -> Setup:
     if given:
         variables = transfer.replace({"params": state.params, **state.model_state}, given)
         state = jax.jit(state_of, out_shardings=parallel.state_sharding(shapes))(variables)
-    prepared = jax.eval_shape(lambda: prepare(example, key, train=True))
 
     step = step_lib.make_train_step(
         experiment,

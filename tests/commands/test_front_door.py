@@ -1,5 +1,7 @@
 """The front door: commands, flags and config entries that do not exist, and help that does."""
 
+import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -92,15 +94,33 @@ def test_overview_names_every_command(capsys):
     assert all(f"  {name}" in out for name in commands.COMMANDS)
 
 
-def test_config_prints_overrides_that_give_the_same_config(capsys, tmp_path):
+def test_config_prints_overrides_that_a_shell_reads_as_the_same_config(capsys):
     _, out, _ = run(capsys, "config", CONFIG, "--config.optimizer.learning_rate=0.25")
-    printed = [line for line in out.splitlines() if line.startswith("--config.")]
+    printed = [line for line in out.splitlines() if line.startswith(("--", "'--"))]
     assert "--config.optimizer.learning_rate=0.25" in printed
-    # Empty entries stand for "none", which cannot be given on the command line.
-    given = [line for line in printed if not line.endswith("={}")]
-    status, again, err = run(capsys, "config", CONFIG, *given)
+    assert """'--config.evaluate.splits=("validation",)'""" in printed
+    status, again, err = run(capsys, "config", CONFIG, *shlex.split(" ".join(printed)))
     assert status == 0, err
     assert again == out
+
+
+@pytest.mark.parametrize("platform", ["cuda", "nonsense"])
+def test_platform_that_is_not_there_is_named(platform):
+    root = Path(__file__).parents[2]
+    looks = "import jax; from cnnlab import commands; from cnnlab.commands import models\n"
+    looks += "models.run = lambda *_: jax.devices()\nraise SystemExit(commands.main(['models']))"
+    environment = {**os.environ, "JAX_PLATFORMS": platform, "XLA_FLAGS": ""}
+    found = subprocess.run(
+        [sys.executable, "-c", looks],
+        cwd=root,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert found.returncode == 1
+    assert found.stderr.startswith(f"error: JAX_PLATFORMS={platform}: jax has no such devices")
+    assert found.stderr.count("\n") == 1
 
 
 def test_config_draws_the_learning_rate(capsys, tmp_path):

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from cnnlab.errors import UserError
 from cnnlab.launch import jobs, presence, slurm_queue
 from cnnlab.launch.slurm_queue import Queued
 from cnnlab.launch.state import find_runs, log_tail, state
@@ -11,6 +12,12 @@ from cnnlab.launch.state import find_runs, log_tail, state
 CONFIG = {"steps": 40, "checkpoint": {"best": "validation/loss", "mode": "min"}}
 PENDING = Queued("PENDING", "Resources", "0:00", "")
 RUNNING = Queued("RUNNING", "None", "1:00", "node[1-2]")
+
+
+class Stopped(Exception):
+    pass
+
+
 PREEMPTED = {"state": "preempted", "reason": "SIGTERM: saved at step 9 of 40"}
 
 
@@ -48,6 +55,28 @@ def test_run_without_a_job(run):
         assert state(run, {}).name == "running"
     (run / "result.json").touch()
     assert state(run, {}).name == "finished"
+
+
+@pytest.mark.parametrize(
+    ("error", "name", "reason"),
+    [
+        (Stopped("SIGTERM: saved at step 9"), "stopped", "SIGTERM: saved at step 9"),
+        (KeyboardInterrupt(), "stopped", "Ctrl-C"),
+        (UserError("do this"), "failed", "do this"),
+        (ValueError("two\nlines"), "failed", "ValueError: two lines"),
+    ],
+)
+def test_run_without_a_job_notes_how_it_ended(error, name, reason, run):
+    with pytest.raises(type(error)), presence.training(run), presence.ending(run, Stopped):
+        raise error
+    assert (state(run, {}).name, state(run, {}).reason) == (name, reason)
+
+
+def test_run_that_was_killed_or_ended_well(run):
+    with presence.ending(run):
+        # As a kill leaves it: nobody holds the lock.
+        assert (state(run, {}).name, state(run, {}).reason[:6]) == ("failed", "killed")
+    assert state(run, {}).name == "stopped"
 
 
 @pytest.mark.parametrize(

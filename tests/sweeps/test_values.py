@@ -39,7 +39,7 @@ def test_command_line_means_the_same_value(key, value):
 
 
 def test_text_of_a_string_is_the_string_and_of_the_rest_python():
-    assert [text(v) for v in (True, "a b", ("a",), 1e-5)] == ["true", "a b", "('a',)", "1e-05"]
+    assert [text(v) for v in (True, "a b", ("a",), 1e-5)] == ["true", "a b", '("a",)', "1e-05"]
 
 
 def test_json_gives_tuples_back():
