@@ -15,6 +15,7 @@ from ml_collections import ConfigDict
 
 from cnnlab import config as cfg
 from cnnlab.choices import pick_all
+from cnnlab.data import pipeline
 from cnnlab.errors import UserError
 
 LABELED = {
@@ -33,6 +34,25 @@ def check(config: Any) -> None:
     pick_all(CONTROLS, config.controls, "controls", "control")
     if set(config.controls) & set(LABELED) and "label" not in config.data["keys"]:
         raise UserError("controls with labels need 'label' in data.keys")
+
+
+def check_data(config: Any, name: str, parallel: Any) -> None:
+    """Raise a `UserError` for a control that its labels are too few for, before the run trains.
+
+    Args:
+        config: of the control, from `derive`.
+        name: of the control.
+        parallel: the strategy.
+    """
+    parallel.local_batch(config.batch_size, f"{name}.batch_size")
+    part = config.data.train
+    options = {"per_class": part.per_class, "seed": config.seed}
+    count = len(pipeline.open_split(config.data.to_dict(), part.split, **options))
+    if config.batch_size > count:
+        raise UserError(
+            f"{name}.batch_size={config.batch_size} is larger than its training set of {count} "
+            f"examples: set --config.{name}.batch_size={count} or less"
+        )
 
 
 def derive(config: Any, name: str, workdir: Path, info: Any) -> ConfigDict:

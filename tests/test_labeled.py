@@ -81,3 +81,20 @@ def test_what_cannot_be_compared_is_refused(run):
         labeled.check(small.config(controls=("pixel",)))
     with pytest.raises(UserError, match="label"):
         labeled.check(small.config(controls=("supervised",), data__keys=("image",)))
+
+
+def test_control_with_too_few_labels_is_refused_before_the_run_trains(run):
+    from cnnlab.training import parallel
+
+    alone = parallel.make("jit", 1)
+    with run.unlocked():
+        run.fine_tune = {**run.fine_tune.to_dict(), "per_class": 1}
+    other = labeled.derive(run, "fine_tune", Path("a"), INFO)
+    with pytest.raises(UserError, match=r"fine_tune.batch_size=16 .* 10 examples"):
+        labeled.check_data(other, "fine_tune", alone)
+    with run.unlocked():
+        run.fine_tune.per_class = 10**6
+    other = labeled.derive(run, "fine_tune", Path("a"), INFO)
+    with pytest.raises(UserError, match="per_class=1000000"):
+        labeled.check_data(other, "fine_tune", alone)
+    labeled.check_data(labeled.derive(run, "supervised", Path("a"), INFO), "supervised", alone)

@@ -5,11 +5,13 @@ der Maaten & Hinton 2008) by scikit-learn; UMAP (McInnes, Healy, Melville 2018) 
 where it is installed. Shapes: features [n, d] -> points [n, 2] and a line on how they were made.
 """
 
+import importlib.util
 from collections.abc import Callable
 
 import numpy as np
 from jaxtyping import Float
 
+from cnnlab.choices import pick
 from cnnlab.errors import UserError
 
 Points = Float[np.ndarray, "n 2"]
@@ -35,13 +37,15 @@ def tsne(features: Float[np.ndarray, "n d"], seed: int) -> tuple[Points, str]:
     """Return t-SNE of the features, started from their principal components."""
     from sklearn.manifold import TSNE
 
+    check("tsne", len(features))
     perplexity = min(30.0, (len(features) - 1) / 3)
-    if perplexity < 1:
-        raise UserError(f"t-SNE needs four points or more: {len(features)}")
     model = TSNE(perplexity=perplexity, init="random", random_state=seed)
     if np.ptp(features, axis=0).max() > 0 and min(features.shape) >= 2:
         model.set_params(init="pca")
     return model.fit_transform(features).astype(np.float64), f"t-SNE, perplexity {perplexity:.3g}"
+
+
+UMAP_MISSING = "UMAP needs the package umap-learn: pip install umap-learn, or choose pca or tsne"
 
 
 def umap(features: Float[np.ndarray, "n d"], seed: int) -> tuple[Points, str]:
@@ -49,9 +53,7 @@ def umap(features: Float[np.ndarray, "n d"], seed: int) -> tuple[Points, str]:
     try:
         from umap import UMAP
     except ImportError:
-        raise UserError(
-            "UMAP needs the package umap-learn: pip install umap-learn, or choose pca or tsne"
-        ) from None
+        raise UserError(UMAP_MISSING) from None
     neighbors = min(15, len(features) - 1)
     model = UMAP(n_neighbors=neighbors, random_state=seed, n_jobs=1)
     points = np.asarray(model.fit_transform(features), np.float64)
@@ -63,3 +65,17 @@ VIEWS: dict[str, Callable[[np.ndarray, int], tuple[np.ndarray, str]]] = {
     "tsne": tsne,
     "umap": umap,
 }
+
+
+def check(view: str, points: int | None = None) -> None:
+    """Raise a `UserError` for a view that there is not, or that cannot be drawn.
+
+    Args:
+        view: of `VIEWS`.
+        points: how many there are; None where that is not known yet.
+    """
+    pick(VIEWS, view, "view of an embedding")
+    if view == "umap" and importlib.util.find_spec("umap") is None:
+        raise UserError(UMAP_MISSING)
+    if view == "tsne" and points is not None and points < 4:
+        raise UserError(f"t-SNE needs four points or more: {points}")

@@ -66,7 +66,7 @@ def run(values: flags.FlagValues, arguments: list[str]) -> int:
     experiment = experiments.create(
         config.experiment.to_dict(), config.model.to_dict(), sync_bn=config.parallel.sync_bn
     )
-    parts = setup.make(config, experiment, resume=True)
+    parts = setup.make(config, experiment, resume=True, try_out=False)
     try:
         state, _ = checkpoints.restore(step, parts.state)
     except Damaged as error:

@@ -175,7 +175,7 @@ def train(
         for name, other in others.items():
             # Told now, not when the run is done.
             setup.check(other)
-            parts.parallel.local_batch(other.batch_size, f"{name}.batch_size")
+            labeled.check_data(other, name, parts.parallel)
     except UserError:
         # An empty folder is left to nobody.
         with contextlib.suppress(OSError):

@@ -173,6 +173,10 @@ class EvalData:
         """Return the integers of the examples by key, those that are known without decoding."""
         return _integers(self.source, self._held)
 
+    def readable(self) -> np.ndarray:
+        """Return the indices of the examples that `integers` has."""
+        return np.flatnonzero(self._row >= 0)
+
     def batches(self) -> Iterator[dict[str, np.ndarray]]:
         """Yield batches with `index` and `mask`, False where a row is padding or corrupt."""
         size, host, hosts = (self._options[k] for k in ("batch_size", "host", "hosts"))

@@ -229,9 +229,8 @@ class Loop:
         if not metric:
             return False
         if metric not in values:
-            raise UserError(
-                f"checkpoint.best='{metric}' is not evaluated; there are: {', '.join(values)}"
-            )
+            # Of an evaluator that is not due at this step, or has failed and said so.
+            return False
         value, position = values[metric], self.position
         sign = 1 if self.checkpoints.mode == "max" else -1
         self._value = value

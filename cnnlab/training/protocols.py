@@ -15,14 +15,14 @@ what chooses. A row of the result names encoder, protocol, split, endpoint and s
 
 import dataclasses
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import jax
 import numpy as np
 from jaxtyping import PyTree
 
-from cnnlab.analysis.planes import VIEWS
+from cnnlab.analysis import planes
 from cnnlab.choices import check_keywords, pick, suggest
 from cnnlab.errors import UserError
 from cnnlab.evaluators import EVALUATORS, Embedded, Score
@@ -61,6 +61,11 @@ def check(config: Any) -> None:
     """Raise a `UserError` for an evaluator, a keyword, a split or a cadence that cannot be."""
     for name, entry in config.evaluators.to_dict().items():
         function = pick(EVALUATORS, name, "evaluator")
+        for key in COMMON:
+            if key not in entry:
+                raise UserError(f"evaluators.{name} has no '{key}': make it with cfg.evaluators")
+        if not _endpoints(entry):
+            raise UserError(f"evaluators.{name}.endpoint names none")
         own = {key: value for key, value in entry.items() if key not in COMMON}
         check_keywords(function, own, f"evaluators.{name}")
         for split in entry["splits"]:
@@ -76,7 +81,11 @@ def check(config: Any) -> None:
     if view.split and view.split not in config.data.eval.splits:
         hint = suggest(view.split, config.data.eval.splits)
         raise UserError(f"embedding_view.split: no split '{view.split}'{hint}")
-    pick(VIEWS, view.view, "embedding_view.view")
+    pick(planes.VIEWS, view.view, "embedding_view.view")
+    if view.split:
+        planes.check(view.view)
+        if view.limit < 1:
+            raise UserError(f"embedding_view.limit={view.limit}: needs to be at least 1")
 
 
 class Protocols:
@@ -128,10 +137,8 @@ class Protocols:
             return None
         values = {}
         for row in rows:
-            several = len(_endpoints(due[row.protocol])) > 1
-            where = f"@{row.endpoint}" if several else ""
             for name, value in row.values.items():
-                values[f"{row.split}/{row.protocol}_{name}{where}"] = value
+                values[_scalar(row.split, row.protocol, name, row.endpoint, due)] = value
         return values
 
     def rows(
@@ -233,6 +240,26 @@ class Protocols:
 
         setting, values = processes.first(plain)
         return Score(setting, values, made[0].curves if made else {})
+
+
+def scalar_names(
+    split: str, protocol: str, entries: Mapping[str, Any], values: Iterable[str]
+) -> list[str]:
+    """Return what the values of a protocol are called in metrics.jsonl.
+
+    Args:
+        split: that is evaluated.
+        protocol: its name.
+        entries: of the config, `evaluators`.
+        values: names of its values.
+    """
+    endpoints = _endpoints(entries[protocol])
+    return [_scalar(split, protocol, name, e, entries) for name in values for e in endpoints]
+
+
+def _scalar(split: str, protocol: str, name: str, endpoint: str, entries: Mapping[str, Any]) -> str:
+    where = f"@{endpoint}" if len(_endpoints(entries[protocol])) > 1 else ""
+    return f"{split}/{protocol}_{name}{where}"
 
 
 def _endpoints(entry: Mapping[str, Any]) -> tuple[str, ...]:

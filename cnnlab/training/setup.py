@@ -14,8 +14,9 @@ from cnnlab.choices import pick
 from cnnlab.console import LOG
 from cnnlab.data import device, pipeline
 from cnnlab.errors import UserError
-from cnnlab.training import initial as initial_lib
 from cnnlab.training import (
+    baselines,
+    dry_evaluation,
     multipliers,
     optimizers,
     protocols,
@@ -24,6 +25,7 @@ from cnnlab.training import (
     targets,
     transfer,
 )
+from cnnlab.training import initial as initial_lib
 from cnnlab.training import parallel as parallel_lib
 from cnnlab.training import state as state_lib
 from cnnlab.training import step as step_lib
@@ -99,9 +101,11 @@ def check(config: Any) -> None:
     for name in ("batch_size", "accumulation", "log_every"):
         if config[name] < 1:
             raise UserError(f"{name}={config[name]}: needs to be at least 1")
-    for part in ("evaluate", "checkpoint"):
-        if config[part].every < 1:
-            raise UserError(f"{part}.every={config[part].every}: needs to be at least 1")
+    whole = ("evaluate.every", "evaluate.batch_size", "checkpoint.every", "data.grain.threads")
+    for name in whole:
+        value = functools.reduce(lambda entry, key: entry[key], name.split("."), config)
+        if value < 1:
+            raise UserError(f"{name}={value}: needs to be at least 1")
     if not 0 <= config.seed < 2**63:
         raise UserError(f"seed={config.seed}: needs to be 0 or more, and below 2**63")
     if not 0 <= config.ema_decay < 1:
@@ -118,6 +122,7 @@ def check(config: Any) -> None:
                 f"data.eval.sources names '{split}'; data.eval.splits has: {', '.join(splits)}"
             )
     protocols.check(config)
+    baselines.check(config)
     selection.check(config)
 
 
@@ -161,7 +166,7 @@ def _steps_per_dispatch(config: Any, steps: int, platform: str) -> int:
     return wanted
 
 
-def make(config: Any, experiment: Any, *, resume: bool = False) -> Setup:
+def make(config: Any, experiment: Any, *, resume: bool = False, try_out: bool = True) -> Setup:
     """Check a config, open its data, initialise the state and wrap the steps.
 
     Args:
@@ -169,6 +174,7 @@ def make(config: Any, experiment: Any, *, resume: bool = False) -> Setup:
         experiment: what is optimised.
         resume: the state is about to come from a checkpoint, so that what `init` and `init_from`
             start from is not looked at; the file may be gone.
+        try_out: try what the end of the run computes, as far as that is quick.
 
     Raises:
         UserError: for what cannot work, before anything is compiled.
@@ -227,6 +233,7 @@ def make(config: Any, experiment: Any, *, resume: bool = False) -> Setup:
         return state_of(random_variables())
 
     shapes = jax.eval_shape(initial)
+    inputs = (shapes.params, shapes.model_state)
     freeze = Freeze(config.freeze)
     freeze.check(shapes.params)
     multipliers.check(config.optimizer.multipliers, shapes.params)
@@ -235,11 +242,14 @@ def make(config: Any, experiment: Any, *, resume: bool = False) -> Setup:
         experiment,
         parallel=parallel,
         prepare=prepare,
-        shapes=(shapes.params, shapes.model_state),
+        shapes=inputs,
         evaluations=evaluations,
     )
-    inference = jax.eval_shape(lambda: prepare(example, key, train=False))
-    evaluators.check((shapes.params, shapes.model_state), inference)
+    evaluators.check(inputs, jax.eval_shape(lambda: prepare(example, key, train=False)))
+    eval_step = step_lib.make_eval_step(experiment, prepare)
+    if try_out:
+        baselines.check_data(config, evaluations, getattr(experiment, "target", "label"))
+        dry_evaluation.check(config, steps, train, evaluations, eval_step, inputs)
     given = {} if resume else transfer.load(config, shapes.params, shapes.model_state)
     state = jax.jit(initial, out_shardings=parallel.state_sharding(shapes))()
     if config.init.name != "model" and not resume:
@@ -260,7 +270,6 @@ def make(config: Any, experiment: Any, *, resume: bool = False) -> Setup:
         freeze=freeze,
     )
     train_step = step if scan == 1 else step_lib.make_scan(step)
-    variables = (shapes.params, shapes.model_state)
     return Setup(
         config=config,
         experiment=experiment,
@@ -270,9 +279,7 @@ def make(config: Any, experiment: Any, *, resume: bool = False) -> Setup:
         state=state,
         schedule=schedule,
         train_step=parallel.wrap(train_step, state=shapes, train=True, scan=scan > 1),
-        eval_step=parallel.wrap(
-            step_lib.make_eval_step(experiment, prepare), state=variables, train=False
-        ),
+        eval_step=parallel.wrap(eval_step, state=inputs, train=False),
         data=parallel.place_data(train.arrays),
         steps=steps,
         batch_size=config.batch_size,

@@ -1,0 +1,157 @@
+"""What would fail in the evaluations of a run, found before its first step.
+
+Every evaluator is tried on the real labels of its splits, with random features of two numbers, and
+raises what it would raise in the end. Labels that only decoding would tell are made up.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import numpy as np
+from jaxtyping import Integer, PyTree
+
+from cnnlab.analysis import planes
+from cnnlab.choices import suggest
+from cnnlab.data.pipeline import EvalData, TrainData
+from cnnlab.errors import UserError
+from cnnlab.evaluators import EVALUATORS, Embedded
+from cnnlab.training import protocols
+from cnnlab.training.evaluation import Evaluation
+
+# These look at all labels and are quick; the others get this many of this many classes.
+WHOLE = ("few_shot", "listed_pairs", "verification")
+CLASSES, EACH = 20, 20
+# Keywords that make an evaluator slow and not wrong: never more than so much of them.
+LESS = {"episodes": 2, "max_iterations": 10}
+# Of a class whose labels are made up.
+MADE_UP = 64
+
+
+def check(
+    config: Any,
+    steps: int,
+    train: TrainData,
+    evaluations: Mapping[str, EvalData],
+    step: Callable[..., Any],
+    variables: PyTree,
+) -> None:
+    """Raise a `UserError` for what would fail after the first step.
+
+    Args:
+        config: of the run.
+        steps: its length.
+        train, evaluations: its data, opened.
+        step: of the evaluation, from `make_eval_step`.
+        variables: shapes of `(params, model_state)`.
+    """
+    _view(config, evaluations)
+    scalars = _evaluators(config, steps, train, evaluations)
+    wanted = config.checkpoint.best
+    split, _, metric = wanted.partition("/")
+    if not wanted or wanted in scalars:
+        return
+    example = {k: v for k, v in evaluations[split].source[0].items() if k != "mask"}
+    batch = {k: np.repeat(np.asarray(v)[None], 2, axis=0) for k, v in example.items()}
+    batch |= {"index": np.zeros(2, np.int32), "mask": np.ones(2, bool)}
+    found, _ = jax.eval_shape(step, variables, batch, {})
+    ones = jax.tree.map(lambda x: np.ones(x.shape, x.dtype), found)
+    names = set(Evaluation(ones, {}).scalars())
+    names |= {f"ema/{name}" for name in names if config.ema_decay}
+    if metric not in names:
+        there = scalars | {f"{split}/{name}" for name in names}
+        hint = suggest(wanted, there) or "; set --config.checkpoint.best=''"
+        raise UserError(f"checkpoint.best='{wanted}' is not evaluated{hint}")
+
+
+def _evaluators(
+    config: Any, steps: int, train: TrainData, evaluations: Mapping[str, EvalData]
+) -> set[str]:
+    """Try every evaluator; return the names of the scalars that are due during training."""
+    names: set[str] = set()
+    bank, choosing = train, tuple(config.evaluate.splits)
+    entries = config.evaluators.to_dict()
+    for name, entry in entries.items():
+        own = {key: value for key, value in entry.items() if key not in protocols.COMMON}
+        roles = {entry["key"]: "class", own.get("within", ""): "group", own.get("drawer", ""): ""}
+        for key, most in LESS.items():
+            if isinstance(own.get(key), int):
+                own[key] = min(own[key], most)
+        for split in entry["splits"] or sorted(evaluations):
+            query = _stand_in(evaluations[split], roles, name)
+            rows = {"query": query, "bank": query, "tune": query}
+            if name in protocols.WITH_BANK:
+                rows["bank"] = _stand_in(bank, roles, name)
+            if name in protocols.WITH_TUNING and choosing[:1] != (split,):
+                other = evaluations[choosing[0]] if choosing else bank
+                rows["tune"] = _stand_in(other, roles, name)
+            elif name not in WHOLE:
+                # Of few rows a fifth may be too few, though it is not of all.
+                rows["tune"] = _stand_in(evaluations[split], roles, name)
+            what = f"evaluators.{name} on '{split}'"
+            try:
+                given = {role: x.labeled_by(entry["key"]) for role, x in rows.items()}
+                query = given.pop("query")
+                score = EVALUATORS[name](query, **given, seed=0, similarity=None, **own)
+            except UserError as error:
+                raise UserError(f"{what}: {error}") from error
+            except Exception as error:
+                reason = str(error).partition("\n")[0]
+                raise UserError(f"{what}: {type(error).__name__}: {reason}") from error
+            if 0 < entry["every"] <= steps and split in choosing:
+                names |= set(protocols.scalar_names(split, name, entries, score.values))
+    return names
+
+
+def _view(config: Any, evaluations: Mapping[str, EvalData]) -> None:
+    """Raise a `UserError` for an embedding that cannot be drawn."""
+    options = config.embedding_view
+    if not options.split:
+        return
+    source = evaluations[options.split].source
+    if "label" not in _declared(source):
+        raise UserError(
+            f"embedding_view colors points by class: '{source.info.name}' gives no 'label' of one "
+            "integer; add it to data.keys"
+        )
+    planes.check(options.view, min(options.limit, len(source)))
+
+
+def _declared(source: Any) -> list[str]:
+    """Return the keys that hold one integer an example."""
+    spec = {key: source.info.spec[key] for key in source.keys}
+    return [
+        key
+        for key, (shape, dtype) in spec.items()
+        if shape == () and np.issubdtype(np.dtype(dtype), np.integer)
+    ]
+
+
+def _stand_in(data: TrainData | EvalData, roles: Mapping[str, str], evaluator: str) -> Embedded:
+    """Return a split with its integers, and random features in place of its examples."""
+    source, known = data.source, data.integers()
+    wanted = [key for key in _declared(source) if key in roles]
+    rows = len(next(iter(known.values()))) if known else len(source)
+    keys = known
+    if not set(wanted) <= set(known):
+        classes = np.repeat(np.arange(len(source.info.class_names) or CLASSES), MADE_UP)
+        rows = len(classes)
+        made_up = {"class": classes, "group": np.zeros_like(classes), "": np.arange(rows)}
+        keys = {key: made_up[roles.get(key, "")] for key in _declared(source)}
+    kept = np.arange(rows)
+    if evaluator not in WHOLE:
+        label = next(
+            (keys[key] for key, role in roles.items() if role == "class" and key in keys), kept
+        )
+        kept = _few(label)
+        keys = {key: values[kept] for key, values in keys.items()}
+    features = np.random.default_rng(0).normal(size=(len(kept), 2)).astype(np.float32)
+    index = data.readable() if isinstance(data, EvalData) and keys is known else None
+    return Embedded(features, keys, source.source, index)
+
+
+def _few(labels: Integer[np.ndarray, " n"]) -> Integer[np.ndarray, " k"]:
+    """Return rows of the most frequent classes, as many of each as there are up to a limit."""
+    classes, counts = np.unique(labels, return_counts=True)
+    frequent = classes[np.argsort(-counts, kind="stable")[:CLASSES]]
+    return np.sort(np.concatenate([np.flatnonzero(labels == c)[:EACH] for c in frequent]))
