@@ -68,7 +68,7 @@ INITS: dict[str, Callable[..., PyTree]] = {"model": from_model, "lsuv": from_dat
 
 
 def make(config: Any) -> Callable[..., PyTree]:
-    """Return a function `(experiment, state, source, prepare, key) -> variables` for an `init`.
+    """Return a function `(experiment, variables, source, prepare, key) -> variables` for an `init`.
 
     The model's input is what the experiment applies it to, from the first examples of the source
     without augmentation: the same on every host.
@@ -79,14 +79,15 @@ def make(config: Any) -> Callable[..., PyTree]:
     function = pick(INITS, config.name, "init")
     options = config.get(config.name, {})
 
-    def init(experiment: Any, state: Any, source: Any, prepare: Callable, key: Any) -> PyTree:
+    def init(
+        experiment: Any, variables: PyTree, source: Any, prepare: Callable, key: Any
+    ) -> PyTree:
         def batch(count: int) -> Any:
             examples = _first(source, count)
             prepared = jax.jit(lambda batch: prepare(batch, key, train=False))(examples)
             return experiment.inputs(prepared)
 
-        variables = {"params": state.params, **state.model_state}
-        return function(experiment.model, variables, batch, key, **options)
+        return function(experiment.model, jax.device_put(variables), batch, key, **options)
 
     return init
 

@@ -75,8 +75,8 @@ class Parallel:
         return jax.tree.map(of, state)
 
     def place_state(self, state: PyTree) -> PyTree:
-        """Put a state on the devices."""
-        return jax.device_put(state, self.state_sharding(state))
+        """Put copies of arrays, whole in every process, on the devices."""
+        return jax.tree.map(_place, state, self.state_sharding(state))
 
     def place_data(self, data: PyTree) -> PyTree:
         """Put a data set's arrays on every device."""
@@ -171,6 +171,15 @@ class Parallel:
     def _split(self, x: Any, axis: int) -> Any:
         parts = self.devices
         return x.reshape(*x.shape[:axis], parts, x.shape[axis] // parts, *x.shape[axis + 1 :])
+
+
+def _place(x: Any, sharding: NamedSharding) -> jax.Array:
+    if jax.process_count() == 1:
+        # Memory that a step can be given: of this array alone.
+        return jax.device_put(x, sharding, may_alias=False)
+    # device_put would send everything around, to see whether it is the same everywhere.
+    host = np.asarray(x)
+    return jax.make_array_from_callback(host.shape, sharding, lambda index: np.array(host[index]))
 
 
 def _joined(mapped: Callable[..., Any]) -> Callable[..., Any]:

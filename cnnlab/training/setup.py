@@ -17,6 +17,7 @@ from cnnlab.errors import UserError
 from cnnlab.training import (
     baselines,
     dry_evaluation,
+    materialize,
     multipliers,
     optimizers,
     protocols,
@@ -226,13 +227,10 @@ def make(config: Any, experiment: Any, *, resume: bool = False, try_out: bool = 
     def state_of(variables):
         return state_lib.create(variables, optimizer, config.seed, bool(config.ema_decay))
 
-    def random_variables():
-        return experiment.init(key, prepare(example, key, train=False))
-
-    def initial():
-        return state_of(random_variables())
-
-    shapes = jax.eval_shape(initial)
+    variable_shapes, random_variables = materialize.trace(
+        lambda: experiment.init(key, prepare(example, key, train=False))
+    )
+    shapes = jax.eval_shape(state_of, variable_shapes)
     inputs = (shapes.params, shapes.model_state)
     freeze = Freeze(config.freeze)
     freeze.check(shapes.params)
@@ -251,13 +249,13 @@ def make(config: Any, experiment: Any, *, resume: bool = False, try_out: bool = 
         baselines.check_data(config, evaluations, getattr(experiment, "target", "label"))
         dry_evaluation.check(config, steps, train, evaluations, eval_step, inputs)
     given = {} if resume else transfer.load(config, shapes.params, shapes.model_state)
-    state = jax.jit(initial, out_shardings=parallel.state_sharding(shapes))()
+    variables = random_variables()
     if config.init.name != "model" and not resume:
-        variables = init(experiment, state, train.source, prepare, key)
-        state = jax.jit(state_of, out_shardings=parallel.state_sharding(shapes))(variables)
+        variables = init(experiment, variables, train.source, prepare, key)
     if given:
-        variables = transfer.replace({"params": state.params, **state.model_state}, given)
-        state = jax.jit(state_of, out_shardings=parallel.state_sharding(shapes))(variables)
+        variables = transfer.replace(variables, given)
+    _, initial = materialize.trace(state_of, variables)
+    state = parallel.place_state(initial())
 
     step = step_lib.make_train_step(
         experiment,
@@ -286,10 +284,7 @@ def make(config: Any, experiment: Any, *, resume: bool = False, try_out: bool = 
         steps_per_dispatch=scan,
         checked_names=step_lib.checked_names(prepared, shapes.params),
         protocols=evaluators,
-        random_variables=jax.jit(
-            random_variables,
-            out_shardings=parallel.state_sharding(jax.eval_shape(random_variables)),
-        ),
+        random_variables=lambda: parallel.place_state(random_variables()),
     )
 
 
