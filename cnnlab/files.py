@@ -95,9 +95,9 @@ def parse_json(data: bytes | str, form: Any, what: Any, remedy: str) -> Any:
         raise damaged(what, "nested too deep", remedy) from None
     except ValueError as error:  # of JSON, and of UTF-8
         raise damaged(what, str(error), remedy) from None
-    fault = _fault(value, form, "")
-    if fault:
-        raise damaged(what, fault, remedy)
+    wrong = fault(value, form)
+    if wrong:
+        raise damaged(what, wrong, remedy)
     return value
 
 
@@ -106,8 +106,8 @@ def damaged(what: Any, why: str, remedy: str) -> UserError:
     return UserError(f"{what} is damaged ({why}): {remedy}")
 
 
-def _fault(value: Any, form: Any, place: str) -> str:
-    """Return why a value is not of a form, or an empty text."""
+def fault(value: Any, form: Any, place: str = "") -> str:
+    """Return why a value is not of a form (see `parse_json`), or an empty text."""
     if isinstance(form, dict):
         if not isinstance(value, Mapping):
             return _differs(value, dict, place)
@@ -117,7 +117,7 @@ def _fault(value: Any, form: Any, place: str) -> str:
     elif isinstance(form, list):
         if not isinstance(value, list):
             return _differs(value, list, place)
-        faults = (_fault(item, form[0], f"{place}{n}.") for n, item in enumerate(value))
+        faults = (fault(item, form[0], f"{place}{n}.") for n, item in enumerate(value))
     else:
         types = form if isinstance(form, tuple) else (form,)
         # True is an int to Python, but no number in a file.
@@ -130,7 +130,7 @@ def _entry_fault(value: Mapping[str, Any], name: str, form: Any, place: str) -> 
     optional, name = name.endswith("?"), name.removesuffix("?")
     if name not in value:
         return "" if optional else f"'{place}{name}' is missing"
-    return _fault(value[name], form, f"{place}{name}.")
+    return fault(value[name], form, f"{place}{name}.")
 
 
 def _differs(value: Any, wanted: type, place: str) -> str:

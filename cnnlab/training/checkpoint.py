@@ -1,11 +1,13 @@
 """Checkpoints: the whole train state and the run's position, by Orbax, verified when read."""
 
+import glob
 import logging
 import math
 import shutil
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import numpy as np
@@ -14,12 +16,15 @@ from jaxtyping import PyTree
 from orbax.checkpoint import checkpoint_managers as managers
 
 from cnnlab.errors import UserError
+from cnnlab.files import read_json
 from cnnlab.launch import processes
 from cnnlab.metrics.direction import direction, implied
-from cnnlab.training.fingerprint import fingerprint
+from cnnlab.training.checkpoint_record import seal, unseal
+from cnnlab.training.fingerprint import fingerprint, fingerprint_of_array
 from cnnlab.training.state import TrainState, leaf_names
 
 LOG = logging.getLogger("cnnlab")
+T = TypeVar("T")
 
 
 class Damaged(UserError):
@@ -54,6 +59,7 @@ class Checkpoints:
             UserError: for a mode that there is not, or that the metric's name leaves open.
         """
         self.folder, self.metric = folder.absolute(), metric
+        self._alias: tempfile.TemporaryDirectory | None = None
         unnamed = "max" if mode == "auto" and not metric else ""
         self.mode = implied(metric) or unnamed or direction(metric, mode)
         worst = -math.inf if self.mode == "max" else math.inf
@@ -73,13 +79,30 @@ class Checkpoints:
             preservation_policy=managers.AnyPreservationPolicy([newest, best]),
             best_fn=value,
             best_mode=self.mode,
-            create=not read_only,
+            create=False,
             read_only=read_only,
+            # Values, which may be damaged, are read here; a reader keeps none of them.
+            lightweight_initialize=read_only,
             cleanup_tmp_directories=not read_only,
         )
-        self._manager = ocp.CheckpointManager(self.folder, options=options)
+        if not read_only:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        self._root = self._as_literal()
+        if not read_only:
+            processes.first(self._set_damaged_values_aside)
+        self._manager = ocp.CheckpointManager(self._root, options=options)
         steps = self.steps()
         self.since = self._saved(steps[-1]).get("since", 0) if steps else 0
+
+    def _as_literal(self) -> Path:
+        """Return a path to the folder for Orbax, which takes [, ] and * in one for a pattern."""
+        if glob.escape(str(self.folder)) == str(self.folder):
+            return self.folder
+        # The process's own, removed with this object.
+        self._alias = tempfile.TemporaryDirectory(prefix="cnnlab-")
+        link = Path(self._alias.name) / self.folder.name
+        link.symlink_to(self.folder)
+        return link
 
     def steps(self) -> list[int]:
         """Return the steps there are, oldest first."""
@@ -97,7 +120,34 @@ class Checkpoints:
         return max(ranked)[1] if ranked else None
 
     def _saved(self, step: int) -> Mapping[str, Any]:
-        return self._manager.metrics(step) or {}
+        try:
+            return self._read_value(step)
+        except UserError as error:
+            LOG.warning("%s", error)
+            return {}
+
+    def _read_value(self, step: int) -> Mapping[str, Any]:
+        path = self._root / str(step) / "metrics" / "metrics"
+        form = {"best?": (float, int), "metric?": str, "mode?": str, "since?": int}
+        remedy = f"step {step} cannot be the best; its state is used all the same"
+        try:
+            return read_json(path, form, remedy=remedy)
+        except FileNotFoundError:
+            return {}
+
+    def _set_damaged_values_aside(self) -> None:
+        for path in self._root.glob("[0-9]*/metrics"):
+            try:
+                self._read_value(int(path.parent.name))
+            except UserError as error:
+                LOG.warning("%s", error)
+                self._move_to_damaged(path, f"{path.parent.name}_metrics")
+
+    def _move_to_damaged(self, path: Path, name: str) -> None:
+        target = self.folder.parent / "damaged" / name
+        shutil.rmtree(target, ignore_errors=True)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        path.rename(target)
 
     def _comparable(self, saved: Mapping[str, Any]) -> float | None:
         # Those of earlier versions have the value alone.
@@ -130,7 +180,7 @@ class Checkpoints:
         self._manager.save(
             step,
             args=ocp.args.Composite(
-                state=ocp.args.StandardSave(state), position=ocp.args.JsonSave(record)
+                state=ocp.args.StandardSave(state), position=ocp.args.JsonSave(seal(record))
             ),
             metrics={
                 **({} if best is None else {"best": best}),
@@ -149,7 +199,7 @@ class Checkpoints:
             UserError: if it is whole but of another model or optimizer.
         """
         like = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
-        record = dict(self._read(step, position=ocp.args.JsonRestore())["position"])
+        record = self.record(step)
         saved, wanted = record.pop("leaves"), _layout(like)
         for name in sorted(saved.keys() ^ wanted.keys()):
             where = "only in the checkpoint" if name in saved else "only in the config's model"
@@ -166,11 +216,35 @@ class Checkpoints:
         expected = record.pop("fingerprint")
         for name, a, b in zip(leaf_names(state), expected, fingerprint(state), strict=True):
             if a != b:
-                raise Damaged(
-                    f"checkpoint {self.folder / str(step)} is damaged: "
-                    f"'{name}' is not what was saved"
-                )
+                raise self._changed(step, name)
         return state, record
+
+    def record(self, step: int) -> dict[str, Any]:
+        """Read what was saved beside the state of `step`.
+
+        Raises:
+            Damaged: if it is missing, unreadable, or not what was saved.
+        """
+        sealed = self._read(step, position=ocp.args.JsonRestore())["position"]
+        try:
+            return unseal(sealed)
+        except ValueError as error:
+            raise Damaged(f"checkpoint {self.folder / str(step)} is damaged: {error}") from None
+
+    def verify(self, state: TrainState) -> None:
+        """Read the checkpoint of a state back and compare it with what was to be saved.
+
+        Raises:
+            UserError: it is not on disk as it should be.
+        """
+        step = int(state.step)
+        try:
+            self._arrays(step, jax.tree.map(lambda _: 0, state), self.record(step))
+        except Damaged as error:
+            raise UserError(
+                f"{error}, right after it was written: what is saved in {self.folder} is lost. "
+                "Use another disk or file system: name another --workdir"
+            ) from error
 
     def read(self, step: int, *parts: str) -> dict[str, np.ndarray]:
         """Read parts of a state (`params`, ...) to the host, whatever model it is of.
@@ -181,31 +255,50 @@ class Checkpoints:
         Raises:
             Damaged: if files are missing or unreadable, or the numbers are not those saved.
         """
-        record = self._read(step, position=ocp.args.JsonRestore())["position"]
+        record = self.record(step)
         names = [name for name in record["leaves"] if name.partition("/")[0] in parts]
         if not names:
             return {}
         like = _nested(names)
+        if "ema" in like and len(like["ema"]) == 1:
+            # Of the pair (parameters, model state), which is empty in a network without BatchNorm.
+            like["ema"].append({})
+        return self._arrays(step, like, record)
+
+    def _arrays(self, step: int, like: PyTree, record: dict[str, Any]) -> dict[str, np.ndarray]:
+        """Read the leaves of a tree to the host, by name, and compare them with their checksums."""
         plain = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), like)
         options = ocp.args.PyTreeRestore(like, restore_args=plain, partial_restore=True)
-        tree = self._read(step, state=options)["state"]
+        place = self._root / str(step) / "state"
+
+        def read() -> PyTree:
+            # Not by the manager, which reads the state in one way only once it has saved it.
+            with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as reader:
+                return reader.restore(place, args=options)
+
+        tree = self._read_together(step, read)
         found = dict(zip(leaf_names(tree), jax.tree.leaves(tree), strict=True))
         expected = dict(zip(record["leaves"], record["fingerprint"], strict=True))
-        for name, sum_ in zip(found, fingerprint(tree), strict=True):
-            if expected[name] != sum_:
-                raise Damaged(
-                    f"checkpoint {self.folder / str(step)} is damaged: "
-                    f"'{name}' is not what was saved"
-                )
+        for name, leaf in found.items():
+            if expected[name] != fingerprint_of_array(np.asarray(leaf)):
+                raise self._changed(step, name)
         return found
 
-    def _read(self, step: int, **items: Any) -> Any:
-        # What one process cannot read is of use to none.
-        return processes.together(lambda: self._read_here(step, **items), Damaged)
+    def _changed(self, step: int, name: str) -> Damaged:
+        where = self.folder / str(step)
+        return Damaged(f"checkpoint {where} is damaged: '{name}' is not what was saved")
 
-    def _read_here(self, step: int, **items: Any) -> Any:
+    def _read(self, step: int, **items: Any) -> Any:
+        arguments = ocp.args.Composite(**items)
+        return self._read_together(step, lambda: self._manager.restore(step, args=arguments))
+
+    def _read_together(self, step: int, read: Callable[[], T]) -> T:
+        # What one process cannot read is of use to none.
+        return processes.together(lambda: self._read_here(step, read), Damaged)
+
+    def _read_here(self, step: int, read: Callable[[], T]) -> T:
         try:
-            return self._manager.restore(step, args=ocp.args.Composite(**items))
+            return read()
         except MemoryError:
             raise
         except Exception as error:
@@ -243,14 +336,7 @@ class Checkpoints:
         return None
 
     def _set_aside(self, step: int) -> None:
-        target = self.folder.parent / "damaged" / str(step)
-
-        def move() -> None:
-            shutil.rmtree(target, ignore_errors=True)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            (self.folder / str(step)).rename(target)
-
-        processes.first(move)
+        processes.first(lambda: self._move_to_damaged(self.folder / str(step), str(step)))
         self._manager.reload()
 
     def wait(self) -> None:
@@ -264,6 +350,8 @@ class Checkpoints:
     def close(self) -> None:
         """Finish writing and release the threads."""
         self._manager.close()
+        if self._alias is not None:
+            self._alias.cleanup()
 
 
 def _nested(names: list[str]) -> PyTree:

@@ -8,7 +8,7 @@ is written, kept beside it, and computed again after reading.
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, PyTree, UInt32
+from jaxtyping import Array, Bool, PyTree, Shaped, UInt32
 
 
 def _words(leaf: Array) -> UInt32[Array, "n"]:
@@ -46,3 +46,13 @@ def first_not_finite(tree: PyTree) -> int | None:
 def fingerprint(tree: PyTree) -> list[int]:
     """Return one checksum for each leaf of a tree of arrays, in the order of `jax.tree.leaves`."""
     return np.asarray(_sums(jax.tree.leaves(tree))).tolist()
+
+
+def fingerprint_of_array(leaf: Shaped[np.ndarray, "..."]) -> int:
+    """Return the checksum of one leaf, computed on the host: devices may have no room for it."""
+    if leaf.dtype == np.bool_:
+        leaf = leaf.astype(np.uint8)
+    unsigned = f"u{min(leaf.dtype.itemsize, 4)}"
+    words = np.ascontiguousarray(leaf).reshape(-1).view(unsigned).astype(np.uint32)
+    weights = 2 * np.arange(words.size, dtype=np.uint32) + 1
+    return int(np.sum(words * weights, dtype=np.uint32))

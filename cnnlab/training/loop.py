@@ -80,6 +80,7 @@ class Loop:
         self._began = time.monotonic() - self.position.seconds
         self._value: float | None = None
         self._tracing = False
+        self._verified: int | None = None
 
     def _check_length(self) -> None:
         if self.step > self.setup.steps:
@@ -119,7 +120,7 @@ class Loop:
         try:
             with interruption() as flag:
                 reason = self._steps(flag)
-            self.checkpoints.wait()
+            self._verify()
         except NonFinite as error:
             raise self._explain(error) from None
         finally:
@@ -262,6 +263,15 @@ class Loop:
         value = self._value
         self._value = None
         self.checkpoints.save(self.state, record, value, replace=replace)
+        if self._verified is None:
+            # Now, not when all training is lost: a disk may take what it does not give back.
+            self._verify()
+
+    def _verify(self) -> None:
+        self.checkpoints.wait()
+        if self.step != self._verified:
+            self.checkpoints.verify(self.state)
+            self._verified = self.step
 
     def _trace(self, size: int) -> None:
         first, last = self.profile

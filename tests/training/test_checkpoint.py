@@ -1,5 +1,6 @@
 """Checkpoints: what goes in comes out, on any number of devices; damage is named."""
 
+import dataclasses
 import json
 import shutil
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 from cnnlab.errors import UserError
-from cnnlab.training import parallel
+from cnnlab.training import checkpoint, parallel
 from cnnlab.training.checkpoint import Checkpoints, Damaged, pick_step
 from cnnlab.training.state import TrainState
 
@@ -56,6 +57,73 @@ def test_state_saved_sharded_is_restored_on_one_device(tmp_path):
     checkpoints.wait()
     state, _ = checkpoints.restore(5, make_state())
     assert_equal(state, make_state(5))
+
+
+@pytest.mark.parametrize("name", ["lr[0.1]", "[ab]*", "[x]/run", "**", "a?b"])
+def test_a_path_that_looks_like_a_pattern_is_one_folder(tmp_path, name):
+    folder = tmp_path / name / "checkpoints"
+    save(folder, [3, 4], {3: 0.5, 4: 0.1}).close()
+    checkpoints = Checkpoints(folder, read_only=True)
+    assert checkpoints.steps() == [3, 4]
+    assert checkpoints.best_step() == 3
+    assert_equal(checkpoints.restore(4, make_state())[0], make_state(4))
+    assert checkpoints.read(4, "params").keys() == {"params/kernel", "params/bias"}
+    checkpoints.close()
+
+
+def test_a_moving_average_without_statistics_is_read(tmp_path):
+    state = dataclasses.replace(make_state(3), ema=({"kernel": jnp.ones(3)}, {}))
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.save(state, {}, None)
+    checkpoints.wait()
+    np.testing.assert_array_equal(checkpoints.read(3, "ema")["ema/0/kernel"], np.ones(3))
+
+
+def test_what_was_saved_is_verified(tmp_path, monkeypatch):
+    checkpoints = save(tmp_path, [3])
+    checkpoints.verify(make_state(3))
+    monkeypatch.setattr(checkpoint, "fingerprint", lambda state: [0] * 7)
+    checkpoints = save(tmp_path / "other", [3])
+    with pytest.raises(UserError, match=r"right after it was written: .* name another --workdir"):
+        checkpoints.verify(make_state(3))
+
+
+RECORDS = {
+    "another number": lambda text: text.replace('"note": 4', '"note": 5'),
+    "another key": lambda text: text.replace('"note"', '"nota"'),
+    "another name of the checksum": lambda text: text.replace('"checksum"', '"checksun"'),
+    "another shape of a leaf": lambda text: text.replace("float32[3]", "float32[2]"),
+    "no leaves": lambda text: text.replace('"leaves"', '"leavos"'),
+    "a list": lambda _: "[]",
+    "nothing": lambda _: "",
+    "half": lambda text: text[: len(text) // 2],
+    "no UTF-8": lambda text: text.replace("note", "n\xff"),
+}
+
+
+@pytest.mark.parametrize("change", RECORDS.values(), ids=RECORDS)
+def test_a_damaged_position_is_named_and_the_one_before_is_used(tmp_path, change, caplog):
+    save(tmp_path / "c", [3, 4]).close()
+    (path,) = [p for p in (tmp_path / "c/4/position").iterdir() if p.name == "metadata"]
+    path.write_bytes(change(path.read_text()).encode("latin-1"))
+    restored = Checkpoints(tmp_path / "c").restore_latest(make_state())
+    assert restored is not None
+    assert restored[1] == {"note": 3}
+    assert "c/4" in caplog.text
+    assert (tmp_path / "damaged" / "4").is_dir()
+
+
+@pytest.mark.parametrize("data", [b"", b"\xff", b"[]", b'{"best": "high"}', b"{"])
+def test_a_damaged_value_is_named_and_is_not_the_best(tmp_path, data, caplog):
+    save(tmp_path / "c", [3, 4], {3: 0.5, 4: 0.9}, metric="validation/accuracy").close()
+    (tmp_path / "c/4/metrics/metrics").write_bytes(data)
+    for read_only in (True, False):
+        caplog.clear()
+        checkpoints = Checkpoints(tmp_path / "c", metric="validation/accuracy", read_only=read_only)
+        assert checkpoints.best_step() == 3
+        assert checkpoints.restore(4, make_state())[1] == {"note": 4}
+        assert "c/4/metrics/metrics is damaged" in caplog.text
+    assert (tmp_path / "damaged/4_metrics").is_dir()
 
 
 def test_newest_and_best_are_kept(tmp_path):

@@ -1,0 +1,56 @@
+"""What is saved beside the arrays of a checkpoint, itself with a checksum.
+
+The arrays have checksums of their own in it: without this one a flipped bit here would resume a run
+at another position, or in silence with other numbers.
+"""
+
+import json
+import zlib
+from collections.abc import Mapping
+from typing import Any
+
+from cnnlab.files import fault
+
+NUMBER = (float, int)
+# Whatever version saved it; entries that have come since are optional.
+FORM = {
+    "leaves": {str: str},
+    "fingerprint": [int],
+    "data?": dict,
+    "criterion?": (dict, type(None)),
+    "since?": int,
+    "best?": (*NUMBER, type(None)),
+    "mark?": (*NUMBER, type(None)),
+    "stale?": int,
+    "evaluated?": bool,
+    "seconds?": NUMBER,
+    "meter?": (list, type(None)),
+}
+
+
+def seal(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a JSON-like record with its checksum."""
+    return {**record, "checksum": _checksum(record)}
+
+
+def unseal(sealed: Any) -> dict[str, Any]:
+    """Return the record that was sealed; one of an earlier version has no checksum.
+
+    Raises:
+        ValueError: it is not what was saved.
+    """
+    record = dict(sealed) if isinstance(sealed, Mapping) else {}
+    if "checksum" in record:
+        if record.pop("checksum") != _checksum(record):
+            raise ValueError("its position is not what was saved")
+        return record
+    known = {name.removesuffix("?") for name in FORM}
+    unknown = [f"'{name}' is unknown" for name in record if name not in known]
+    wrong = fault(record, FORM) or next(iter(unknown), "")
+    if wrong:
+        raise ValueError(f"its position is damaged: {wrong}")
+    return record
+
+
+def _checksum(record: Mapping[str, Any]) -> int:
+    return zlib.crc32(json.dumps(record, sort_keys=True).encode())
