@@ -51,8 +51,8 @@ def base() -> ConfigDict:
         **{name: keywords(function) for name, function in INITS.items() if keywords(function)},
     }
     # Parameters of another training: a run's folder or a .pth or .safetensors file, without those
-    # whose path matches `skip` ("head": the classifier). Of a run: which checkpoint, and whether
-    # to take the moving average where there is one.
+    # whose path matches `skip` ("head": the classifier). Of a run: which checkpoint. Of both,
+    # whether to take the moving average where there is one.
     config.init_from = {"path": "", "skip": (), "checkpoint": "latest", "ema": True}
     # Parameters that stay as they are, by expressions searched in their paths.
     config.freeze = ()

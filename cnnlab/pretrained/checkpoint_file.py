@@ -12,16 +12,19 @@ import safetensors
 from cnnlab.errors import UserError
 from cnnlab.pretrained import torch_file
 
-# What a state dict may lie in, and what its names may begin with (DataParallel, torch.compile).
-WRAPPERS = ("state_dict", "model")
-PREFIXES = ("module.", "_orig_mod.")
+# What PyTorch wraps modules in, at any place of a name: torch.compile, FSDP, checkpointing.
+WRAPPERS = ("_orig_mod.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module.")
+
+# How many names a message gives.
+LISTED = 10
 
 
 class Checkpoint(NamedTuple):
     """What a file holds.
 
     Attributes:
-        arrays: by name; floating-point numbers are float32.
+        arrays: by name, behind the names of the dicts that they lie in: "state_dict.conv1.weight";
+            floating-point numbers are float32.
         metadata: texts in the header of a .safetensors file.
     """
 
@@ -33,8 +36,8 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     """Return the arrays and the metadata in a .safetensors or .pth file.
 
     Raises:
-        UserError: no such file, or none of the two, a damaged one, or one that holds more than
-            weights; with what to do.
+        UserError: no such file, or none of the two, a damaged one, or one without arrays by name;
+            with what to do.
     """
     path = Path(path)
     if not path.is_file():
@@ -43,10 +46,10 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     with path.open("rb") as file:
         start = file.read(64)
     if start.startswith((torch_file.ZIP_START, torch_file.LEGACY_START)):
-        return Checkpoint(_state_dict(torch_file.read(path), path), {})
+        return Checkpoint(_named(torch_file.read(path), path), {})
     if start[8:9] == b"{":
         arrays, metadata = _read_safetensors(path)
-        return Checkpoint(_state_dict(arrays, path), metadata)
+        return Checkpoint(_named(arrays, path), metadata)
     raise UserError(
         f"{path} is no .pth or .safetensors file of weights: it begins with {start[:24]!r}"
         + ("; a web page? Get the file itself" if start.lstrip()[:1] == b"<" else "")
@@ -84,25 +87,26 @@ def _damaged(path: Path, error: Exception) -> UserError:
     )
 
 
-def _state_dict(content: Any, path: Path) -> dict[str, np.ndarray]:
-    """Return the arrays by name, out of what they are wrapped in."""
-    while isinstance(content, Mapping):
-        inner = next((content[k] for k in WRAPPERS if isinstance(content.get(k), Mapping)), None)
-        if inner is None:
-            break
-        content = inner
-    if not isinstance(content, Mapping) or not content:
+def _named(content: Any, path: Path) -> dict[str, np.ndarray]:
+    """Return the arrays in dicts, and dicts of dicts, by name; what else lies there is not read."""
+    arrays: dict[str, np.ndarray] = {}
+    seen = set()
+
+    def walk(part: Mapping, place: str) -> None:
+        seen.add(id(part))
+        for key, value in part.items():
+            name = f"{place}{key}"
+            if isinstance(value, np.ndarray):
+                for wrapper in WRAPPERS:
+                    name = name.replace(wrapper, "")
+                arrays[name] = _as_float32(value)
+            elif isinstance(value, Mapping) and id(value) not in seen:
+                walk(value, f"{name}.")
+
+    if isinstance(content, Mapping):
+        walk(content, "")
+    if not arrays:
         raise UserError(f"{path} holds {_describe(content)}, not a state dict of arrays by name")
-    others = [name for name, value in content.items() if not isinstance(value, np.ndarray)]
-    if others:
-        raise UserError(
-            f"{path} holds {_describe(content[others[0]])} under '{others[0]}', where a state "
-            f"dict has arrays only, or lies under one of {WRAPPERS}"
-        )
-    arrays = {str(name): _as_float32(value) for name, value in content.items()}
-    for prefix in PREFIXES:
-        if all(name.startswith(prefix) for name in arrays):
-            arrays = {name.removeprefix(prefix): value for name, value in arrays.items()}
     return arrays
 
 
@@ -112,4 +116,6 @@ def _as_float32(array: np.ndarray) -> np.ndarray:
 
 
 def _describe(content: Any) -> str:
+    if isinstance(content, Mapping) and content:
+        return f"only {', '.join(map(repr, list(content)[:LISTED]))}"
     return "nothing" if content in ({}, [], None) else f"an object of type {type(content).__name__}"

@@ -1,12 +1,12 @@
-"""Whether the arrays of a file fit a model, and the message for when they do not."""
+"""How the arrays of a file and those of a model differ, and the message that says so."""
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from cnnlab.pretrained.slots import COUNTER, Slot, shapes_of, slots_of
-from cnnlab.pretrained.sources import SOURCES
+from cnnlab.pretrained.slots import COUNTER, Slot
 
 # How many names of each kind a message gives.
 LISTED = 10
@@ -45,20 +45,41 @@ def without_absent_auxiliaries(slots: Mapping[str, Slot], names: Iterable[str]) 
 
 
 def compare(
-    arrays: Mapping[str, np.ndarray], slots: Mapping[str, Slot], ignored: Iterable[str] = ()
+    arrays: Mapping[str, np.ndarray], slots: Mapping[str, Slot], skipped: Iterable[Slot] = ()
 ) -> Differences:
-    """Return how a file's arrays and a model's differ; `ignored` names may be in the file."""
+    """Return how a file's arrays and a model's differ.
+
+    Extra is no counter of BatchNorm, nothing in the place of the `skipped`, and no vector under a
+    name of its own, such as the weights of a loss: a network has kernels.
+    """
     wanted = {slot.name: slot.shape_there for slot in slots.values()}
-    known = {*wanted, *ignored}
+    tops = {_top(name) for name in wanted}
+    # Another head may have layers of its own in the place of ours.
+    places = {slot.name.rpartition(".")[0] for slot in skipped}
+    places -= {name.rpartition(".")[0] for name in wanted}
+
+    def extra(name: str) -> bool:
+        if name in wanted or name.rpartition(".")[2] == COUNTER:
+            return False
+        if any(name.startswith(f"{place}.") for place in places):
+            return False
+        vector = sum(size > 1 for size in arrays[name].shape) < 2
+        return _top(name) in tops or not vector
+
+    skipped_names = {slot.name for slot in skipped}
     return Differences(
         [name for name in wanted if name not in arrays],
-        [n for n in arrays if n not in known and n.rpartition(".")[2] != COUNTER],
+        [name for name in arrays if name not in skipped_names and extra(name)],
         {
             name: (arrays[name].shape, shape)
             for name, shape in wanted.items()
             if name in arrays and arrays[name].shape != shape
         },
     )
+
+
+def _top(name: str) -> str:
+    return re.split("[./]", name, maxsplit=1)[0]
 
 
 def describe(subject: Any, model_name: str, found: Differences) -> str:
@@ -68,42 +89,6 @@ def describe(subject: Any, model_name: str, found: Differences) -> str:
     lines += _listed("extra", found.extra)
     of_shape = [f"{name} {there}, here {here}" for name, (there, here) in found.shapes.items()]
     return "\n  ".join(lines + _listed("of another shape", of_shape))
-
-
-def advice(
-    model_name: str,
-    found: Differences,
-    arrays: Mapping[str, np.ndarray],
-    slots: Mapping[str, Slot],
-) -> str:
-    """Return a line on what helps: another number of classes or another model; or nothing."""
-    heads = {slot.name for path, slot in slots.items() if is_head(path)}
-    if found.shapes and not found.missing and not found.extra and heads.issuperset(found.shapes):
-        return (
-            "\n  only the head differs: set model.num_classes as in the file, or "
-            'init_from.skip=("head",) to leave it out'
-        )
-    others = [name for name in fitting(arrays) if name != model_name]
-    return f"\n  it fits {' or '.join(others)}" if others else ""
-
-
-def fitting(arrays: Mapping[str, np.ndarray]) -> list[str]:
-    """Return the names of our models that the arrays fit, whatever the number of classes."""
-    return [name for name in SOURCES if _fits(arrays, name)]
-
-
-def _fits(arrays: Mapping[str, np.ndarray], model_name: str) -> bool:
-    for source in SOURCES[model_name]:
-        # Saves tracing most of them.
-        if f"{source.names(['logits'])['logits']}.weight" not in arrays:
-            continue
-        slots = slots_of(shapes_of(model_name), source)
-        slots = without_absent_auxiliaries(slots, arrays)
-        heads = [slot.name for path, slot in slots.items() if is_head(path)]
-        missing, extra, shapes = compare(arrays, slots)
-        if not missing and not extra and set(shapes) <= set(heads):
-            return True
-    return False
 
 
 def _listed(what: str, names: list[str]) -> list[str]:

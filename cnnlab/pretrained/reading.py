@@ -1,6 +1,5 @@
 """A checkpoint as the variables of one of our models."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,18 +10,15 @@ from flax.traverse_util import unflatten_dict
 
 from cnnlab import paths
 from cnnlab.choices import pick
-from cnnlab.console import LOG
 from cnnlab.errors import UserError
 from cnnlab.models import MODELS
 from cnnlab.pretrained.checkpoint_file import Checkpoint, read_checkpoint, read_metadata
-from cnnlab.pretrained.comparing import (
-    advice,
-    compare,
-    describe,
-    without_absent_auxiliaries,
-)
+from cnnlab.pretrained.comparing import compare, describe, without_absent_auxiliaries
+from cnnlab.pretrained.fields import contradictions, trained_with
+from cnnlab.pretrained.fitting import advice, fitting
+from cnnlab.pretrained.matching import Match, match, report
 from cnnlab.pretrained.preprocessing import Preprocessing
-from cnnlab.pretrained.slots import Slot, shapes_of, slots_of
+from cnnlab.pretrained.slots import Slot, shapes_of, slots_for, slots_of
 from cnnlab.pretrained.sources import Source, known_preprocessing, sources
 
 
@@ -34,13 +30,16 @@ class Pretrained(NamedTuple):
             what was skipped.
         preprocessing: what images undergo; None if neither file nor layout tells.
         layout: "torchvision", "timm", "fastai" or "cnnlab".
-        arguments: fields of our model that the weights were trained with, where they matter.
+        arguments: fields of our model that the weights were trained with, where they differ from
+            the defaults of its name.
+        prefix: what their names begin with in the file: "state_dict.model.".
     """
 
     variables: dict[str, Any]
     preprocessing: Preprocessing | None
     layout: str
     arguments: dict[str, Any]
+    prefix: str
 
 
 def load(
@@ -51,12 +50,18 @@ def load(
 
 
 def read(
-    model_name: str, path: str | Path, *, skip: Sequence[str] = (), **arguments: Any
+    model_name: str,
+    path: str | Path,
+    *,
+    skip: Sequence[str] = (),
+    ema: bool | None = False,
+    prefix: str | None = None,
+    **arguments: Any,
 ) -> Pretrained:
     """Return the variables of a model from a checkpoint, and what belongs to them.
 
-    Logs a warning if the weights were trained with other fields of the model, as torchvision's
-    for `resnet50`, whose stride is elsewhere: they fit, and give other results.
+    A trainer's checkpoint may have them under any prefix, beside its optimizer and the rest; the
+    log says under which they were found, and what else there is.
 
     Args:
         model_name: as for `models.create`.
@@ -65,74 +70,141 @@ def read(
             ("stage4/block1/conv1/kernel"); "head" stands for the classifier and the auxiliary
             ones (`cnnlab.paths`). Those are absent from the result, whatever the file
             has for them.
+        ema: True for the moving average of the weights; None for it if the file has one.
+        prefix: of the names in the file, where more than one network in it fits; found
+            unless given.
         arguments: fields of the model that differ from the defaults of its name. With
             num_classes=0 the classifier is skipped.
 
     Raises:
         UserError: an unknown name or argument, a file that is no checkpoint or does not fit, or
-            an expression in `skip` that fits no path.
+            that was trained with other fields than the model's and would compute something else
+            (unless `arguments` have those fields); an expression in `skip` that fits no path; no
+            moving average, where it is asked for.
     """
-    shapes, skipped = _wanted(model_name, tuple(skip), arguments)
     checkpoint = read_checkpoint(path)
-    source, slots = _source(model_name, shapes, checkpoint, path)
-    slots = without_absent_auxiliaries(slots, checkpoint.arrays)
+    return take(model_name, checkpoint, path, skip=skip, ema=ema, prefix=prefix, **arguments)
+
+
+def take(
+    model_name: str,
+    checkpoint: Checkpoint,
+    path: str | Path,
+    *,
+    skip: Sequence[str] = (),
+    ema: bool | None = False,
+    prefix: str | None = None,
+    **arguments: Any,
+) -> Pretrained:
+    """Return what `read` does, of a file that is read already."""
+    if not arguments.get("num_classes", 1):
+        # What the file has there is known, and not wanted.
+        del arguments["num_classes"]
+        skip = ("head", *skip)
+    source, slots, found = find_source(model_name, checkpoint, path, ema, prefix, **arguments)
+    skipped = _skipped(slots, tuple(skip))
+    slots = without_absent_auxiliaries(slots, found.arrays)
     wanted = {p: slot for p, slot in slots.items() if p not in skipped}
-    found = compare(checkpoint.arrays, wanted, (slot.name for slot in slots.values()))
-    if any(found):
+    differences = compare(found.arrays, wanted, [slots[p] for p in slots if p in skipped])
+    if any(differences):
         raise UserError(
-            describe(path, model_name, found) + advice(model_name, found, checkpoint.arrays, wanted)
+            describe(path, model_name, differences)
+            + advice(model_name, differences, checkpoint.arrays, wanted)
         )
-    trained_with = _trained_with(model_name, source, checkpoint.metadata)
-    _warn(model_name, path, source, trained_with, arguments)
+    for name in (slot.name for slot in wanted.values()):
+        if not np.issubdtype(found.arrays[name].dtype, np.floating):
+            raise UserError(
+                f"{path}: {name} holds {found.arrays[name].dtype}, which are no weights"
+            )
+    theirs = trained_with(model_name, source, checkpoint.metadata)
+    unasked = {key: value for key, value in theirs.items() if key not in arguments}
+    if other := contradictions(model_name, arguments, unasked):
+        raise UserError(_contradiction(model_name, path, source, other))
+    report(path, found, checkpoint.arrays)
+    ours = MODELS[model_name].fields()
     return Pretrained(
-        _variables(checkpoint.arrays, wanted),
+        _variables(found.arrays, wanted),
         _preprocessing(source, checkpoint.metadata, path),
         source.layout,
-        trained_with,
+        {key: value for key, value in theirs.items() if ours[key] != value},
+        found.prefix,
     )
 
 
-def preprocessing(model_name: str, path: str | Path) -> Preprocessing:
+def preprocessing(path_or_name: str | Path, path: str | Path | None = None) -> Preprocessing:
     """Return what images have to undergo: as the file says, or as known of its source.
 
     A .pth file says nothing; the libraries' usual evaluation stands for it.
+
+    Args:
+        path_or_name: of the file; or the name of the model that it fits, and
+        path: of the file.
 
     Raises:
         UserError: an unknown name, a file that is no checkpoint, or one that says nothing in our
             own layout.
     """
-    pick(MODELS, model_name, "model")
+    name, path = name_and_path(path_or_name, path)
     metadata = read_metadata(path)
     if "preprocessing" in metadata:
         return Preprocessing.from_json(metadata["preprocessing"])
     checkpoint = read_checkpoint(path)
-    source, _ = _source(model_name, shapes_of(model_name), checkpoint, path)
-    known = known_preprocessing(source, Path(path).name)
+    name = name or name_of_file(checkpoint, path)
+    source, _, _ = find_source(name, checkpoint, path, None, None)
+    known = known_preprocessing(source, path.name)
     if known is None:
         raise UserError(f"{path} does not say how its images were preprocessed: see its training")
     return known
 
 
-def _wanted(
-    model_name: str, skip: tuple[str, ...], arguments: Mapping[str, Any]
-) -> tuple[dict[str, tuple[int, ...]], set[str]]:
-    """Return the shapes of the model with its head, and the paths to skip."""
-    arguments = dict(arguments)
-    if not arguments.get("num_classes", 1):
-        # What the file has there is known, and not wanted.
-        del arguments["num_classes"]
-        skip = (*skip, "head") if "head" not in skip else skip
-    shapes = shapes_of(model_name, **arguments)
-    inner = {path: path.partition("/")[2] for path in shapes}
+def name_and_path(path_or_name: str | Path, path: str | Path | None) -> tuple[str, Path]:
+    """Return a model's name, "" for none, and the path of its weights, as calls take them."""
+    if path is not None:
+        pick(MODELS, str(path_or_name), "model")
+        return str(path_or_name), Path(path)
+    if path_or_name in MODELS and not Path(path_or_name).exists():
+        raise UserError(
+            f"'{path_or_name}' is a model: which file has its weights? For initial ones, use "
+            f"models.create('{path_or_name}')"
+        )
+    return "", Path(path_or_name)
+
+
+def name_of_file(checkpoint: Checkpoint, path: str | Path) -> str:
+    """Return the name of the model that a file's weights were trained as.
+
+    Raises:
+        UserError: none of ours.
+    """
+    if checkpoint.metadata.get("model") in MODELS:
+        return checkpoint.metadata["model"]
+    names = fitting(checkpoint.arrays)
+    if not names:
+        raise UserError(
+            f"{path} fits no model as it is: name the one it is of, as in "
+            f"create('resnet50', {str(path)!r})"
+        )
+    # Of those of the same shapes, the one that its library has.
+    return next((name for name in names if not sources(name)[0].instead), names[0])
+
+
+def _skipped(slots: Mapping[str, Slot], skip: tuple[str, ...]) -> set[str]:
+    inner = {path: path.partition("/")[2] for path in slots}
     paths.check(skip, sorted(set(inner.values())), "skip")
-    return shapes, {path for path, name in inner.items() if paths.matches(skip, name, "skip")}
+    return {path for path, name in inner.items() if paths.matches(skip, name, "skip")}
 
 
-def _source(
-    model_name: str, shapes: Mapping[str, tuple[int, ...]], checkpoint: Checkpoint, path: Any
-) -> tuple[Source, dict[str, Slot]]:
-    """Return the layout with the most names in common with the file."""
-    best: tuple[int, Source, dict[str, Slot]] | None = None
+def find_source(
+    model_name: str,
+    checkpoint: Checkpoint,
+    path: Any,
+    ema: bool | None,
+    prefix: str | None,
+    **arguments: Any,
+) -> tuple[Source, dict[str, Slot], Match]:
+    """Return the layout with the most in common with the file, and what the file has of it."""
+    best: tuple[Match, Source, dict] | None = None
+    shapes = shapes_of(model_name, **arguments)
     reasons = []
     for source in sources(model_name):
         try:
@@ -140,13 +212,19 @@ def _source(
         except UserError as error:
             reasons.append(str(error))
             continue
-        count = sum(slot.name in checkpoint.arrays for slot in slots.values())
-        if best is None or count > best[0]:
-            best = count, source, slots
+        names = {slot.name: slot.shape_there for slot in slots.values()}
+        found = match(checkpoint.arrays, names, ema=None if ema else ema, prefix=prefix)
+        if best is None or found.score[1] > best[0].score[1]:
+            best = found, source, names
     assert best is not None
-    if not best[0] and reasons:
+    found, source, names = best
+    if not found.score[1] and reasons:
         raise UserError(f"{path} does not fit {model_name}: {'; '.join(reasons)}")
-    return best[1:]
+    try:
+        found = match(checkpoint.arrays, names, ema=ema, prefix=prefix)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+    return source, slots_for(model_name, found.arrays, source, **arguments), found
 
 
 def _variables(arrays: Mapping[str, np.ndarray], slots: Mapping[str, Slot]) -> dict[str, Any]:
@@ -160,34 +238,12 @@ def _preprocessing(source: Source, metadata: Mapping[str, str], path: Any) -> Pr
     return known_preprocessing(source, Path(path).name)
 
 
-def _trained_with(model_name: str, source: Source, metadata: Mapping[str, str]) -> dict[str, Any]:
-    """Return the fields that the weights were trained with, of those that change results."""
-    if "model" not in metadata:
-        return dict(source.arguments)
-    saved = MODELS.get(metadata["model"])
-    if saved is None:
-        return {}
-    try:
-        given = json.loads(metadata.get("arguments", "{}"))
-    except ValueError as error:
-        raise UserError(f"no arguments can be read from {metadata['arguments']!r}") from error
-    fields = {**saved.fields(), **given}
-    return {key: fields[key] for key in source.arguments if key in fields}
-
-
-def _warn(
-    model_name: str,
-    path: Any,
-    source: Source,
-    trained_with: Mapping[str, Any],
-    arguments: Mapping[str, Any],
-) -> None:
-    fields = {**MODELS[model_name].fields(), **arguments}
-    other = {key: value for key, value in trained_with.items() if fields[key] != value}
-    if other:
-        what = ", ".join(f"{key}={value!r}" for key, value in other.items())
-        name = f"use the model {source.instead}, or " if source.instead else ""
-        LOG.warning(
-            f"{path}: the weights fit {model_name}, but were trained with {what}: {name}set "
-            "that, or the results differ"
-        )
+def _contradiction(model_name: str, path: Any, source: Source, other: Mapping[str, Any]) -> str:
+    ours = MODELS[model_name].fields()
+    theirs = ", ".join(f"{key}={value!r}" for key, value in other.items())
+    mine = ", ".join(f"{key}={ours[key]!r}" for key in other)
+    instead = f"the model {source.instead}, or " if source.instead else ""
+    return (
+        f"{path} was trained with {theirs}, where {model_name} has {mine}: it fits, and would "
+        f"compute something else. Use {instead}{theirs}; pretrained.create does so"
+    )

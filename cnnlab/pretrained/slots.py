@@ -30,6 +30,8 @@ LEAVES = {
 }
 COUNTER = "num_batches_tracked"
 
+Shape = tuple[int, ...]
+
 
 class Slot(NamedTuple):
     """One array here and in another library.
@@ -42,12 +44,12 @@ class Slot(NamedTuple):
     """
 
     name: str
-    shape: tuple[int, ...]
+    shape: Shape
     side: int = 0
     same: bool = False
 
     @property
-    def shape_there(self) -> tuple[int, ...]:
+    def shape_there(self) -> Shape:
         """The shape in the other library."""
         return self.shape if self.same else self._there(np.broadcast_to(0, self.shape)).shape
 
@@ -75,8 +77,13 @@ class Slot(NamedTuple):
         return array.T
 
 
-def shapes_of(model_name: str, **arguments: Any) -> dict[str, tuple[int, ...]]:
+def shapes_of(model_name: str, channels: int = 0, /, **arguments: Any) -> dict[str, Shape]:
     """Return the shape of each array of a model, by "<collection>/<path>": traced, not computed.
+
+    Args:
+        model_name: as for `models.create`.
+        channels: of the images; 0 for the paper's.
+        arguments: fields of the model.
 
     Raises:
         UserError: an unknown model or argument.
@@ -84,15 +91,16 @@ def shapes_of(model_name: str, **arguments: Any) -> dict[str, tuple[int, ...]]:
     pick(MODELS, model_name, "model")
     # From configs tuples can come as lists.
     given = {k: tuple(v) if isinstance(v, list) else v for k, v in arguments.items()}
-    return dict(_trace(model_name, tuple(sorted(given.items()))))
+    return dict(_trace(model_name, channels, tuple(sorted(given.items()))))
 
 
 # Looking for a model that a file fits traces many, up to a second each.
 @functools.cache
 def _trace(
-    model_name: str, arguments: tuple[tuple[str, Any], ...]
-) -> tuple[tuple[str, tuple[int, ...]], ...]:
-    images = jax.ShapeDtypeStruct((1, *MODELS[model_name].input), jnp.float32)
+    model_name: str, channels: int, arguments: tuple[tuple[str, Any], ...]
+) -> tuple[tuple[str, Shape], ...]:
+    *size, usual = MODELS[model_name].input
+    images = jax.ShapeDtypeStruct((1, *size, channels or usual), jnp.float32)
     model = create(model_name, **dict(arguments))
     variables = jax.eval_shape(model.init, jax.random.key(0), images)
     shapes = [(path, leaf.shape) for path, leaf in flatten_dict(variables, sep="/").items()]
@@ -100,7 +108,33 @@ def _trace(
     return tuple(sorted(shapes, key=lambda item: not item[0].startswith("params/")))
 
 
-def slots_of(shapes: Mapping[str, tuple[int, ...]], source: Source) -> dict[str, Slot]:
+def slots_for(
+    model_name: str, arrays: Mapping[str, np.ndarray], source: Source, **arguments: Any
+) -> dict[str, Slot]:
+    """Return the slots of a model for images with as many channels as the arrays take.
+
+    Args:
+        model_name: as for `models.create`.
+        arrays: in the layout of the source, by its names.
+        source: as for `slots_of`.
+        arguments: fields of the model.
+
+    Raises:
+        UserError: as `shapes_of` and `slots_of`.
+    """
+    slots = slots_of(shapes_of(model_name, **arguments), source)
+    image = MODELS[model_name].input
+    for slot in slots.values():
+        # Of all kernels the first alone has as few inputs as an image has channels.
+        if len(image) != 3 or len(slot.shape) != 4 or slot.shape[2] != image[2]:
+            continue
+        there = slot.to_here(arrays[slot.name]).shape if slot.name in arrays else slot.shape
+        if len(there) == 4 and there != slot.shape:
+            return slots_of(shapes_of(model_name, there[2], **arguments), source)
+    return slots
+
+
+def slots_of(shapes: Mapping[str, Shape], source: Source) -> dict[str, Slot]:
     """Return for each of a model's arrays what it is in a library.
 
     Raises:

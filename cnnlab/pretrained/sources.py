@@ -26,7 +26,7 @@ class Source:
         flattened: our dense layers that see a flattened map, with its height and width; the
             order of its places and channels differs.
         arguments: fields of our model that such weights were trained with.
-        instead: name of our model that has them.
+        instead: name of our model with all fields of theirs, if it is another.
         preprocessing: of its images; None if nothing is known.
     """
 
@@ -49,7 +49,7 @@ _TIMM_101D = Preprocessing(size=256, resize=269, interpolation="bicubic")
 
 def _resnet_v1(name: str) -> Source:
     # torchvision's bottlenecks have the stride in the 3x3.
-    return dataclasses.replace(_RESNET, arguments={"stride_in": "3x3"}, instead=f"{name}_v15")
+    return dataclasses.replace(_RESNET, instead=f"{name}_v15")
 
 
 def _xresnet(preprocessing: Preprocessing) -> tuple[Source, ...]:

@@ -6,7 +6,9 @@ number, a version, facts on the machine, the pickle, a list of keys, and for eac
 the bytes. Many published weights still have the older form.
 
 A pickle can call any function by name. These reach only what `KNOWN` names: ordered dicts, and
-stand-ins for PyTorch's tensors and storages that call nothing.
+stand-ins for PyTorch's tensors and storages that call nothing. Of any other name, as trainers save
+beside the weights (their arguments, a scheduler, hyper-parameters), nothing is imported or kept: a
+`Foreign` takes its place. A file without any tensor is refused with the first such name.
 """
 
 import io
@@ -15,13 +17,14 @@ import pickle
 import struct
 import zipfile
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 import ml_dtypes
 import numpy as np
 
+from cnnlab.console import LOG
 from cnnlab.errors import UserError
 
 MAGIC = 0x1950A86A20F9469CFC6C
@@ -86,10 +89,36 @@ class Tensor(NamedTuple):
         return count * self.storage.dtype.itemsize
 
 
+class Foreign:
+    """Stands for a class or function of another program, and for what it makes: inert.
+
+    It takes whatever a pickle does with an object, being called, filled or given a state, and
+    keeps nothing of it.
+    """
+
+    __slots__ = ()
+
+    def __new__(cls, *_: Any, **__: Any) -> "Foreign":  # noqa: D102
+        return object.__new__(cls)
+
+    def __init__(self, *_: Any, **__: Any) -> None:
+        pass
+
+    def __call__(self, *_: Any, **__: Any) -> "Foreign":  # noqa: D102
+        return self
+
+    def _ignore(*_: Any) -> None:
+        pass
+
+    __setstate__ = __setitem__ = append = extend = add = _ignore
+
+
 class _MakeTensor:
     __slots__ = ()
 
-    def __call__(self, storage: Any, offset: int, shape: Any, stride: Any, *_: Any) -> Tensor:
+    def __call__(self, storage: Any, offset: int, shape: Any, stride: Any, *_: Any) -> Any:
+        if isinstance(storage, Foreign):
+            return storage
         if not isinstance(storage, Storage):
             raise ValueError("a tensor without a storage")
         return Tensor(storage, offset, tuple(shape), tuple(stride))
@@ -98,8 +127,16 @@ class _MakeTensor:
 class _MakeParameter:
     __slots__ = ()
 
-    def __call__(self, data: Tensor, *_: Any) -> Tensor:
+    def __call__(self, data: Any, *_: Any) -> Any:
         return data
+
+
+class _MakeTyped:
+    __slots__ = ()
+
+    def __call__(self, maker: Any, _: Any, arguments: Any, *__: Any) -> Any:
+        known = isinstance(maker, _MakeTensor | _MakeParameter)
+        return maker(*arguments) if known else Foreign()
 
 
 KNOWN = {
@@ -107,6 +144,9 @@ KNOWN = {
     "torch._utils._rebuild_tensor": _MakeTensor(),
     "torch._utils._rebuild_tensor_v2": _MakeTensor(),
     "torch._utils._rebuild_parameter": _MakeParameter(),
+    "torch._utils._rebuild_parameter_with_state": _MakeParameter(),
+    # Tensors with attributes, or of a subclass.
+    "torch._tensor._rebuild_from_type_v2": _MakeTyped(),
     "torch.nn.parameter.Parameter": _MakeParameter(),
     **{f"torch.{kind}": kind for kind in DTYPES},
 }
@@ -117,25 +157,28 @@ class Weights(pickle.Unpickler):
 
     Attributes:
         dtypes: of the numbers under each key that was referred to.
+        foreign: names that a `Foreign` stands for, in the order of the file.
     """
 
     def __init__(self, file: Any) -> None:
         super().__init__(file)
         self.dtypes: dict[str, np.dtype] = {}
+        self.foreign: dict[str, None] = {}
 
     def find_class(self, module: str, name: str) -> Any:
-        """Return the stand-in for a class or function, or raise a `UserError` that names it."""
-        if f"{module}.{name}" not in KNOWN:
-            raise UserError(
-                f"holds {module}.{name}, and only weights are read: nothing in a checkpoint is "
-                "run. Where it comes from, save the state dict: "
-                "torch.save(model.state_dict(), path)"
-            )
-        return KNOWN[f"{module}.{name}"]
+        """Return the stand-in for a class or function; nothing is imported."""
+        if f"{module}.{name}" in KNOWN:
+            return KNOWN[f"{module}.{name}"]
+        self.foreign[f"{module}.{name}"] = None
+        return Foreign
 
-    def persistent_load(self, pid: Any) -> Storage:
+    def persistent_load(self, pid: Any) -> Storage | Foreign:
         """Return the storage that a pickle refers to."""
-        what, kind, key, _, count, *view = pid
+        what, kind, *rest = pid
+        # Numbers of an unknown type; or, in the older form, a class with its source.
+        if kind is Foreign:
+            return Foreign()
+        key, _, count, *view = rest
         if what != "storage" or kind not in DTYPES:
             raise ValueError(f"a reference to a '{what}'")
         self.dtypes[str(key)] = DTYPES[kind]
@@ -143,6 +186,21 @@ class Weights(pickle.Unpickler):
             _, start, count = view[0]
             return Storage(kind, str(key), count, start)
         return Storage(kind, str(key), count)
+
+    def load_plain(self) -> Any:
+        """Return a pickle's content, which must be without foreign names."""
+        content = self.load()
+        if self.foreign:
+            raise _refusal(self.foreign)
+        return content
+
+
+def _refusal(foreign: Iterable[str]) -> UserError:
+    return UserError(
+        f"holds {', '.join(list(foreign)[:3])}, and only weights are read: nothing in a "
+        "checkpoint is run. Where it comes from, save the state dict: "
+        "torch.save(model.state_dict(), path)"
+    )
 
 
 def read(path: Path) -> Any:
@@ -177,39 +235,63 @@ def _read_zip(file: BinaryIO) -> Any:
             raise UserError("is a TorchScript program, not weights: save its state_dict()")
         if f"{folder}byteorder" in names and archive.read(f"{folder}byteorder") != b"little":
             raise UserError("was written on a big-endian machine, which is not supported")
-        content = Weights(io.BytesIO(archive.read(pickles[0]))).load()
+        pickled = Weights(io.BytesIO(archive.read(pickles[0])))
+        content = pickled.load()
         data: dict[str, bytes] = {}
 
         def values(storage: Storage) -> bytes:
             if storage.key not in data:
-                data[storage.key] = archive.read(f"{folder}data/{storage.key}")
+                member = archive.getinfo(f"{folder}data/{storage.key}")
+                # Compressed, a small file could unfold to any size.
+                if member.file_size > (storage.length + 1) * storage.dtype.itemsize:
+                    raise ValueError(f"{member.file_size} bytes for {storage.length} numbers")
+                data[storage.key] = archive.read(member)
             return data[storage.key]
 
-        return _fill(content, values)
+        return _filled(content, values, pickled.foreign)
 
 
 def _read_legacy(file: BinaryIO) -> Any:
-    if Weights(file).load() != MAGIC:
+    if Weights(file).load_plain() != MAGIC:
         raise UserError("is a pickle, but not a checkpoint of PyTorch")
     # The version of the format, and facts on the machine.
-    Weights(file).load()
-    if not Weights(file).load().get("little_endian", True):
+    Weights(file).load_plain()
+    if not Weights(file).load_plain().get("little_endian", True):
         raise UserError("was written on a big-endian machine, which is not supported")
     pickled = Weights(file)
     content = pickled.load()
     data = {}
-    for key in map(str, Weights(file).load()):
+    for key in map(str, Weights(file).load_plain()):
         (count,) = struct.unpack("<q", file.read(8))
         data[key] = file.read(count * pickled.dtypes[key].itemsize)
-    return _fill(content, lambda storage: data[storage.key])
+    return _filled(content, lambda storage: data[storage.key], pickled.foreign)
 
 
-def _fill(content: Any, values: Callable[[Storage], bytes]) -> Any:
-    """Return `content` with every `Tensor` in it read."""
-    if isinstance(content, Tensor):
-        return content.view(values(content.storage))
-    if isinstance(content, dict):
-        return {key: _fill(value, values) for key, value in content.items()}
-    if isinstance(content, list | tuple):
-        return [_fill(value, values) for value in content]
-    return content
+def _filled(content: Any, values: Callable[[Storage], bytes], foreign: Iterable[str]) -> Any:
+    """Return `content` with every `Tensor` in it read, but an optimizer's, which go by number."""
+    read = 0
+    # A pickle can refer to one object many times over.
+    done: dict[int, Any] = {}
+
+    def fill(part: Any) -> Any:
+        nonlocal read
+        if isinstance(part, Tensor):
+            read += 1
+            return part.view(values(part.storage))
+        if id(part) in done:
+            return done[id(part)]
+        if isinstance(part, dict):
+            filled: Any = {k: fill(v) if isinstance(k, str) else None for k, v in part.items()}
+        elif isinstance(part, list | tuple):
+            filled = [fill(value) for value in part]
+        else:
+            return part
+        done[id(part)] = filled
+        return filled
+
+    filled = fill(content)
+    if foreign and not read:
+        raise _refusal(foreign)
+    if foreign:
+        LOG.info("the file holds %s too, which are not read", ", ".join(list(foreign)[:3]))
+    return filled

@@ -1,7 +1,7 @@
 """Starting from the parameters of another training, as `config.init_from` says.
 
 `path` is the folder of another run, of which `checkpoint` (latest, best or a step) is read, with
-`ema` the moving average where the run kept one; or a file of weights, .pth or .safetensors, which
+`ema` the moving average where one was kept; or a file of weights, .pth or .safetensors, which
 `cnnlab.pretrained` reads. BatchNorm's statistics come along. Parameters whose path matches an
 expression of `skip` (`cnnlab.paths`; "head" is the classifier) keep the values that the
 model drew for them; all others have to be there, in the same shape.
@@ -124,9 +124,16 @@ def _from_run(folder: Path, config: Any) -> tuple[dict[str, np.ndarray], str]:
 
 def _from_file(file: Path, config: Any) -> dict[str, np.ndarray]:
     from cnnlab import pretrained
+    from cnnlab.models import MODELS
+    from cnnlab.pretrained.fields import as_field
 
     model = config.model.to_dict()
-    weights = pretrained.read(model.pop("name"), file, skip=config.init_from.skip, **model)
+    name, options = model.pop("name"), config.init_from
+    # Of fields at the default of the name nobody said that they shall contradict the weights.
+    usual = MODELS[name].fields()
+    chosen = {key: value for key, value in model.items() if usual.get(key) != as_field(value)}
+    average = None if options.ema else False
+    weights = pretrained.read(name, file, skip=options.skip, ema=average, **chosen)
     if weights.preprocessing is not None:
         theirs = {"mean": weights.preprocessing.mean, "std": weights.preprocessing.std}
         _compare_normalization(theirs, config, str(file))

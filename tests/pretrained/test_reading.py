@@ -147,29 +147,75 @@ def test_batch_norms_counters_are_not_needed_and_not_extra(tmp_path):
         )
 
 
-def test_weights_with_the_stride_elsewhere_are_warned_of(tmp_path, messages):
+def test_weights_with_the_stride_elsewhere_are_refused_unless_the_field_is_given(tmp_path):
     path = written(state_of("resnet50", **UNITS), tmp_path / "file")
-    found = pretrained.read("resnet50", path, **UNITS)
-    assert found.arguments == {"stride_in": "3x3"}
-    assert len(messages()) == 1 and "use the model resnet50_v15" in messages()[0]
-    pretrained.read("resnet50", path, **UNITS, stride_in="3x3")
-    assert len(messages()) == 1
-    # What was trained as resnet50 here says so.
-    pretrained.save("resnet50", found.variables, tmp_path / "ours", **UNITS)
-    assert pretrained.read("resnet50", tmp_path / "ours", **UNITS).arguments == {"stride_in": "1x1"}
-    assert len(messages()) == 1
+    with pytest.raises(UserError, match=r"with stride_in='3x3', where resnet50 has") as error:
+        pretrained.load("resnet50", path, **UNITS)
+    assert "Use the model resnet50_v15, or stride_in='3x3'" in str(error.value)
+    for stride in ("3x3", "1x1"):
+        found = pretrained.read("resnet50", path, **UNITS, stride_in=stride)
+        assert found.arguments == {"stride_in": "3x3"}
+    assert pretrained.read("resnet50_v15", path, **UNITS).arguments == {}
+    # What was trained as resnet50 here says so, in any layout.
+    for layout in ("torchvision", "cnnlab"):
+        ours = tmp_path / layout
+        pretrained.save("resnet50", found.variables, ours, layout=layout, **UNITS)
+        small = pretrained.read("resnet50", ours, **UNITS).arguments
+        assert small == UNITS
+        with pytest.raises(UserError, match="'1x1', where resnet50_v15 has stride_in='3x3'"):
+            pretrained.load("resnet50_v15", ours, **UNITS)
 
 
-def test_timms_mobilenet_says_which_fields_it_was_trained_with(tmp_path, messages):
+def test_timms_mobilenet_says_which_fields_it_was_trained_with(tmp_path):
     path = written(state_of("mobilenet_v1", width=1 / 8), tmp_path / "file")
-    found = pretrained.read("mobilenet_v1", path, width=1 / 8)
-    fields = {"activation": "relu6", "norm_epsilon": 1e-5, "padding": "symmetric"}
+    with pytest.raises(UserError, match="activation='relu6', norm_epsilon=1e-05"):
+        pretrained.load("mobilenet_v1", path, width=1 / 8)
+    fields = {"activation": "relu6", "norm_epsilon": 1e-5}
+    found = pretrained.read("mobilenet_v1", path, width=1 / 8, **fields)
     assert found.arguments == fields
-    assert "activation='relu6', norm_epsilon=1e-05" in messages()[0]
-    pretrained.save("mobilenet_v1", found.variables, tmp_path / "ours", width=1 / 8, **fields)
-    again = pretrained.read("mobilenet_v1", tmp_path / "ours", width=1 / 8, **fields)
+    fields |= {"width": 1 / 8}
+    pretrained.save("mobilenet_v1", found.variables, tmp_path / "ours", **fields)
+    again = pretrained.read("mobilenet_v1", tmp_path / "ours", **fields)
     assert again.arguments == fields
-    assert len(messages()) == 1
+
+
+def test_images_of_another_number_of_channels_are_no_obstacle(tmp_path):
+    state = state_of("resnet18", **UNITS)
+    state["conv1.weight"] = state["conv1.weight"][:, :1]
+    path = written(state, tmp_path / "file")
+    variables = pretrained.load("resnet18", path, **UNITS)
+    assert variables["params"]["stem"]["conv1"]["kernel"].shape == (7, 7, 1, 4)
+    pretrained.save("resnet18", variables, tmp_path / "ours", **UNITS)
+    again = pretrained.load("resnet18", tmp_path / "ours", **UNITS)
+    jax.tree.map(np.testing.assert_array_equal, again, variables)
+
+
+def test_a_head_of_more_layers_is_no_part_of_what_is_skipped(tmp_path):
+    # MoCo v2's projection, in the place of the classifier.
+    state = {k: v for k, v in state_of("resnet18", **UNITS).items() if not k.startswith("fc.")}
+    state |= {"fc.0.weight": np.zeros((9, 32), np.float32), "fc.2.bias": np.zeros(9, np.float32)}
+    path = written(state, tmp_path / "file")
+    assert "logits" not in pretrained.load("resnet18", path, skip=("head",), **UNITS)["params"]
+    with pytest.raises(UserError, match=r"2 missing: fc\.bias, fc\.weight"):
+        pretrained.load("resnet18", path, **UNITS)
+
+
+def test_vectors_under_names_of_their_own_are_beside_the_network(tmp_path):
+    state = state_of("resnet18", **UNITS)
+    beside = {"criterion.weight": (1000,), "mean": (1, 3, 1, 1), "n_averaged": ()}
+    file = state | {name: np.zeros(shape, np.float32) for name, shape in beside.items()}
+    pretrained.load("resnet18", written(file, tmp_path / "file"), **UNITS)
+    for name, shape in {"layer1.0.scale": (4,), "neck.weight": (4, 4)}.items():
+        file = state | {name: np.zeros(shape, np.float32)}
+        with pytest.raises(UserError, match=f"1 extra: {name}"):
+            pretrained.load("resnet18", written(file, tmp_path / "file"), **UNITS)
+
+
+def test_whole_numbers_are_no_weights(tmp_path):
+    state = state_of("resnet18", **UNITS)
+    state["conv1.weight"] = state["conv1.weight"].astype(np.int32)
+    with pytest.raises(UserError, match=r"conv1\.weight holds int32"):
+        pretrained.load("resnet18", written(state, tmp_path / "file"), **UNITS)
 
 
 @pytest.mark.parametrize("layout", [0, 1])
@@ -210,3 +256,7 @@ def test_metadata_of_others_is_no_obstacle(vgg, tmp_path):
     path = written(vgg, tmp_path / "file", model="vgg11", arguments="{")
     with pytest.raises(UserError, match="no arguments can be read"):
         pretrained.read("vgg11", path, **SMALL)
+    for text in ("[1]", "3", '{"norm": {}}', '{"layers": 1}'):
+        path = written(vgg, tmp_path / "file", model="vgg11", arguments=text)
+        with pytest.raises(UserError, match=r"header says (norm|layers)=|no arguments can be read"):
+            pretrained.read("vgg11", path, **SMALL)

@@ -77,6 +77,10 @@ class Call:
         self.function, self.arguments = function, arguments
 
 
+class Built(Call):
+    """Pickles as a new object that is filled and given a state."""
+
+
 class Writer(pickle._Pickler):
     def persistent_id(self, obj):
         return obj.id if isinstance(obj, Stored) else None
@@ -87,7 +91,12 @@ class Writer(pickle._Pickler):
         elif isinstance(obj, Call):
             self.save(obj.function)
             self.save(obj.arguments)
-            self.write(pickle.REDUCE)
+            self.write(pickle.NEWOBJ if isinstance(obj, Built) else pickle.REDUCE)
+            if isinstance(obj, Built):
+                for fill in (pickle.SETITEM, pickle.APPEND, pickle.BUILD):
+                    for _ in range(1 + (fill == pickle.SETITEM)):
+                        self.save({"lr": 0.1}) if fill == pickle.BUILD else self.save("lr")
+                    self.write(fill)
         else:
             super().save(obj, save_persistent_id)
 
@@ -134,6 +143,62 @@ def test_a_call_in_a_pickle_is_refused_and_not_made(form, module, name, tmp_path
     with pytest.raises(UserError, match=rf"holds {module}\.{name}, and only weights are read"):
         read(tmp_path, zipped(call) if form == "zipped" else legacy(call))
     assert not victim.exists()
+
+
+TRAINING = {
+    "state_dict": {"weight": tensor(Stored(1), 0, (1,), (1,))},
+    "args": Built(Global("argparse", "Namespace")),
+    "callback": Call(Global("builtins", "getattr"), Global("os", "system"), "__call__"),
+    "class": Global("mine", "Model"),
+    "called": Call(Call(Global("functools", "partial"), Global("os", "system")), "exit 1"),
+    "unknown": tensor(Call(Global("torch", "QInt8Storage")), 0, (1,), (1,)),
+    "attributes": Call(
+        Global("torch._tensor", "_rebuild_from_type_v2"),
+        Global("torch._utils", "_rebuild_tensor_v2"),
+        Global("mine", "Tensor"),
+        (Stored(1), 0, (1,), (1,)),
+        {"tag": 1},
+    ),
+    "foreign_maker": Call(
+        Global("torch._tensor", "_rebuild_from_type_v2"), Global("os", "system"), 0, ("exit 1",)
+    ),
+    "optimizer": {"state": {0: {"momentum": tensor(Stored(1, "none"), 0, (1,), (1,))}}},
+}
+
+
+def test_what_trainers_save_beside_the_weights_is_read_as_nothing(form, tmp_path, monkeypatch):
+    import argparse
+    import os
+
+    for module, name in ((os, "system"), (argparse, "Namespace")):
+        monkeypatch.setattr(module, name, lambda *_, **__: pytest.fail("was called"))
+    content, data = pickled(TRAINING), np.ones(1, "<f4").tobytes()
+    if form == "zipped":
+        # An optimizer's numbers are not read at all: there are none under "none".
+        found = read(tmp_path, zipped(content, {"0": data}))
+    else:
+        found = read(tmp_path, legacy(content, ["0"], struct.pack("<q", 1) + data))
+    for array in (found["state_dict"]["weight"], found["attributes"]):
+        np.testing.assert_array_equal(array, [1])
+    others = set(TRAINING) - {"state_dict", "attributes", "optimizer"}
+    assert all(isinstance(found[key], torch_file.Foreign | type) for key in others)
+
+
+def test_one_object_referred_to_many_times_is_read_once(tmp_path):
+    part = [tensor(Stored(1), 0, (1,), (1,))]
+    for _ in range(100):
+        part = [part, part]
+    found = read(tmp_path, zipped(pickled(part), {"0": bytes(4)}))
+    assert found[0] is found[1]
+
+
+def test_a_small_file_does_not_unfold_to_a_large_one(tmp_path):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("archive/data.pkl", pickled({"a": tensor(Stored(8), 0, (8,), (1,))}))
+        archive.writestr("archive/data/0", bytes(10**6))
+    with pytest.raises(UserError, match="1000000 bytes for 8 numbers"):
+        read(tmp_path, buffer.getvalue())
 
 
 def test_a_call_in_place_of_the_magic_number_is_refused_too(tmp_path):
