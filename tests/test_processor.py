@@ -37,7 +37,7 @@ def test_numbers_hold_without_wide_vectors_and_fused_multiply_add(tmp_path):
         **kept,
         "XLA_FLAGS": "--xla_cpu_max_isa=SSE4_2",
         # Programs of this processor are not for another.
-        "JAX_COMPILATION_CACHE_DIR": str(tmp_path / "jax"),
+        "JAX_COMPILATION_CACHE_DIR": f"{os.environ['JAX_COMPILATION_CACHE_DIR']}-SSE4_2",
     }
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-m",
                "not slow and not parity and not cluster", f"--basetemp={tmp_path / 'tests'}",

@@ -46,7 +46,7 @@ def gpu_check(monkeypatch, tmp_path):
     return gpu_check
 
 
-def main(gpu_check, monkeypatch, folder, names, limit=120):
+def main(gpu_check, monkeypatch, folder, names, limit=600):
     checks = {name: (f"some_checks:{name}", limit) for name in names}
     monkeypatch.setattr(gpu_check, "CHECKS", checks)
     monkeypatch.setattr(sys, "argv", ["gpu_check.py", f"--json={folder}/x.json"])
