@@ -43,7 +43,7 @@ class FolderSource:
 
     def ids(self) -> np.ndarray:
         """Return the identity of every file; see `cnnlab.data.identity`."""
-        return file_ids([file.folder / file.place for file in self._files])
+        return file_ids((file.folder, file.place) for file in self._files)
 
     def __getitem__(self, index: int) -> dict[str, np.ndarray]:
         folder, place, label = self._files[index]

@@ -4,9 +4,10 @@ An identity is a number of 64 bits: of a file the hash of where it really lies, 
 split the hash of the split, plus n. Rows with the same identity are the same example.
 """
 
+import functools
 import hashlib
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -43,14 +44,20 @@ def row_ids(place: str, ranges: Iterable[tuple[str, int, int]]) -> UInt64[np.nda
     return np.concatenate(parts)
 
 
-def file_ids(files: Sequence[Path]) -> UInt64[np.ndarray, "n"]:
-    """Return the identities of files; a link has that of the file it leads to."""
-    folders = {folder: os.path.realpath(folder) for folder in {file.parent for file in files}}
-    real = (
-        os.path.realpath(file) if file.is_symlink() else f"{folders[file.parent]}/{file.name}"
-        for file in files
-    )
-    return np.array([_hash(path) for path in real], np.uint64)
+def file_ids(files: Iterable[tuple[Path, str]]) -> UInt64[np.ndarray, "n"]:
+    """Return the identities of files, each a folder and the place in it.
+
+    A link has the identity of the file it leads to.
+    """
+    real_folder = functools.cache(os.path.realpath)
+
+    def real(path: str) -> str:
+        if os.path.islink(path):  # noqa: PTH114 - a Path of each of a million files takes seconds
+            return os.path.realpath(path)
+        folder, _, name = path.rpartition("/")
+        return f"{real_folder(folder)}/{name}"
+
+    return np.array([_hash(real(f"{folder}/{place}")) for folder, place in files], np.uint64)
 
 
 def _hash(text: str) -> np.uint64:

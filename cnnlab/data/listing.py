@@ -163,34 +163,33 @@ def _list_files(kind: Kind, folder: Path, class_names: Sequence[str]) -> list[Fi
     unknown = sorted(set(_subfolders(folder)) - set(class_names))
     if unknown:
         raise UserError(f"{kind.prefix}:{folder} has a class '{unknown[0]}' that train has not")
-    folders = [folder / name for name in class_names]
-    classes = {os.path.realpath(f) for f in folders}
+    classes = {os.path.realpath(folder / name) for name in class_names}
     files = [
-        File(folder, place.relative_to(folder).as_posix(), label)
-        for label, of_class in enumerate(folders)
-        for place in _walk(of_class, classes)
-        if place.name.lower().endswith(kind.extensions)
+        File(folder, place, label)
+        for label, name in enumerate(class_names)
+        for place in _walk(folder, name, classes)
+        if place.lower().endswith(kind.extensions)
     ]
     return sorted(files, key=lambda file: _hash(file.place))
 
 
-def _walk(folder: Path, others: set[str]) -> Iterator[Path]:
-    """Yield every file below a folder; links are followed, but not to `others`."""
+def _walk(root: Path, name: str, others: set[str]) -> Iterator[str]:
+    """Yield the place in `root` of every file of a class; no link is followed to `others`."""
     seen = set(others)
-    waiting = [(folder, os.path.realpath(folder))]
+    waiting = [name]
     while waiting:
-        parent, real = waiting.pop()
-        for entry in _entries(parent):
+        place = waiting.pop()
+        real = os.path.realpath(root / place)
+        for entry in _entries(root / place):
+            inner = f"{place}/{entry.name}"
             if not _is_folder(entry):
-                yield Path(entry.path)
+                yield inner
                 continue
-            inner = os.path.realpath(entry.path)
+            target = os.path.realpath(entry.path)
             # A link to a folder that holds it has no end.
-            if inner not in seen and not f"{real}{os.sep}".startswith(
-                f"{inner.rstrip(os.sep)}{os.sep}"
-            ):
-                seen.add(inner)
-                waiting.append((Path(entry.path), inner))
+            if target not in seen and not Path(real).is_relative_to(target):
+                seen.add(target)
+                waiting.append(inner)
 
 
 def _hash(place: str) -> bytes:
