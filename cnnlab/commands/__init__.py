@@ -1,6 +1,7 @@
 """Subcommands of `launch.py`, one file each: flags and messages, no logic worth importing."""
 
 import importlib
+import io
 import os
 import sys
 import threading
@@ -95,6 +96,10 @@ def _hush() -> None:
 
 def main(arguments: list[str]) -> int:
     """Run a command; return the exit status: 0 done, 1 an error explained, 130 Ctrl-C."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A name that the terminal's encoding lacks is no reason to fail.
+            stream.reconfigure(errors="backslashreplace")
     try:
         if arguments and arguments[0] in ("--help", "-h", "help"):
             width = max(map(len, COMMANDS))

@@ -210,3 +210,20 @@ def test_a_reader_that_has_seen_enough_is_no_error():
     with subprocess.Popen(help_, cwd=root, **pipes) as process:
         process.stdout.close()
         assert process.stderr.read() == b""
+
+
+def test_a_name_that_the_terminal_cannot_show_is_no_error(tmp_path):
+    run = tmp_path / "[red]π:cat:"
+    run.mkdir()
+    (run / "config.json").write_text("{}")
+    (run / "result.json").write_text("{}")
+    found = subprocess.run(
+        [sys.executable, "launch.py", "status", f"--workdir={run}"],
+        cwd=Path(__file__).parents[2],
+        env={**os.environ, "PYTHONIOENCODING": "ascii", "COLUMNS": "200"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert found.returncode == 0, found.stderr
+    assert "[red]\\u03c0:cat:" in found.stdout
