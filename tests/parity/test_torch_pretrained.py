@@ -161,13 +161,12 @@ def test_activations_agree_at_every_endpoint_and_weights_return_unchanged(
 
     network = randomize(make(name, layout))
     write(network.state_dict(), tmp_path / "theirs", kind)
-    found = pretrained.read(name, tmp_path / "theirs")
-    assert found.layout == layout
-    apply = jax.jit(models.create(name, **found.arguments).apply)
+    model, variables = pretrained.create(name, tmp_path / "theirs")
+    apply = jax.jit(model.apply)
     for size in SIZES:
         images = np.random.default_rng(size).normal(size=(1, size, size, 3)).astype(np.float32)
         expected = their_activations(network, layers(network), images)
-        _, endpoints = apply(found.variables, images)
+        _, endpoints = apply(variables, images)
         assert endpoints.keys() == expected.keys()
         for endpoint, value in endpoints.items():
             theirs = expected[endpoint]
@@ -175,14 +174,47 @@ def test_activations_agree_at_every_endpoint_and_weights_return_unchanged(
             error = np.abs(ours - theirs).max() / np.abs(theirs).max()
             assert error < TOLERANCE, f"{endpoint} of {size} px: {error}"
 
-    pretrained.save(
-        name, found.variables, tmp_path / "ours.safetensors", layout=layout, **found.arguments
-    )
+    pretrained.save(model, variables, tmp_path / "ours.safetensors", layout=layout)
     back = safetensors.torch.load_file(tmp_path / "ours.safetensors")
     make(name, layout).load_state_dict(back, strict=True)
     for key, value in network.state_dict().items():
         assert torch.equal(back[key], value), key
         assert back[key].dtype == value.dtype, key
+
+
+def training_files(state, average):
+    """Yield what trainers write: the weights, their average, and objects of other programs."""
+    import argparse
+    import pathlib
+
+    import torch
+
+    def under(prefix, state):
+        return {f"{prefix}{name}": value for name, value in state.items()}
+
+    args = argparse.Namespace(lr=0.1, device=torch.device("cpu"), out=pathlib.Path("x"))
+    torchvision = {"model": state, "epoch": 3, "args": args}
+    yield torchvision | {"model_ema": {"n_averaged": torch.tensor(1), **under("module.", average)}}
+    yield {"arch": "resnet50", "state_dict": state, "args": args, "state_dict_ema": average}
+    moco = {**under("module.encoder_q.", state), **under("module.encoder_k.", average)}
+    yield {"state_dict": moco | {"module.queue": torch.zeros(2, 2)}}
+    yield {"state_dict": under("model.", state) | under("ema_model.", average)}
+
+
+@pytest.mark.parametrize("kind", ["zip", "legacy"])
+def test_trainers_checkpoints_compute_what_their_networks_do(kind, tmp_path):
+    import torch
+
+    networks = [randomize(torchvision_model("resnet18"), seed) for seed in (0, 1)]
+    images = np.random.default_rng(0).normal(size=(1, 64, 64, 3)).astype(np.float32)
+    with torch.no_grad():
+        theirs = [n(torch.from_numpy(images.transpose(0, 3, 1, 2))).numpy() for n in networks]
+    for content in training_files(*(network.state_dict() for network in networks)):
+        write(content, tmp_path / "theirs.pth", kind)
+        for ema, expected in zip((False, True), theirs, strict=True):
+            model, variables = pretrained.create(tmp_path / "theirs.pth", ema=ema)
+            error = np.abs(np.asarray(jax.jit(model.apply)(variables, images)[0]) - expected).max()
+            assert error < TOLERANCE * np.abs(expected).max()
 
 
 def test_googlenets_auxiliary_classifiers_agree_in_training(tmp_path):
