@@ -16,6 +16,7 @@ from ml_collections.config_flags import config_path
 from cnnlab import config as cfg
 from cnnlab import user_file
 from cnnlab.choices import suggest_entry
+from cnnlab.console import LOG
 from cnnlab.errors import UserError
 from cnnlab.evaluators import EVALUATORS
 
@@ -80,7 +81,18 @@ def override(config: ConfigDict, given: Mapping[str, str]) -> ConfigDict:
             config[part] = new
     for path in given:
         _find(config, path)
+    _warn_optimizer(config, given)
     return config
+
+
+def _warn_optimizer(config: ConfigDict, given: Mapping[str, str]) -> None:
+    """Warn that another optimizer takes the numbers that the file chose for its own."""
+    options = config.optimizer
+    name = given.get("optimizer.name", options.name)
+    kept = [k for k in ("learning_rate", "weight_decay") if f"optimizer.{k}" not in given]
+    if name != options.name and kept:
+        shown = ", ".join(f"{key}={options[key]}" for key in kept)
+        LOG.warning("optimizer %s takes the config file's %s, for %s", name, shown, options.name)
 
 
 def _find(config: ConfigDict, path: str) -> None:

@@ -141,6 +141,9 @@ class Experiment:
         """
         return ()
 
+    def check_batch(self, batch: Batch) -> None:
+        """Raise a `UserError` for a training batch (or its shapes) without the groups it needs."""
+
     def check(self, info: Any) -> None:
         """Raise a `UserError` for a source (its `Info`) that this objective cannot learn from."""
 

@@ -141,6 +141,11 @@ class CPC(Experiment):
         variables = super().init(rng, batch)
         row = jax.tree.map(lambda x: x[:1], self.inputs(batch))
         _, endpoints = jax.eval_shape(self.model.apply, variables, row)
+        if not {"latents", "context"} <= set(endpoints):
+            raise UserError(
+                "cpc needs a model with the endpoints 'latents' and 'context', as cpc_small or, of "
+                f"sound, cpc_audio; {type(self.model).__name__} has {', '.join(endpoints)}"
+            )
         latents, context = endpoints["latents"].shape, endpoints["context"].shape
         for direction in self.directions:
             turned = jax.eval_shape(partial(turn, direction=direction), endpoints["latents"])

@@ -192,6 +192,15 @@ class Invariant(Experiment):
             variables["teacher"] = teachers.create(_taught(params), _taught(stats))
         return variables
 
+    def check_batch(self, batch: Batch) -> None:
+        """Refuse images without two views."""
+        shape = batch["image"].shape
+        if len(shape) != 5 or shape[1] != VIEWS:
+            raise UserError(
+                f"invariant needs {VIEWS} views of each image, not images {shape}: "
+                f"set --config.data.train.views={VIEWS}"
+            )
+
     def loss(
         self, params, model_state, batch, rng, *, train, axis_name
     ) -> tuple[Float[Array, ""], Aux]:
@@ -202,12 +211,8 @@ class Invariant(Experiment):
         """
         if not train:
             return jnp.zeros(()), Aux(model_state, {}, {})
+        self.check_batch(batch)
         images = batch["image"]
-        if images.ndim != 5 or images.shape[1] != VIEWS:
-            raise UserError(
-                f"invariant needs {VIEWS} views of each image, not images {images.shape}: "
-                f"set --config.data.train.views={VIEWS}"
-            )
         cure, state = CURES[self.cure], dict(model_state)
         old = state.pop("teacher", None)
         # What BatchNorm sees at a time: both views together, or one after the other.

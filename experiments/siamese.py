@@ -116,16 +116,19 @@ class Siamese(Experiment):
         """Return the key of the labels."""
         return ("label",)
 
+    def check_batch(self, batch: Batch) -> None:
+        """Refuse images that come alone."""
+        if batch["label"].ndim == 1:
+            raise UserError("siamese learns from pairs: set --config.data.train.sampler.name=pairs")
+
     def loss(
         self, params, model_state, batch, rng, *, train, axis_name
     ) -> tuple[Float[Array, ""], Aux]:
         """Return the mean loss over the pairs; of single images, in evaluation, 0."""
         labels, mask = batch["label"], batch.get("mask")
+        if train:
+            self.check_batch(batch)
         if labels.ndim == 1:
-            if train:
-                raise UserError(
-                    "siamese learns from pairs: set --config.data.train.sampler.name=pairs"
-                )
             return jnp.zeros(()), Aux(model_state, {}, {})
         output, _, model_state = self.apply(
             params, model_state, batch, rng, train=train, axis_name=axis_name

@@ -148,6 +148,15 @@ class Supervised(Experiment):
         """Return the keys that `dense_target` mixes the target with."""
         return f"{self.target}_mixed", f"{self.target}_weight"
 
+    def check_batch(self, batch: Batch) -> None:
+        """Refuse groups of inputs, each with a label of its own."""
+        label = batch[self.target]
+        if jnp.issubdtype(label.dtype, jnp.integer) and label.ndim != 1:
+            raise UserError(
+                f"supervised learns one number '{self.target}' an example, not {label.shape[1:]}: "
+                "set --config.data.train.sampler.name=shuffle, or give several labels as floats"
+            )
+
     def check(self, info: Any) -> None:
         """Refuse a data set whose labels do not fit the model's outputs."""
         classes, outputs = len(info.class_names), self.model.num_classes

@@ -108,13 +108,12 @@ def main(arguments: list[str]) -> int:
             return 0
         command, rest = _split(arguments)
         from cnnlab.commands.parsing import parse
-
-        parsed = parse(command, rest)
-        if parsed is None:
-            return 0
         from cnnlab.console import set_up_logging
 
         set_up_logging()
+        parsed = parse(command, rest)
+        if parsed is None:
+            return 0
         _hush()
         keep_freed_memory()
         # Libraries that read absl's own flags (Grain's worker processes) need them parsed.

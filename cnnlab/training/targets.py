@@ -31,6 +31,7 @@ def check(
             )
         keys = (*config.data["keys"], key)
         raise UserError(f"experiment '{name}' learns '{key}': set --config.data.keys=\"{keys}\"")
+    experiment.check_batch(prepared)
     unread = sorted(prepared.keys() - example.keys() - set(experiment.mixed_targets()))
     if unread:
         chosen = " and ".join(name for name in MIXING if name in config.data.train.augment)

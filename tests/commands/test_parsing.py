@@ -60,6 +60,22 @@ def test_another_optimizer_or_schedule_has_its_keywords_beside_the_first_ones():
 
 
 @pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        (["optimizer.name=adamw"], "learning_rate=0.1, weight_decay=0.0001, for sgd"),
+        (["optimizer.learning_rate=1", "optimizer.name=adamw"], "file's weight_decay=0.0001, for"),
+        (["optimizer.name=sgd"], ""),
+        (["optimizer={'name': 'adamw'}"], ""),
+        (["optimizer.name=a", "optimizer.learning_rate=1", "optimizer.weight_decay=0"], ""),
+    ],
+)
+def test_another_optimizer_with_the_numbers_of_the_first_is_no_silent_thing(given, kept, caplog):
+    with caplog.at_level("WARNING", logger="cnnlab"):
+        config(*given)
+    assert (kept in caplog.text) if kept else not caplog.records
+
+
+@pytest.mark.parametrize(
     ("message", "given"),
     {
         r"no entry 'depths' in model \('alexnet'\)": ["model.name=alexnet", "model.depths=(1,)"],

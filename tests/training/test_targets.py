@@ -34,9 +34,7 @@ def check(settings, group=(), **batch):
 
 
 @pytest.mark.parametrize("augment", MIXED)
-@pytest.mark.parametrize(
-    ("name", "group"), [("triplet", ()), ("siamese", (2,)), ("cpc", ()), ("invariant", ())]
-)
+@pytest.mark.parametrize(("name", "group"), [("triplet", ()), ("siamese", (2,)), ("cpc", ())])
 def test_mixed_examples_are_refused_for_objectives_that_do_not_read_them(name, group, augment):
     settings = small.config(experiment=cfg.experiment(name), data__train__augment=augment)
     with pytest.raises(UserError, match=f"label_weight, which experiment '{name}' does not read"):
@@ -78,3 +76,16 @@ def test_labels_that_an_objective_needs_are_named():
     settings = small.config(experiment=cfg.experiment("triplet"), data__keys=("image",))
     with pytest.raises(UserError, match=r"'triplet' learns 'label': set --config.data.keys"):
         check(settings, label=None)
+
+
+@pytest.mark.parametrize(
+    ("message", "name", "group"),
+    [
+        ("siamese learns from pairs: set --config.data.train.sampler.name=pairs", "siamese", ()),
+        ("invariant needs 2 views .*: set --config.data.train.views=2", "invariant", ()),
+        ("supervised learns one number 'label' an example, not \\(2,\\)", "supervised", (2,)),
+    ],
+)
+def test_groups_that_an_objective_needs_or_cannot_take_are_named(message, name, group):
+    with pytest.raises(UserError, match=message):
+        check(small.config(experiment=cfg.experiment(name)), group)
