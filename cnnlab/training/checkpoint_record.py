@@ -22,6 +22,7 @@ FORM = {
     "best?": (*NUMBER, type(None)),
     "mark?": (*NUMBER, type(None)),
     "stale?": int,
+    "recorded?": int,
     "evaluated?": bool,
     "seconds?": NUMBER,
     "meter?": (list, type(None)),

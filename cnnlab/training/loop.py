@@ -34,6 +34,7 @@ class Position:
         best: best value of the checkpoint metric since then, None before the first evaluation.
         mark: its value when it last improved by more than `early_stopping.min_delta`.
         stale: evaluations since then.
+        recorded: step of the last record of metrics.
         evaluated: whether the evaluation due at this step is done.
         seconds: time spent, over all resumptions.
         meter: metrics not yet recorded.
@@ -44,6 +45,7 @@ class Position:
     best: float | None = None
     mark: float | None = None
     stale: int = 0
+    recorded: int = 0
     evaluated: bool = True
     seconds: float = 0.0
     meter: list[float] | None = None
@@ -116,6 +118,13 @@ class Loop:
             NonFinite: when the loss or a gradient stops being a number.
         """
         self.writer = Writer(self.workdir, self.step) if processes.is_first() else Silent()
+        if processes.is_first() and self.writer.last < self.position.recorded:
+            LOG.warning(
+                "%s lacks the records of steps %d to %d: they are lost, the training is not",
+                self.workdir / "metrics.jsonl",
+                self.writer.last + 1,
+                self.position.recorded,
+            )
         self.progress = ProgressDisplay(self.setup.steps, self.step, self.setup.batch_size)
         try:
             with interruption() as flag:
@@ -200,7 +209,11 @@ class Loop:
         rate = self.progress.record(self.step, values)
         values["epoch"] = self.step * self.setup.batch_size / self.setup.train.count
         values["time/examples_per_second"] = rate
+        self._write(values)
+
+    def _write(self, values: dict[str, float]) -> None:
         self.writer.write(self.step, values)
+        self.position.recorded = self.step
 
     def _evaluate(self, flag: Flag) -> bool:
         """Evaluate and record, unless told to stop; return whether the metric improved."""
@@ -220,7 +233,7 @@ class Loop:
             name = next(n for n, v in values.items() if not math.isfinite(v))
             raise NonFinite(self.step, name)
         self.progress.note(f"step {self.step}  {format_metrics(values)}")
-        self.writer.write(self.step, values)
+        self._write(values)
         self.progress.restart_clock(self.step)
         self.position.evaluated = True
         return self._judge(values)

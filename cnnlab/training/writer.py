@@ -31,6 +31,9 @@ def read_rows(path: Path) -> list[dict]:
 class Writer:
     """Appends records to a run's folder.
 
+    Attributes:
+        last: step of the last record that was kept; 0 without one.
+
     On a resume what was written after the restored step is taken back, so that an interrupted
     run leaves the same file as one that was not.
     """
@@ -41,6 +44,7 @@ class Writer:
 
         path = folder / "metrics.jsonl"
         kept = [row for row in read_rows(path) if row["step"] <= resume_step]
+        self.last = kept[-1]["step"] if kept else 0
         temporary = path.with_suffix(".tmp")
         temporary.write_text("".join(json.dumps(row) + "\n" for row in kept))
         temporary.replace(path)

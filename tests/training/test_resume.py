@@ -119,6 +119,19 @@ def test_run_that_was_told_to_stop_saves_and_goes_on_exactly(tmp_path, monkeypat
     assert again.checkpoints is not None
 
 
+@pytest.mark.parametrize(("kept", "first"), [(0, 1), (2, 6)])
+def test_records_that_are_lost_are_named(tmp_path, caplog, kept, first):
+    settings = small.config(log_every=5, steps=5)
+    small.train(settings, tmp_path)
+    lines = (tmp_path / "metrics.jsonl").read_text().splitlines(keepends=True)
+    longer = small.config(log_every=5, steps=8)
+    small.train(longer, tmp_path)
+    assert "lacks" not in caplog.text
+    (tmp_path / "metrics.jsonl").write_text("".join(lines[:kept]))
+    small.train(longer, tmp_path)
+    assert f"metrics.jsonl lacks the records of steps {first} to 8" in caplog.text
+
+
 def test_finished_run_has_nothing_left_to_do(tmp_path):
     settings = small.config()
     _, state = small.train(settings, tmp_path / "run")
