@@ -144,6 +144,11 @@ class Experiment:
     def check_batch(self, batch: Batch) -> None:
         """Raise a `UserError` for a training batch (or its shapes) without the groups it needs."""
 
+    @property
+    def predicts_labels(self) -> bool:
+        """Whether output i of the model is the class with label i."""
+        return False
+
     def check(self, info: Any) -> None:
         """Raise a `UserError` for a source (its `Info`) that this objective cannot learn from."""
 

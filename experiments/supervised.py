@@ -157,6 +157,11 @@ class Supervised(Experiment):
                 "set --config.data.train.sampler.name=shuffle, or give several labels as floats"
             )
 
+    @property
+    def predicts_labels(self) -> bool:
+        """Whether output i of the model is the class with label i."""
+        return self.target == "label"
+
     def check(self, info: Any) -> None:
         """Refuse a data set whose labels do not fit the model's outputs."""
         classes, outputs = len(info.class_names), self.model.num_classes

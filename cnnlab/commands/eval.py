@@ -46,7 +46,7 @@ def run(values: flags.FlagValues, arguments: list[str]) -> int:
     import experiments
     from cnnlab import config_file
     from cnnlab.data import source as sources
-    from cnnlab.training import closing, representation, run_folder, setup
+    from cnnlab.training import class_names, closing, representation, run_folder, setup
     from cnnlab.training.checkpoint import Checkpoints, Damaged, pick_step
 
     workdir = Path(values.workdir)
@@ -66,12 +66,16 @@ def run(values: flags.FlagValues, arguments: list[str]) -> int:
     experiment = experiments.create(
         config.experiment.to_dict(), config.model.to_dict(), sync_bn=config.parallel.sync_bn
     )
-    parts = setup.make(config, experiment, resume=True, try_out=False)
+    names = class_names.saved(checkpoints)
+    parts = setup.make(config, experiment, resume=True, try_out=False, class_names=names)
     try:
         state, _ = checkpoints.restore(step, parts.state)
     except Damaged as error:
         others = ", ".join(str(s) for s in checkpoints.steps() if s != step)
         raise UserError(f"{error}; other steps: {others or 'none'}") from None
+    best = {}
+    if values.checkpoint == "best":
+        best = {"best": {"metric": options.best, "value": checkpoints.value(step)}}
     splits = values.splits or list(parts.evaluations)
     results = closing.evaluate_splits(parts, state, splits)
     closing.draw(parts, state, splits, workdir)
@@ -79,9 +83,10 @@ def run(values: flags.FlagValues, arguments: list[str]) -> int:
     rows = parts.protocols.rows(f"step {step}", variables, splits=tuple(splits)) or []
     if values.format == "json":
         more = {"representation": representation.plain(rows)} if rows else {}
-        print(json.dumps({"step": step, **results, **more}, indent=2))
+        print(json.dumps({"step": step, **best, **results, **more}, indent=2))
     else:
-        closing.print_results(f"{workdir}, step {step}", {f"step {step}": results})
+        chosen = f", best {options.best} ({checkpoints.value(step):.4g})" if best else ""
+        closing.print_results(f"{workdir}, step {step}{chosen}", {f"step {step}": results})
         if rows:
             representation.show(representation.plain(rows))
     return 0

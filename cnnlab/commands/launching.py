@@ -132,9 +132,12 @@ def _check(values: flags.FlagValues, config: Any, workdir: Path) -> list[str]:
                 f"job {record['id']} for {workdir} is {there[record['id']].state.lower()}: two "
                 f"cannot train in one folder; scancel {record['id']}, or name another --workdir"
             )
-    return run_folder.open_run(
+    changed = run_folder.open_run(
         workdir, config.to_dict(), on_change=values.on_change, complete=cfg.completed
     )
+    if config.steps:
+        run_folder.check_length(workdir, run_folder.last_step(workdir), config.steps)
+    return changed
 
 
 def _tell(job: str, workdir: Path, resources: Resources) -> None:

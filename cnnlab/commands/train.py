@@ -125,7 +125,8 @@ def train(
     Args:
         config: of the run.
         workdir: its folder.
-        on_change, profile: as the flags.
+        on_change, profile: as the flags; on_change may also be `restart`: a folder that was made
+            with another config is emptied.
         show: print the closing table.
 
     Raises:
@@ -136,7 +137,7 @@ def train(
     from cnnlab import config as cfg
     from cnnlab import labeled
     from cnnlab.launch import processes
-    from cnnlab.training import closing, run_folder, setup
+    from cnnlab.training import class_names, closing, run_folder, setup
 
     setup.check(config)
     experiment = experiments.create(
@@ -164,8 +165,10 @@ def train(
     if found["finished"]:
         return
     try:
+        names = class_names.of_run(workdir) if found["resume"] else ()
         parts = processes.together(
-            lambda: setup.make(config, experiment, resume=found["resume"]), name="setup"
+            lambda: setup.make(config, experiment, resume=found["resume"], class_names=names),
+            name="setup",
         )
         others = {
             name: labeled.derive(config, name, workdir, parts.train.source.info)
@@ -190,7 +193,6 @@ def _run(parts: Any, others: dict[str, Any], workdir: Path, profile: tuple[int, 
     """Train what is set up, then the controls `others`, and write the results of both."""
     import jax
 
-    from cnnlab import labeled
     from cnnlab.launch import presence, processes
     from cnnlab.training import closing, loop, run_folder
     from cnnlab.training.interruption import Interrupted
@@ -216,8 +218,21 @@ def _run(parts: Any, others: dict[str, Any], workdir: Path, profile: tuple[int, 
             raise Interrupted(f"{signal}: {where}") from None
         ending = closing.Closing(parts, running, state, position, reason)
         ending.numbers()
-        for name, other in others.items():
-            console.print(f"for comparison, {labeled.LABELED[name]}: {workdir / name}")
-            with processes.optional(f"control '{name}'", ending.missing, shared=True):
-                train(other, workdir / name, "accept", show=False)
+        _train_controls(others, workdir, running.step, ending.missing)
         ending.rest()
+
+
+def _train_controls(
+    others: dict[str, Any], workdir: Path, step: int, missing: dict[str, str]
+) -> None:
+    """Train what the run is compared with; `missing` gets what could not be."""
+    from cnnlab import labeled
+    from cnnlab.launch import processes
+
+    for name, other in others.items():
+        console.print(f"for comparison, {labeled.LABELED[name]}: {workdir / name}")
+        if other.init_from.path:
+            # A run that has gone on since is fine-tuned anew.
+            other.init_from.checkpoint = str(step)
+        with processes.optional(f"control '{name}'", missing, shared=True):
+            train(other, workdir / name, "restart", show=False)

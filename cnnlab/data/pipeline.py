@@ -125,7 +125,8 @@ class TrainData:
         if self._sampler.name != "shuffle":
             keep["sampler"] = self._sampler.name
         info = self.source.info
-        return {"source": info.name, "split": info.split, "examples": self.count, **keep}
+        found = {"source": info.name, "split": info.split, "examples": self.count, **keep}
+        return {**found, "classes": list(info.class_names)}
 
 
 @dataclasses.dataclass
@@ -195,7 +196,7 @@ def open_split(data: Mapping[str, Any], split: str, *, per_class: int = 0, seed:
     """Return the source of a split, with the classes that `data` keeps.
 
     Args:
-        data: a config's `data` entry.
+        data: a config's `data` entry; with a key `class_names`, labels are numbered as these.
         split: the split expression.
         per_class: examples to draw of each class; 0 for all.
         seed: of the draw.
@@ -204,9 +205,10 @@ def open_split(data: Mapping[str, Any], split: str, *, per_class: int = 0, seed:
         UserError: as `source.load` and `Subset`.
     """
     source = sources.load(data["source"], split, data_dir=data["data_dir"])
-    if not data["classes"] and not per_class:
-        return source
-    return Subset(source, classes=data["classes"], per_class=per_class, seed=seed)
+    if data["classes"] or per_class:
+        source = Subset(source, classes=data["classes"], per_class=per_class, seed=seed)
+    names = data.get("class_names", ())
+    return Subset.numbered_as(source, names) if names else source
 
 
 def _open(data: Mapping[str, Any], split: str, part: Mapping[str, Any], seed: int = 0) -> Prepared:

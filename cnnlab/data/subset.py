@@ -13,10 +13,13 @@ from typing import Any
 import numpy as np
 
 from cnnlab.choices import suggest
+from cnnlab.console import LOG
 from cnnlab.errors import UserError
 
 # Beside the seed, so that no other use of it draws the same numbers.
 PURPOSE = 2
+# Of classes, in messages.
+SHOWN = 10
 
 
 class Subset:
@@ -67,6 +70,47 @@ class Subset:
         self.info = replace(info, class_names=tuple(names[number] for number in chosen))
         self._renumbered = {number: i for i, number in enumerate(chosen)}
 
+    @classmethod
+    def numbered_as(cls, source: Any, names: Sequence[str]) -> Any:
+        """Return the source with the class called `names[i]` as label i, whatever it was.
+
+        Classes that are not among `names` are left out, with a warning. Where one of the two has
+        no names, or numbers for names, there is nothing to compare.
+
+        Raises:
+            UserError: classes of both are missing on the other side, as when one was renamed.
+        """
+        info = source.info
+        own = info.class_names
+        if own == tuple(names) or _unnamed(own) or _unnamed(names):
+            return source
+        lacking = [name for name in names if name not in own]
+        beside = [name for name in own if name not in names]
+        if lacking and beside:
+            raise UserError(
+                f"'{info.name}' has other classes than those trained on: it lacks "
+                f"{_listed(lacking)} and has {_listed(beside)} instead (trained on: "
+                f"{_listed(names)}); give renamed classes their names back, or train anew in "
+                "another --workdir"
+            )
+        for which, words in ((lacking, "there are none of"), (beside, "left out are")):
+            if which:
+                LOG.warning(
+                    "'%s' split '%s' has other classes than those trained on: %s %s",
+                    info.name,
+                    info.split,
+                    words,
+                    _listed(which),
+                )
+        made = cls.__new__(cls)
+        made._renumbered = {
+            i: list(names).index(name) for i, name in enumerate(own) if name in names
+        }
+        made.source = source
+        made.indices = np.flatnonzero(np.isin(labels_of(source), list(made._renumbered)))
+        made.info = replace(info, class_names=tuple(names))
+        return made
+
     def __len__(self) -> int:
         return len(self.indices)
 
@@ -81,6 +125,15 @@ class Subset:
     def labels(self) -> np.ndarray:
         """Return the label of every example."""
         return np.array([self._renumbered[int(n)] for n in labels_of(self.source)[self.indices]])
+
+
+def _unnamed(names: Sequence[str]) -> bool:
+    return tuple(names) == tuple(map(str, range(len(names))))
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(f"'{name}'" for name in names[:SHOWN]) + more
 
 
 def labels_of(source: Any) -> np.ndarray:

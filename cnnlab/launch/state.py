@@ -146,7 +146,9 @@ def _progress(folder: Path) -> dict[str, Any]:
     rates = [row["time/examples_per_second"] for row in rows if "time/examples_per_second" in row]
     kept = config.get("checkpoint", {})
     metric = kept.get("best", "")
-    values = [row[metric] for row in rows if metric in row]
+    # Earlier ones are of another metric or of other examples.
+    since = _since(folder)
+    values = [row[metric] for row in rows if metric in row and row["step"] > since]
     choose = max if (implied(metric) or kept.get("mode")) == "max" else min
     return {
         "step": rows[-1]["step"] if rows else 0,
@@ -155,6 +157,15 @@ def _progress(folder: Path) -> dict[str, Any]:
         "metric": metric,
         "best": choose(values) if values else None,
     }
+
+
+def _since(folder: Path) -> int:
+    """Return the step since which values of the metric are comparable; see `Checkpoints`."""
+    path = folder / "checkpoints" / str(run_folder.last_step(folder)) / "metrics" / "metrics"
+    try:
+        return read_json(path, {"since?": int}, remedy="remove this checkpoint").get("since", 0)
+    except FileNotFoundError:
+        return 0
 
 
 def log_tail(folder: Path, job: str, lines: int) -> tuple[Path, list[str]] | None:

@@ -13,7 +13,7 @@ import numpy as np
 from cnnlab.console import LOG
 from cnnlab.errors import UserError
 from cnnlab.launch import processes
-from cnnlab.training import selection
+from cnnlab.training import run_folder, selection
 from cnnlab.training.checkpoint import Checkpoints
 from cnnlab.training.fingerprint import first_not_finite
 from cnnlab.training.interruption import Flag, Interrupted, interruption
@@ -75,7 +75,7 @@ class Loop:
             self.position = Position(**record)
             LOG.info("resuming at step %d of %d", int(self.state.step), setup.steps)
         self.step = int(self.state.step)
-        self._check_length()
+        run_folder.check_length(workdir, self.step, setup.steps)
         self._judge_by(selection.criterion(self.config, setup.evaluations, self.checkpoints.mode))
         self.meter = Meter(setup.checked_names)
         self.meter.restore(self.position.meter)
@@ -83,15 +83,6 @@ class Loop:
         self._value: float | None = None
         self._tracing = False
         self._verified: int | None = None
-
-    def _check_length(self) -> None:
-        if self.step > self.setup.steps:
-            raise UserError(
-                f"{self.workdir} has {self.step} steps behind it, the config asks for "
-                f"{self.setup.steps}: set --config.steps={self.step} or more, evaluate an earlier "
-                f"checkpoint (python launch.py eval --workdir={self.workdir} --checkpoint=STEP), "
-                "or name another --workdir"
-            )
 
     def _judge_by(self, now: dict[str, Any]) -> None:
         """Take what the best is chosen by; where it changed, what was best so far is none."""

@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -111,7 +112,8 @@ def open_run(
     Args:
         workdir: the folder.
         config: the whole config, as nested plain values.
-        on_change: what to do when the folder was made with another config: `stop` or `accept`.
+        on_change: what to do when the folder was made with another config: `stop`, `accept`, or
+            `restart` from an empty folder.
         complete: gives both configs the same entries, of whatever version they are.
 
     Raises:
@@ -136,6 +138,9 @@ def open_run(
                 f"{workdir} holds a run with another config:\n  {lines}\n"
                 "name another --workdir, or continue with the new config: --on_change=accept"
             )
+        if changed and on_change == "restart":
+            shutil.rmtree(workdir)
+            workdir.mkdir()
     else:
         changed = []
         # A launcher makes jobs/ before the run starts, for its own records.
@@ -170,6 +175,22 @@ def open_ends(workdir: Path) -> list[str]:
 def has_checkpoints(workdir: Path) -> bool:
     """Return whether a run has saved anything that it would go on from."""
     return any((workdir / "checkpoints").glob("[0-9]*"))
+
+
+def last_step(workdir: Path) -> int:
+    """Return the step of the newest checkpoint; 0 without any."""
+    found = (workdir / "checkpoints").glob("[0-9]*")
+    return max((int(path.name) for path in found if path.name.isdigit()), default=0)
+
+
+def check_length(workdir: Path, done: int, steps: int) -> None:
+    """Raise a `UserError` for a run that has more steps behind it than its config asks for."""
+    if done > steps:
+        raise UserError(
+            f"{workdir} has {done} steps behind it, the config asks for {steps}: set "
+            f"--config.steps={done} or more, evaluate an earlier checkpoint (python launch.py eval "
+            f"--workdir={workdir} --checkpoint=STEP), or name another --workdir"
+        )
 
 
 def record(workdir: Path, config: Mapping[str, Any]) -> None:

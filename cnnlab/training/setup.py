@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -26,6 +26,7 @@ from cnnlab.training import (
     targets,
     transfer,
 )
+from cnnlab.training import class_names as classes
 from cnnlab.training import initial as initial_lib
 from cnnlab.training import parallel as parallel_lib
 from cnnlab.training import state as state_lib
@@ -167,7 +168,47 @@ def _steps_per_dispatch(config: Any, steps: int, platform: str) -> int:
     return wanted
 
 
-def make(config: Any, experiment: Any, *, resume: bool = False, try_out: bool = True) -> Setup:
+def _open_data(
+    config: Any, experiment: Any, parallel: parallel_lib.Parallel, class_names: Sequence[str]
+) -> tuple[pipeline.TrainData, dict[str, pipeline.EvalData]]:
+    """Return the training data and the splits to evaluate, classes numbered as the run has them."""
+    data = config.data.to_dict()
+    host, hosts = jax.process_index(), jax.process_count()
+    known = class_names if experiment.predicts_labels else ()
+    train = pipeline.train_data(
+        {**data, "class_names": known},
+        seed=config.seed,
+        batch_size=config.batch_size,
+        host=host,
+        hosts=hosts,
+    )
+    if train.corrupt:
+        LOG.warning("%d corrupt examples left out of the training set", len(train.corrupt))
+    experiment.check(train.source.info)
+    parallel.local_batch(config.evaluate.batch_size, "evaluate.batch_size")
+    names = train.source.info.class_names
+    evaluations = {
+        name: pipeline.eval_data(
+            {**data, "class_names": classes.for_split(config, experiment, name, names)},
+            split,
+            batch_size=config.evaluate.batch_size,
+            source=data["eval"]["sources"].get(name, ""),
+            host=host,
+            hosts=hosts,
+        )
+        for name, split in config.data.eval.splits.items()
+    }
+    return train, evaluations
+
+
+def make(
+    config: Any,
+    experiment: Any,
+    *,
+    resume: bool = False,
+    try_out: bool = True,
+    class_names: Sequence[str] = (),
+) -> Setup:
     """Check a config, open its data, initialise the state and wrap the steps.
 
     Args:
@@ -176,6 +217,7 @@ def make(config: Any, experiment: Any, *, resume: bool = False, try_out: bool = 
         resume: the state is about to come from a checkpoint, so that what `init` and `init_from`
             start from is not looked at; the file may be gone.
         try_out: try what the end of the run computes, as far as that is quick.
+        class_names: that the run knows from its checkpoints.
 
     Raises:
         UserError: for what cannot work, before anything is compiled.
@@ -195,25 +237,7 @@ def make(config: Any, experiment: Any, *, resume: bool = False, try_out: bool = 
     init = initial_lib.make(config.init)
     transfer.check(config)
     data = config.data.to_dict()
-    host, hosts = jax.process_index(), jax.process_count()
-    train = pipeline.train_data(
-        data, seed=config.seed, batch_size=config.batch_size, host=host, hosts=hosts
-    )
-    if train.corrupt:
-        LOG.warning("%d corrupt examples left out of the training set", len(train.corrupt))
-    experiment.check(train.source.info)
-    parallel.local_batch(config.evaluate.batch_size, "evaluate.batch_size")
-    evaluations = {
-        name: pipeline.eval_data(
-            data,
-            split,
-            batch_size=config.evaluate.batch_size,
-            source=data["eval"]["sources"].get(name, ""),
-            host=host,
-            hosts=hosts,
-        )
-        for name, split in config.data.eval.splits.items()
-    }
+    train, evaluations = _open_data(config, experiment, parallel, class_names)
     steps = config.steps or math.ceil(config.epochs * train.count / config.batch_size)
     schedule, optimizer = learning(config, steps)
     scan = _steps_per_dispatch(config, steps, parallel.platform)
@@ -248,7 +272,10 @@ def make(config: Any, experiment: Any, *, resume: bool = False, try_out: bool = 
     if try_out:
         baselines.check_data(config, evaluations, getattr(experiment, "target", "label"))
         dry_evaluation.check(config, steps, train, evaluations, eval_step, inputs)
-    given = {} if resume else transfer.load(config, shapes.params, shapes.model_state)
+    given = {}
+    if not resume:
+        outputs = train.source.info.class_names if experiment.predicts_labels else ()
+        given = transfer.load(config, *inputs, class_names=outputs)
     variables = random_variables()
     if config.init.name != "model" and not resume:
         variables = init(experiment, variables, train.source, prepare, key)

@@ -9,7 +9,7 @@ model drew for them; all others have to be there, in the same shape.
 Weights expect the normalization that they were trained with: another one is warned of.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from cnnlab import paths
 from cnnlab.console import LOG
 from cnnlab.errors import UserError
 from cnnlab.files import expand
+from cnnlab.training import class_names as classes
 from cnnlab.training import run_folder
 from cnnlab.training.checkpoint import Checkpoints, pick_step
 from cnnlab.training.state import leaf_names
@@ -41,13 +42,16 @@ def check(config: Any) -> None:
         )
 
 
-def load(config: Any, params: PyTree, model_state: PyTree) -> dict[str, np.ndarray]:
+def load(
+    config: Any, params: PyTree, model_state: PyTree, *, class_names: Sequence[str] = ()
+) -> dict[str, np.ndarray]:
     """Return the arrays to start from by name, such as `params/c1/kernel`; none without a path.
 
     Args:
         config: of the run.
         params: of the model, or their shapes.
         model_state: its other collections, or their shapes.
+        class_names: of the outputs, where they are classes.
 
     Raises:
         UserError: if there is nothing at the path, or what is there does not fit.
@@ -56,8 +60,9 @@ def load(config: Any, params: PyTree, model_state: PyTree) -> dict[str, np.ndarr
     if not options.path:
         return {}
     where = Path(expand(options.path))
+    theirs: Sequence[str] = ()
     if where.is_dir():
-        given, origin = _from_run(where, config)
+        given, origin, theirs = _from_run(where, config)
     elif where.is_file():
         given, origin = _from_file(where, config), str(where)
     else:
@@ -73,6 +78,8 @@ def load(config: Any, params: PyTree, model_state: PyTree) -> dict[str, np.ndarr
     networks = {"params", "batch_stats", *model_state}
     given = {name: x for name, x in given.items() if name.partition("/")[0] in networks}
     taken = _choose(shapes, given, tuple(options.skip), origin)
+    if any(paths.matches(("head",), _inner(name), "") for name in taken):
+        classes.check_transfer(theirs, class_names, origin)
     left = [name for name in shapes if name not in taken and name.startswith("params/")]
     total = sum(int(np.prod(shapes[name])) for name in shapes if name.startswith("params/"))
     rest = sum(int(np.prod(shapes[name])) for name in left)
@@ -97,7 +104,7 @@ def replace(variables: PyTree, given: Mapping[str, np.ndarray]) -> PyTree:
     return jax.tree_util.tree_map_with_path(one, variables)
 
 
-def _from_run(folder: Path, config: Any) -> tuple[dict[str, np.ndarray], str]:
+def _from_run(folder: Path, config: Any) -> tuple[dict[str, np.ndarray], str, Sequence[str]]:
     options = config.init_from
     settings = run_folder.read_config(folder)
     checkpoints = Checkpoints(
@@ -109,6 +116,7 @@ def _from_run(folder: Path, config: Any) -> tuple[dict[str, np.ndarray], str]:
     try:
         step = pick_step(checkpoints, options.checkpoint)
         average = options.ema and bool(settings.get("ema_decay"))
+        names = classes.saved(checkpoints) if classes.head_of(settings) else ()
         state = checkpoints.read(step, *(("ema",) if average else ("params", "model_state")))
     finally:
         checkpoints.close()
@@ -119,7 +127,7 @@ def _from_run(folder: Path, config: Any) -> tuple[dict[str, np.ndarray], str]:
         prefix = next((p for p in renamed if name.startswith(p)), "")
         given[renamed.get(prefix, "") + name.removeprefix(prefix)] = value
     _compare(folder, settings, config)
-    return given, f"step {step} of {folder}{', moving average' if average else ''}"
+    return given, f"step {step} of {folder}{', moving average' if average else ''}", names
 
 
 def _from_file(file: Path, config: Any) -> dict[str, np.ndarray]:

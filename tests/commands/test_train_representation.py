@@ -4,6 +4,8 @@ import json
 
 from cnnlab import commands
 
+CONTROLS = ("supervised", "fine_tune")
+
 
 def test_run_reports_its_representation_beside_the_controls(tmp_path, capsys):
     run = tmp_path / "run"
@@ -45,6 +47,29 @@ def test_run_reports_its_representation_beside_the_controls(tmp_path, capsys):
             assert mine[row["protocol"]] == row["values"]
     assert commands.main(["eval", f"--workdir={run}", "--splits=test"]) == 0
     assert "few_shot on test" in capsys.readouterr().out
+
+
+def test_controls_are_trained_anew_when_the_run_has_gone_on(tmp_path):
+    run = tmp_path / "run"
+    arguments = [
+        "train",
+        "--config=tests/commands/small_triplet.py",
+        f"--workdir={run}",
+        "--config.evaluators={}",
+        "--config.controls=('supervised', 'fine_tune')",
+        "--config.supervised.steps=4",
+        "--config.fine_tune.steps=4",
+    ]
+    assert commands.main(arguments) == 0
+    before = {name: (run / name / "result.json").stat().st_ino for name in CONTROLS}
+    assert commands.main([*arguments, "--config.steps=12", "--on_change=accept"]) == 0
+
+    def started_from(name):
+        return json.loads((run / name / "config.json").read_text())["init_from"]["checkpoint"]
+
+    assert started_from("fine_tune") == "12"
+    # That of random weights is what it was, and is not trained again.
+    assert (run / "supervised" / "result.json").stat().st_ino == before["supervised"]
 
 
 def test_collapsed_representation_is_called_so(capsys):

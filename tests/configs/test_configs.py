@@ -297,6 +297,31 @@ def test_unknown_transform_or_keyword_is_suggested():
         cfg.model("lenet")
 
 
+@pytest.mark.parametrize(
+    "best, mode, completed",
+    [
+        ("validation/accuracy", "max", "auto"),
+        ("validation/loss", "max", "auto"),
+        ("validation/loss", "auto", "auto"),
+        ("validation/spread", "max", "max"),
+        ("", "max", "max"),
+    ],
+)
+def test_direction_that_the_metrics_name_implies_is_no_difference(best, mode, completed):
+    saved = cfg.base()
+    saved.checkpoint.best, saved.checkpoint.mode = best, mode
+    assert cfg.completed(saved.to_dict())["checkpoint"]["mode"] == completed
+
+
+@pytest.mark.parametrize("decay, warmup", [(0.0, True), (0.99, False)])
+def test_moving_averages_of_an_earlier_version_had_no_warmup(decay, warmup):
+    saved = cfg.base()
+    saved.ema_decay = decay
+    with saved.unlocked():
+        del saved.ema_warmup
+    assert cfg.completed(saved.to_dict())["ema_warmup"] is warmup
+
+
 def test_base_config_is_sound():
     settings = cfg.base()
     settings.steps = 1000

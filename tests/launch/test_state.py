@@ -182,3 +182,10 @@ def test_sweep_is_shown_by_its_array_job_and_its_trials(tmp_path):
     assert names["0001"] == ("finished", "")
     assert names["0002"][0] == "stopped"
     assert state(sweep, {"7": RUNNING}).name == "running"
+
+
+def test_best_leaves_out_values_of_another_metric_or_of_other_examples(run):
+    saved = run / "checkpoints" / "20" / "metrics"
+    saved.mkdir(parents=True)
+    (saved / "metrics").write_text(json.dumps({"best": 0.7, "since": 10}))
+    assert state(run, {}).best == 0.7

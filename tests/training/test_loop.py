@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 import small
 
+from cnnlab.errors import UserError
 from cnnlab.training.interruption import Flag, Interrupted
 from cnnlab.training.loop import Loop, _check_data
 
@@ -65,3 +66,9 @@ def test_changed_data_is_reported(caplog):
     _check_data({"examples": 1200, "seed": 0}, {"examples": 1190, "seed": 0})
     assert "examples was 1200, is 1190" in caplog.text
     assert "seed" not in caplog.text
+
+
+def test_run_does_not_end_before_it_began(tmp_path):
+    small.train(small.config(steps=8), tmp_path)
+    with pytest.raises(UserError, match="has 8 steps behind it, the config asks for 4"):
+        Loop(small.build(small.config(steps=4)), tmp_path)

@@ -108,3 +108,20 @@ def test_loaded_config_is_locked_and_has_tuples_again(tmp_path):
     assert config.to_dict() == CONFIG
     with pytest.raises(AttributeError):
         config.sed = 1
+
+
+def test_versions_are_compared_entry_by_entry(tmp_path):
+    make(tmp_path)
+    new = {**CONFIG, "ema": 0.0}
+    assert run_folder.open_run(tmp_path, new, complete=lambda c: {"ema": 0.0, **c}) == []
+    with pytest.raises(UserError, match=r"ema: 0\.0 -> 0\.5"):
+        run_folder.open_run(tmp_path, {**CONFIG, "ema": 0.5}, complete=lambda c: {"ema": 0.0, **c})
+
+
+def test_fewer_steps_than_done_are_refused(tmp_path):
+    assert run_folder.last_step(tmp_path) == 0
+    make(tmp_path)
+    assert run_folder.last_step(tmp_path) == 10
+    run_folder.check_length(tmp_path, 10, 10)
+    with pytest.raises(UserError, match="has 10 steps behind it, the config asks for 9: set"):
+        run_folder.check_length(tmp_path, 10, 9)
