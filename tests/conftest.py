@@ -23,13 +23,13 @@ os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
 
 
 STATM = Path("/proc/self/statm")
-# Bytes; what one module compiles comes on top.
-LIMIT = 3 << 29
+# Bytes; what one test compiles comes on top.
+LIMIT = 2 << 30
 
 
-@pytest.fixture(scope="module", autouse=True)
+@pytest.fixture(autouse=True)
 def free_programs():
-    """Free what modules have compiled before it is gigabytes a worker."""
+    """Free what tests have compiled before it is gigabytes a worker."""
     yield
     if STATM.exists() and int(STATM.read_text().split()[1]) * mmap.PAGESIZE < LIMIT:
         return
