@@ -232,6 +232,31 @@ def test_a_file_of_weights_serves_too(tmp_path, caplog):
     assert "--config.data.normalize.mean" in caplog.text
 
 
+def test_a_files_average_is_taken_unless_refused_and_other_fields_are(tmp_path):
+    import safetensors.numpy
+
+    model = dict(SECOND, data__classes=(), model__num_classes=10, model__norm="")
+    size = cfg.preprocess(resize={"size": 32, "mode": "exact"})
+    model |= {"data__train__preprocess": size, "data__eval__preprocess": size}
+    params = jax.device_get(small.build(small.config(**model)).state.params)
+    weights = {f"params/{name}": value for name, value in leaves(params).items()}
+    file, header = tmp_path / "mlp.safetensors", {"model": "mlp"}
+    both = {f"model.{name}": value for name, value in weights.items()}
+    both |= {f"model_ema.{name}": value + 1 for name, value in weights.items()}
+    safetensors.numpy.save_file(both, file, header | {"arguments": '{"hidden": [16]}'})
+    for ema, more in ((True, 1), (False, 0)):
+        settings = small.config(**model, init_from__path=str(file), init_from__ema=ema)
+        found = leaves(small.build(settings).state.params)
+        for name, value in leaves(params).items():
+            np.testing.assert_array_equal(found[name], value + more)
+    fields = '{"hidden": [16], "activation": "tanh"}'
+    safetensors.numpy.save_file(weights, file, header | {"arguments": fields})
+    with pytest.raises(UserError, match=r"was trained with activation='tanh', where mlp has"):
+        small.build(small.config(**model, init_from__path=str(file)))
+    # A field that is not the default is one's own choice.
+    small.build(small.config(**model, model__activation="scaled_tanh", init_from__path=str(file)))
+
+
 def test_a_damaged_checkpoint_is_not_taken(pretrained, tmp_path):
     folder = tmp_path / "copy"
     shutil.copytree(pretrained[0], folder)
