@@ -5,6 +5,7 @@ returns it (`cnnlab.config_file` reads it). Entries are the keyword arguments of
 configure, always all of them, so that every one can be set from the command line.
 """
 
+import contextlib
 import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -173,6 +174,10 @@ def completed(saved: Mapping[str, Any]) -> dict[str, Any]:
         return filled
 
     entries = fill(saved, base().to_dict())
+    for part, make in NAMED.items():
+        # Without the fields of a model that there is no more.
+        with contextlib.suppress(UserError):
+            entries[part] = {**make(entries[part]["name"]).to_dict(), **entries[part]}
     if implied(entries["checkpoint"]["best"]):
         entries["checkpoint"]["mode"] = "auto"
     if "ema_warmup" not in saved:

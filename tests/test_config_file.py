@@ -108,3 +108,10 @@ def test_config_of_an_earlier_version_is_completed_and_keeps_what_is_gone():
     assert (whole.ema_decay, whole.gone) == (0.0, 3)
     assert whole.optimizer.decay_mask == "kernels"
     assert whole.optimizer.learning_rate == 0.7
+
+
+def test_model_that_an_earlier_version_saved_in_part_is_the_same_model():
+    saved = {**cfg.base().to_dict(), "model": {"name": "resnet18", "num_classes": 3}}
+    assert cfg.completed(saved)["model"] == cfg.model("resnet18", num_classes=3).to_dict()
+    gone = {**saved, "model": {"name": "gone", "width": 3}}
+    assert cfg.completed(gone)["model"] == {"name": "gone", "width": 3}
