@@ -46,9 +46,14 @@ def check(
         variables: shapes of `(params, model_state)`.
     """
     _view(config, evaluations)
-    scalars = _evaluators(config, steps, train, evaluations)
+    scalars = _evaluators(config, train, evaluations)
     wanted = config.checkpoint.best
     split, _, metric = wanted.partition("/")
+    if scalars.get(wanted, 0) > steps:
+        raise UserError(
+            f"checkpoint.best='{wanted}' is never evaluated: it comes every {scalars[wanted]} "
+            f"steps, and the run has {steps}"
+        )
     if not wanted or wanted in scalars:
         return
     example = {k: v for k, v in evaluations[split].source[0].items() if k != "mask"}
@@ -59,16 +64,16 @@ def check(
     names = set(Evaluation(ones, {}).scalars())
     names |= {f"ema/{name}" for name in names if config.ema_decay}
     if metric not in names:
-        there = scalars | {f"{split}/{name}" for name in names}
+        there = {*scalars, *(f"{split}/{name}" for name in names)}
         hint = suggest(wanted, there) or "; set --config.checkpoint.best=''"
         raise UserError(f"checkpoint.best='{wanted}' is not evaluated{hint}")
 
 
 def _evaluators(
-    config: Any, steps: int, train: TrainData, evaluations: Mapping[str, EvalData]
-) -> set[str]:
-    """Try every evaluator; return the names of the scalars that are due during training."""
-    names: set[str] = set()
+    config: Any, train: TrainData, evaluations: Mapping[str, EvalData]
+) -> dict[str, int]:
+    """Try every evaluator; return after how many steps each scalar comes during training."""
+    names: dict[str, int] = {}
     bank, choosing = train, tuple(config.evaluate.splits)
     entries = config.evaluators.to_dict()
     for name, entry in entries.items():
@@ -98,8 +103,9 @@ def _evaluators(
             except Exception as error:
                 reason = str(error).partition("\n")[0]
                 raise UserError(f"{what}: {type(error).__name__}: {reason}") from error
-            if 0 < entry["every"] <= steps and split in choosing:
-                names |= set(protocols.scalar_names(split, name, entries, score.values))
+            if entry["every"] and split in choosing:
+                found = protocols.scalar_names(split, name, entries, score.values)
+                names |= dict.fromkeys(found, entry["every"])
     return names
 
 

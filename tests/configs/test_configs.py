@@ -162,7 +162,8 @@ def test_config_trains_for_a_step(name, variant, tmp_path):
     settings.parallel.devices = 1
     settings.batch_size = 8 * settings.accumulation
     settings.steps, settings.epochs, settings.log_every = 1, 0.0, 1
-    settings.floors = ()
+    settings.floors, settings.evaluators = (), {}
+    settings.checkpoint.best, settings.early_stopping.patience = "", 0
     # A part of the data is enough to see that a step runs.
     settings.data.train.split += "[:64]"
     settings.data.train.per_class = min(settings.data.train.per_class, 3)
