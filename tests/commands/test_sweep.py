@@ -61,7 +61,7 @@ def test_points_run_once_with_the_overrides_and_a_second_start_has_nothing_to_do
     trials = SweepFolder.open(tmp_path / "s").trials()
     given = json.loads((trials[1].path / "config.json").read_text())
     assert {key: value for key, value in given.items() if key.startswith("config.")} == {
-        "config.evaluate.splits": "('test',)",
+        "config.evaluate.splits": '("test",)',
         "config.checkpoint.best": "test/loss",
         "config.batch_size": "8",
         "config.optimizer.learning_rate": "0.2",

@@ -37,7 +37,7 @@ def test_command_is_what_a_person_would_type(tmp_path):
         "--config=configs/digits_lenet5.py:plain",
         f"--workdir={tmp_path}/s/trials/0000",
         "--config.a=1e-05",
-        "--config.b=('x y', 2)",
+        '--config.b=("x y", 2)',
         "--config.c=false",
     ]
     assert "--workdir=elsewhere" in tr.command(folder, trial, tmp_path.__class__("elsewhere"))
