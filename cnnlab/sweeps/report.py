@@ -18,6 +18,7 @@ from rich.table import Table
 
 from cnnlab.analysis.figures import _save
 from cnnlab.console import output
+from cnnlab.launch import processes
 from cnnlab.sweeps import report_figures, summary
 from cnnlab.sweeps.folder import SweepFolder
 from cnnlab.sweeps.summary import Point, Row, Summary, short
@@ -75,11 +76,11 @@ def _draw(found: Summary, target: Path) -> list[str]:
         report_figures.learning_curves,
     )
     for function, (name, there) in zip(functions, wanted.items(), strict=True):
+        (target / name).unlink(missing_ok=True)
         if there:
-            _save(function(found), target / name)
-        else:
-            (target / name).unlink(missing_ok=True)
-    return [name for name, there in wanted.items() if there]
+            with processes.optional(str(target / name)):
+                _save(function(found), target / name)
+    return [name for name in wanted if (target / name).exists()]
 
 
 def _held_out(found: Summary, everything: bool = False) -> list[str]:

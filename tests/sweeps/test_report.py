@@ -236,3 +236,18 @@ def test_a_large_sweep_is_read_once(tmp_path, monkeypatch, capsys, plain):
     monkeypatch.setattr(summary, "read_rows", counted)
     report.write(folder)
     assert len(read) == 300
+
+
+def test_figure_that_fails_costs_no_table(tmp_path, wide, capsys, monkeypatch, caplog):
+    def broken(found):
+        raise RuntimeError("broken on purpose")
+
+    monkeypatch.setattr(report.report_figures, "metric_by_parameter", broken)
+    folder = fabricated.sweep(tmp_path / "s")
+    for trial, value in zip(folder.trials(), (0.5, 0.75, 0.25), strict=True):
+        fabricated.finished(folder, trial, [value], test=0.5)
+    report.write(folder)
+    assert "3 of 3 trials finished" in capsys.readouterr().out
+    names = {path.name for path in (folder.path / "report").iterdir()}
+    assert names == {"trials.csv", "trials.md", "parallel.png", "curves.png"}
+    assert "metric.png is missing: RuntimeError: broken on purpose" in caplog.text
