@@ -89,15 +89,11 @@ def bare(parts, images, labels):
 def peer(parts, images, labels, *, compiled=False, channels_last=False):
     """Return the same for PyTorch, from the same weights."""
     import torch
+    import torch_models
     from torch import nn
 
     device = "cuda" if on_gpu() else "cpu"
-    net = nn.Sequential(
-        *(nn.Conv2d(1, 6, 5), nn.ReLU(), nn.MaxPool2d(2)),
-        *(nn.Conv2d(6, 16, 5), nn.ReLU(), nn.MaxPool2d(2)),
-        *(nn.Conv2d(16, 120, 5), nn.ReLU(), nn.Flatten()),
-        *(nn.Linear(120, 84), nn.ReLU(), nn.Linear(84, 10)),
-    )
+    net = torch_models.lenet5()
     layers = [layer for layer in net if hasattr(layer, "weight")]
     with torch.no_grad():
         for name, layer in zip(("c1", "c3", "c5", "f6", "logits"), layers, strict=True):

@@ -85,10 +85,12 @@ class Ours:
 
         from cnnlab import models
         from cnnlab.losses.classification import softmax_cross_entropy
+        from cnnlab.training import materialize
 
         model = models.create(case.model, num_classes=case.classes, dtype=dtype, **case.fields)
         images, labels = jax.device_put(data(case))
-        variables = jax.jit(model.init)(jax.random.key(0), images)
+        _, initial = materialize.trace(lambda: model.init(jax.random.key(0), images))
+        variables = jax.device_put(initial(), may_alias=False)
         self.params, moving = variables["params"], variables.get("batch_stats", {})
         optimizer = optax.sgd(RATE, MOMENTUM)
 

@@ -8,8 +8,6 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from cnnlab.models.googlenet import MODULES
-
 
 def conv_norm(c_in, c_out, size, stride=1, groups=1, epsilon=1e-5):
     """Return a convolution without bias and its norm."""
@@ -83,6 +81,16 @@ def resnet50(classes=1000, widths=(64, 128, 256, 512)):
 def resnet20(classes=10, widths=(16, 32, 64)):
     """Return the ResNet-20 for CIFAR."""
     return ResNet((3, 3, 3), widths, classes, bottleneck=False, imagenet=False, shortcut="A")
+
+
+def lenet5(classes=10):
+    """Return LeNet-5 with ReLU and max-pooling."""
+    return nn.Sequential(
+        *(nn.Conv2d(1, 6, 5), nn.ReLU(), nn.MaxPool2d(2)),
+        *(nn.Conv2d(6, 16, 5), nn.ReLU(), nn.MaxPool2d(2)),
+        *(nn.Conv2d(16, 120, 5), nn.ReLU(), nn.Flatten()),
+        *(nn.Linear(120, 84), nn.ReLU(), nn.Linear(84, classes)),
+    )
 
 
 class MobileNet(nn.Module):
@@ -176,8 +184,11 @@ class GoogLeNet(nn.Module):
     """GoogLeNet without auxiliary classifiers: torchvision's with norms, or the paper's."""
 
     def __init__(self, classes=1000, width=1.0, *, norm=True):
+        # Here, so that nothing of cnnlab is loaded with PyTorch's other networks.
+        from cnnlab.models.googlenet import MODULES
+
         super().__init__()
-        self.norm = norm
+        self.norm, self.names = norm, tuple(MODULES)
         first, second = round(64 * width), round(192 * width)
         unit(self, "conv1", 3, first, 7, norm, 2)
         unit(self, "conv2_reduce", first, first, 1, norm)
@@ -196,7 +207,7 @@ class GoogLeNet(nn.Module):
         x = normalize(F.max_pool2d(apply(self, "conv1", x), 3, 2, ceil_mode=True))
         x = normalize(apply(self, "conv2", apply(self, "conv2_reduce", x)))
         x = F.max_pool2d(x, 3, 2, ceil_mode=True)
-        for name in MODULES:
+        for name in self.names:
             x = getattr(self, name)(x)
             if name == "inception3b":
                 x = F.max_pool2d(x, 3, 2, ceil_mode=True)

@@ -71,6 +71,7 @@ class Loop:
         restored = self.checkpoints.restore_latest(setup.state)
         if restored is not None:
             self.state, record = restored
+            setup.state = self.state  # or the initial one stays in memory to the end
             _check_data(record.pop("data"), setup.train.position())
             self.position = Position(**record)
             LOG.info("resuming at step %d of %d", int(self.state.step), setup.steps)

@@ -52,7 +52,8 @@ def _not_finite(tree: PyTree) -> Array:
     """Return for each leaf whether it holds a NaN or an infinity."""
     # Not by the largest magnitude: XLA's CPU backend, optimizing, drops a NaN from `max` over
     # thousands of elements. A sum could overflow.
-    return jnp.stack([~jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(tree)])
+    # Negated together: XLA would compile a program for each leaf.
+    return ~jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(tree)])
 
 
 def _mean_over(axis_name: str, tree: PyTree) -> PyTree:
