@@ -75,7 +75,7 @@ def run(values: flags.FlagValues, arguments: list[str]) -> int:
         raise UserError(f"{error}; other steps: {others or 'none'}") from None
     best = {}
     if values.checkpoint == "best":
-        best = {"best": {"metric": options.best, "value": checkpoints.value(step)}}
+        best = {"best": {"metric": options.best, "value": checkpoints.values.of(step)}}
     splits = values.splits or list(parts.evaluations)
     results = closing.evaluate_splits(parts, state, splits)
     closing.draw(parts, state, splits, workdir)
@@ -85,7 +85,7 @@ def run(values: flags.FlagValues, arguments: list[str]) -> int:
         more = {"representation": representation.plain(rows)} if rows else {}
         print(json.dumps({"step": step, **best, **results, **more}, indent=2))
     else:
-        chosen = f", best {options.best} ({checkpoints.value(step):.4g})" if best else ""
+        chosen = f", best {options.best} ({checkpoints.values.of(step):.4g})" if best else ""
         closing.print_results(f"{workdir}, step {step}{chosen}", {f"step {step}": results})
         if rows:
             representation.show(representation.plain(rows))

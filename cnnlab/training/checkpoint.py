@@ -2,7 +2,6 @@
 
 import glob
 import logging
-import math
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
@@ -16,10 +15,9 @@ from jaxtyping import PyTree
 from orbax.checkpoint import checkpoint_managers as managers
 
 from cnnlab.errors import UserError
-from cnnlab.files import read_json
 from cnnlab.launch import processes
-from cnnlab.metrics.direction import direction, implied
 from cnnlab.training.checkpoint_record import seal, unseal
+from cnnlab.training.checkpoint_values import Values
 from cnnlab.training.fingerprint import fingerprint, fingerprint_of_array
 from cnnlab.training.state import TrainState, leaf_names
 
@@ -37,6 +35,10 @@ class Checkpoints:
     Beside the newest `keep` the best one by `metric` is kept. Saving is asynchronous: the arrays
     are copied at once, the files written while training goes on, and a folder gets its final
     name only when complete, so that a kill in the middle leaves the previous ones as they were.
+
+    Attributes:
+        folder: the folder.
+        values: of the metric, at each of them.
     """
 
     def __init__(
@@ -50,49 +52,37 @@ class Checkpoints:
     ):
         """Open (and unless `read_only`, create) the folder.
 
-        Attributes:
-            mode: "max" or "min".
-            since: the step from which on values of the metric are comparable: earlier ones are of
-                another metric or of other examples. As saved last.
-
         Raises:
             UserError: for a mode that there is not, or that the metric's name leaves open.
         """
-        self.folder, self.metric = folder.absolute(), metric
+        self.folder = folder.absolute()
         self._alias: tempfile.TemporaryDirectory | None = None
-        unnamed = "max" if mode == "auto" and not metric else ""
-        self.mode = implied(metric) or unnamed or direction(metric, mode)
-        worst = -math.inf if self.mode == "max" else math.inf
-
-        def value(metrics: Mapping[str, Any]) -> float:
-            found = self._comparable(metrics)
-            return worst if found is None else found
-
+        if not read_only:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        self._root = self._as_literal()
+        self.values = Values(self._root, metric, mode)
+        if not read_only:
+            processes.first(self._set_damaged_values_aside)
         newest = managers.LatestN(max(1, keep))
         best = managers.BestN(
-            get_metric_fn=value,
-            reverse=self.mode == "min",
+            get_metric_fn=self.values.rank,
+            reverse=self.values.mode == "min",
             n=1,
             keep_checkpoints_without_metrics=False,
         )
         options = ocp.CheckpointManagerOptions(
             preservation_policy=managers.AnyPreservationPolicy([newest, best]),
-            best_fn=value,
-            best_mode=self.mode,
+            best_fn=self.values.rank,
+            best_mode=self.values.mode,
             create=False,
             read_only=read_only,
-            # Values, which may be damaged, are read here; a reader keeps none of them.
+            # Values, which may be damaged, are read by `Values`; a reader deletes no checkpoints.
             lightweight_initialize=read_only,
             cleanup_tmp_directories=not read_only,
         )
-        if not read_only:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        self._root = self._as_literal()
-        if not read_only:
-            processes.first(self._set_damaged_values_aside)
         self._manager = ocp.CheckpointManager(self._root, options=options)
         steps = self.steps()
-        self.since = self._saved(steps[-1]).get("since", 0) if steps else 0
+        self.values.since = self.values.read(steps[-1]).get("since", 0) if steps else 0
 
     def _as_literal(self) -> Path:
         """Return a path to the folder for Orbax, which takes [, ] and * in one for a pattern."""
@@ -108,52 +98,19 @@ class Checkpoints:
         """Return the steps there are, oldest first."""
         return sorted(self._manager.all_steps())
 
-    def value(self, step: int) -> float | None:
-        """Return the metric's value at a step, None if none that is comparable was saved."""
-        return self._comparable(self._saved(step))
-
     def best_step(self) -> int | None:
         """Return the step with the best value of the metric, None if none was saved with one."""
-        sign = 1 if self.mode == "max" else -1
-        values = {step: self.value(step) for step in self.steps()}
-        ranked = [(sign * value, step) for step, value in values.items() if value is not None]
-        return max(ranked)[1] if ranked else None
-
-    def _saved(self, step: int) -> Mapping[str, Any]:
-        try:
-            return self._read_value(step)
-        except UserError as error:
-            LOG.warning("%s", error)
-            return {}
-
-    def _read_value(self, step: int) -> Mapping[str, Any]:
-        path = self._root / str(step) / "metrics" / "metrics"
-        form = {"best?": (float, int), "metric?": str, "mode?": str, "since?": int}
-        remedy = f"step {step} cannot be the best; its state is used all the same"
-        try:
-            return read_json(path, form, remedy=remedy)
-        except FileNotFoundError:
-            return {}
+        return self.values.best(self.steps())
 
     def _set_damaged_values_aside(self) -> None:
-        for path in self._root.glob("[0-9]*/metrics"):
-            try:
-                self._read_value(int(path.parent.name))
-            except UserError as error:
-                LOG.warning("%s", error)
-                self._move_to_damaged(path, f"{path.parent.name}_metrics")
+        for path in self.values.damaged():
+            self._move_to_damaged(path, f"{path.parent.name}_metrics")
 
     def _move_to_damaged(self, path: Path, name: str) -> None:
         target = self.folder.parent / "damaged" / name
         shutil.rmtree(target, ignore_errors=True)
         target.parent.mkdir(parents=True, exist_ok=True)
         path.rename(target)
-
-    def _comparable(self, saved: Mapping[str, Any]) -> float | None:
-        # Those of earlier versions have the value alone.
-        now = {"metric": self.metric, "mode": self.mode, "since": self.since}
-        same = {**now, "since": 0, **saved}.items() >= now.items()
-        return saved.get("best") if same else None
 
     def save(
         self,
@@ -182,12 +139,7 @@ class Checkpoints:
             args=ocp.args.Composite(
                 state=ocp.args.StandardSave(state), position=ocp.args.JsonSave(seal(record))
             ),
-            metrics={
-                **({} if best is None else {"best": best}),
-                "metric": self.metric,
-                "mode": self.mode,
-                "since": self.since,
-            },
+            metrics=self.values.entry(best),
             force=True,
         )
 
@@ -385,7 +337,7 @@ def pick_step(checkpoints: Checkpoints, which: str) -> int:
         return steps[-1]
     if which == "best":
         best = checkpoints.best_step()
-        if not checkpoints.metric:
+        if not checkpoints.values.metric:
             raise UserError(
                 "checkpoint=best: the run keeps no best checkpoint (checkpoint.best is empty): use "
                 f"latest or a step of {steps}"
@@ -393,7 +345,7 @@ def pick_step(checkpoints: Checkpoints, which: str) -> int:
         if best is None:
             raise UserError(
                 f"no checkpoint in {checkpoints.folder} was saved with the metric "
-                f"'{checkpoints.metric}': use latest or a step of {steps}"
+                f"'{checkpoints.values.metric}': use latest or a step of {steps}"
             )
         return best
     if not which.isdigit() or int(which) not in steps:

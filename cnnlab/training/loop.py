@@ -77,7 +77,9 @@ class Loop:
             LOG.info("resuming at step %d of %d", int(self.state.step), setup.steps)
         self.step = int(self.state.step)
         run_folder.check_length(workdir, self.step, setup.steps)
-        self._judge_by(selection.criterion(self.config, setup.evaluations, self.checkpoints.mode))
+        self._judge_by(
+            selection.criterion(self.config, setup.evaluations, self.checkpoints.values.mode)
+        )
         self.meter = Meter(setup.checked_names)
         self.meter.restore(self.position.meter)
         self._began = time.monotonic() - self.position.seconds
@@ -100,7 +102,7 @@ class Loop:
             )
             position.best = position.mark = None
             position.stale, position.since = 0, self.step
-        position.criterion, self.checkpoints.since = now, position.since
+        position.criterion, self.checkpoints.values.since = now, position.since
 
     def run(self) -> tuple[TrainState, Position, str]:
         """Train; return the last state, the position, and `finished` or `early stopping`.
@@ -238,7 +240,7 @@ class Loop:
             # Of an evaluator that is not due at this step, or has failed and said so.
             return False
         value, position = values[metric], self.position
-        sign = 1 if self.checkpoints.mode == "max" else -1
+        sign = 1 if self.checkpoints.values.mode == "max" else -1
         self._value = value
         far = self.config.early_stopping.min_delta
         if position.mark is None or sign * (value - position.mark) > far:

@@ -245,19 +245,19 @@ def test_values_of_another_metric_or_of_before_are_not_compared(tmp_path):
     by_accuracy = save(tmp_path / "c", [1, 2], {1: 0.9, 2: 0.1}, keep=1, metric="v/accuracy")
     by_accuracy.close()
     checkpoints = Checkpoints(tmp_path / "c", keep=1, metric="v/loss")
-    assert (checkpoints.best_step(), checkpoints.value(2)) == (None, None)
-    checkpoints.since = 2
+    assert (checkpoints.best_step(), checkpoints.values.of(2)) == (None, None)
+    checkpoints.values.since = 2
     for step, loss in ((3, 1.5), (4, 2.5)):
         checkpoints.save(make_state(step), {}, loss)
         checkpoints.wait()
     # The accuracy of 0.1 would be the least of all, and the retention would keep it.
-    assert (checkpoints.best_step(), checkpoints.value(3)) == (3, 1.5)
+    assert (checkpoints.best_step(), checkpoints.values.of(3)) == (3, 1.5)
     assert checkpoints.steps() == [3, 4]
     checkpoints.close()
     # Whoever reads the folder compares what the last checkpoint is comparable with.
     again = Checkpoints(tmp_path / "c", metric="v/loss", read_only=True)
-    assert (again.since, again.best_step()) == (2, 3)
-    again.since = 4
+    assert (again.values.since, again.best_step()) == (2, 3)
+    again.values.since = 4
     assert again.best_step() is None
 
 
