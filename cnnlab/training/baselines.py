@@ -15,6 +15,7 @@ from cnnlab.analysis.floors import FLOORS
 from cnnlab.choices import pick, pick_all
 from cnnlab.console import LOG
 from cnnlab.data import pipeline
+from cnnlab.data.batches import EvalData, Prepared
 from cnnlab.data.decode import CorruptFile
 from cnnlab.data.identity import ids_of
 from cnnlab.errors import UserError
@@ -25,7 +26,7 @@ def check(config: Any) -> None:
     pick_all(FLOORS, config.floors, "floors", "floor")
 
 
-def check_data(config: Any, evaluations: dict[str, pipeline.EvalData], target: str) -> None:
+def check_data(config: Any, evaluations: dict[str, EvalData], target: str) -> None:
     """Raise a `UserError` for data that floors cannot be computed on.
 
     Args:
@@ -64,7 +65,7 @@ def check_data(config: Any, evaluations: dict[str, pipeline.EvalData], target: s
 
 
 def accuracies(
-    config: Any, evaluations: dict[str, pipeline.EvalData], target: str
+    config: Any, evaluations: dict[str, EvalData], target: str
 ) -> dict[str, dict[str, float]]:
     """Return each floor's accuracy on the splits that the run was not selected on.
 
@@ -97,11 +98,11 @@ def accuracies(
     return found
 
 
-def _held_out(config: Any, evaluations: dict[str, pipeline.EvalData]) -> list[str]:
+def _held_out(config: Any, evaluations: dict[str, EvalData]) -> list[str]:
     return [split for split in evaluations if split not in config.evaluate.splits]
 
 
-def _shape(source: pipeline.Prepared) -> tuple[int, ...]:
+def _shape(source: Prepared) -> tuple[int, ...]:
     """Return the shape of the first image that can be read."""
     for index in range(len(source)):
         with contextlib.suppress(CorruptFile):
@@ -110,7 +111,7 @@ def _shape(source: pipeline.Prepared) -> tuple[int, ...]:
 
 
 def _pixels(
-    data: pipeline.EvalData, target: str
+    data: EvalData, target: str
 ) -> tuple[Float[np.ndarray, "n d"], Integer[np.ndarray, " n"], UInt64[np.ndarray, " n"]]:
     """Return the images of a split as rows of numbers in [0, 1], their labels and identities."""
     images, labels, index = [], [], []

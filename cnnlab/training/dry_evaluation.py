@@ -13,7 +13,7 @@ from jaxtyping import Integer, PyTree
 
 from cnnlab.analysis import planes
 from cnnlab.choices import suggest
-from cnnlab.data.pipeline import EvalData, TrainData
+from cnnlab.data.batches import EvalData, TrainData
 from cnnlab.errors import UserError
 from cnnlab.evaluators import EVALUATORS, Embedded
 from cnnlab.training import protocols

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import PyTree
 
 from cnnlab.data import pipeline
+from cnnlab.data.batches import EvalData
 from cnnlab.data.device import COUNTERS
 from cnnlab.data.identity import ids_of
 from cnnlab.evaluators import Embedded
@@ -65,7 +66,7 @@ class Embedder:
         parallel: Parallel,
         prepare: Prepare,
         shapes: tuple[PyTree, PyTree],
-        evaluations: Mapping[str, pipeline.EvalData],
+        evaluations: Mapping[str, EvalData],
         endpoints: tuple[str, ...],
     ):
         """Wrap the steps.
@@ -127,7 +128,7 @@ class Embedder:
             if not name.startswith(KEY)
         }
 
-    def _open(self, split: str) -> pipeline.EvalData:
+    def _open(self, split: str) -> EvalData:
         return pipeline.eval_data(
             self._config.data.to_dict(),
             split,

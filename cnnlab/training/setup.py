@@ -13,6 +13,7 @@ import optax
 from cnnlab.choices import pick
 from cnnlab.console import LOG
 from cnnlab.data import device, pipeline
+from cnnlab.data.batches import EvalData, TrainData
 from cnnlab.errors import UserError
 from cnnlab.training import (
     baselines,
@@ -52,8 +53,8 @@ class Setup:
     config: Any
     experiment: Any
     parallel: parallel_lib.Parallel
-    train: pipeline.TrainData
-    evaluations: dict[str, pipeline.EvalData]
+    train: TrainData
+    evaluations: dict[str, EvalData]
     state: state_lib.TrainState
     schedule: optax.Schedule
     train_step: Callable[..., Any]
@@ -170,7 +171,7 @@ def _steps_per_dispatch(config: Any, steps: int, platform: str) -> int:
 
 def _open_data(
     config: Any, experiment: Any, parallel: parallel_lib.Parallel, class_names: Sequence[str]
-) -> tuple[pipeline.TrainData, dict[str, pipeline.EvalData]]:
+) -> tuple[TrainData, dict[str, EvalData]]:
     """Return the training data and the splits to evaluate, classes numbered as the run has them."""
     data = config.data.to_dict()
     host, hosts = jax.process_index(), jax.process_count()
@@ -315,7 +316,7 @@ def make(
     )
 
 
-def _example(train: pipeline.TrainData, rows: int) -> Mapping[str, np.ndarray]:
+def _example(train: TrainData, rows: int) -> Mapping[str, np.ndarray]:
     """Return a batch of examples with the shapes of training, whatever holds them."""
     example = train.source[0]
     example.pop("mask", None)
