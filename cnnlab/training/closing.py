@@ -1,7 +1,6 @@
 """The end of a run: every split evaluated, `result.json`, floors, figures and a closing table."""
 
 import functools
-import json
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from cnnlab.analysis import figures
 from cnnlab.console import add_numbers, output
 from cnnlab.files import write_json
 from cnnlab.launch import processes
-from cnnlab.training import baselines, representation
+from cnnlab.training import baselines, representation, run_folder
 from cnnlab.training.loop import Loop, Position
 from cnnlab.training.progress import format_value
 from cnnlab.training.setup import Setup
@@ -186,7 +185,7 @@ def print_results(
 
 def show(workdir: Path) -> None:
     """Print the closing table of a finished run on stdout."""
-    result = json.loads((workdir / "result.json").read_text())
+    result = run_folder.read_result(workdir)
     title = f"{workdir}: {result['reason']} after {result['steps']} steps"
     print_results(title, result["results"], result["floors"])
     # A folder of an earlier version has none.

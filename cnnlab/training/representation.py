@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ from cnnlab.analysis.roc_figure import roc_curves
 from cnnlab.console import add_numbers, output
 from cnnlab.evaluators import Embedded
 from cnnlab.launch import processes
+from cnnlab.training import run_folder
 from cnnlab.training.progress import format_metrics, format_value
 from cnnlab.training.protocols import Row
 from cnnlab.training.setup import Setup
@@ -68,7 +68,7 @@ def rows(
 
 def _labeled(name: str, folder: Path) -> list[dict[str, Any]]:
     """Return the rows of a run with labels under its name; of fine-tuning, its accuracy."""
-    result = json.loads((folder / "result.json").read_text())
+    result = run_folder.read_result(folder)
     if name == "supervised":
         return [{**row, "encoder": name} for row in result["representation"]]
     values = next(iter(result["results"].values()))
