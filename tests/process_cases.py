@@ -17,7 +17,10 @@ OBJECTIVES = {
     ),
     **{name: objectives.OBJECTIVES[name] for name in ("triplet", "siamese", "cpc")},
 }
-COMMON = dict(**objectives.GRADIENT, parallel__devices=4, evaluate__batch_size=64)
+# No metric is one of all these objectives.
+COMMON = dict(
+    **objectives.GRADIENT, parallel__devices=4, evaluate__batch_size=64, checkpoint__best=""
+)
 
 
 def steps(name, strategy):

@@ -98,6 +98,17 @@ class TrainData:
                 rows = {key: values[indices] for key, values in self._held.items()}
                 yield {**rows, "ordinal": ordinal}
 
+    def example(self, rows: int, *, grouped: bool = False) -> dict[str, np.ndarray]:
+        """Return a batch of `rows` times the first example, with the shapes of training.
+
+        Args:
+            rows: of the batch.
+            grouped: with pairs as rows where the sampler makes pairs.
+        """
+        first = {key: np.asarray(x) for key, x in self.source[0].items() if key != "mask"}
+        group = self._sampler.batch(0).shape[1:] if grouped else ()
+        return {k: np.broadcast_to(x, (rows, *group, *x.shape)).copy() for k, x in first.items()}
+
     def skipped(self) -> int:
         """Return how many examples have been found corrupt so far."""
         # What was left out of memory is not read again, and cannot count twice.

@@ -3,11 +3,10 @@
 import dataclasses
 import functools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
-import numpy as np
 import optax
 
 from cnnlab.choices import pick
@@ -244,10 +243,12 @@ def make(
     scan = _steps_per_dispatch(config, steps, parallel.platform)
 
     prepare = device.make_prepare(data)
-    example = _example(train, local)
+    rows = min(local, 2)
+    example = train.example(rows)
     key = jax.random.key(config.seed)
-    prepared = jax.eval_shape(lambda batch: prepare(batch, key, train=True), example)
-    targets.check(config, experiment, train.source.info, example, prepared)
+    sampled = train.example(rows, grouped=True)
+    prepared = jax.eval_shape(lambda batch: prepare(batch, key, train=True), sampled)
+    targets.check(config, experiment, train.source.info, sampled, prepared)
 
     def state_of(variables):
         return state_lib.create(variables, optimizer, config.seed, bool(config.ema_decay))
@@ -314,10 +315,3 @@ def make(
         protocols=evaluators,
         random_variables=lambda: parallel.place_state(random_variables()),
     )
-
-
-def _example(train: TrainData, rows: int) -> Mapping[str, np.ndarray]:
-    """Return a batch of examples with the shapes of training, whatever holds them."""
-    example = train.source[0]
-    example.pop("mask", None)
-    return {k: np.repeat(np.asarray(v)[None], min(rows, 2), axis=0) for k, v in example.items()}
