@@ -70,6 +70,9 @@ def read_json(path: Path, form: Any = dict, *, remedy: str) -> Any:
         if path.is_symlink():
             raise damaged(path, "a link to a file that does not exist", remedy) from None
         raise
+    except NotADirectoryError:
+        folder = next(p for p in path.parents if p.exists())
+        raise damaged(folder, "a file in the place of a folder", remedy) from None
     except OSError as error:
         raise damaged(path, error.strerror or str(error), remedy) from None
     return parse_json(data, form, path, remedy)

@@ -167,6 +167,8 @@ def _list_files(kind: Kind, folder: Path, class_names: Sequence[str]) -> list[Fi
     files = [
         File(folder, place, label)
         for label, name in enumerate(class_names)
+        # A split need not have an example of every class.
+        if (folder / name).is_dir()
         for place in _walk(folder, name, classes)
         if place.lower().endswith(kind.extensions)
     ]

@@ -2,6 +2,7 @@
 
 import collections
 import dataclasses
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,8 @@ class State:
 
 def is_run(folder: Path) -> bool:
     """Return whether a folder holds a run, or a job that is to make one."""
-    return (folder / "config.json").exists() or jobs.exist(folder)
+    names = ("config.json", "result.json", "checkpoints")
+    return any(os.path.lexists(folder / name) for name in names) or jobs.exist(folder)
 
 
 def find_runs(folder: Path) -> Iterator[Path]:
@@ -91,8 +93,10 @@ def _standing(  # noqa: PLR0911
 ) -> tuple[str, str]:
     if presence.is_training(folder):
         return "running", ""
-    if (folder / "result.json").exists():
+    if os.path.lexists(folder / "result.json"):
         missing = run_folder.open_ends(folder)
+        if not (folder / "metrics.jsonl").exists():
+            return "finished", "metrics.jsonl is lost; the results are not"
         return "finished", f"without {'; '.join(missing)}: start it again" if missing else ""
     last = (jobs.starts(record) or [{}])[-1]
     job = record.get("id", "")
@@ -139,7 +143,7 @@ def _trial(folder: Path) -> tuple[str, str]:
 
 
 def _progress(folder: Path) -> dict[str, Any]:
-    if not (folder / "config.json").exists():
+    if not os.path.lexists(folder / "config.json") and not run_folder.has_checkpoints(folder):
         return {}
     config = run_folder.read_config(folder)
     rows = read_rows(folder / "metrics.jsonl")

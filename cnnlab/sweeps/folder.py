@@ -138,7 +138,10 @@ class SweepFolder:
         record = self.record(trial)
         if record.state in ENDED:
             return record.state
-        return "running" if self._locked(trial) else "waiting"
+        if self._locked(trial):
+            return "running"
+        # Its record is lost, its result is not.
+        return "finished" if (trial.path / "result.json").exists() else "waiting"
 
     def states(self) -> dict[int, str]:
         """Return the state of every trial by its number, reading no file that is not there."""

@@ -118,10 +118,14 @@ def check_reported(metric: str, names: Iterable[str]) -> None:
 
 
 def read_result(path: Path) -> dict[str, Any]:
-    """Return the result.json of a run folder; empty where there is none that can be read."""
+    """Return the result.json of a run folder; empty where there is none.
+
+    Raises:
+        UserError: it is damaged.
+    """
     try:
         return run_folder.read_result(path, RESULT)
-    except (FileNotFoundError, UserError):
+    except FileNotFoundError:
         return {}
 
 

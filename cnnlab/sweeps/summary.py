@@ -180,12 +180,13 @@ def _row(folder: SweepFolder, trial: Trial, metric: Metric, selected: Sequence[s
     state, record = folder.state(trial), folder.record(trial)
     try:
         rows = read_rows(trial.path / "metrics.jsonl")
+        result = measure.read_result(trial.path) if state == "finished" else {}
     except UserError as error:
         # One damaged file is that trial's failure, not the report's.
-        rows, state, record = [], "failed", dataclasses.replace(record, reason=str(error))
+        rows, result, state = [], {}, "failed"
+        record = dataclasses.replace(record, reason=str(error))
     curve = [p for p in measure.curve(rows, metric.name) if math.isfinite(p[1])]
     step, value = metric.of(curve) or (None, None)
-    result = measure.read_result(trial.path) if state == "finished" else {}
     held_out = measure.held_out(result, metric.kind, selected)
     return Row(
         trial,

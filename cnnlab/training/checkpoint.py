@@ -16,7 +16,7 @@ from orbax.checkpoint import checkpoint_managers as managers
 
 from cnnlab.errors import UserError
 from cnnlab.launch import processes
-from cnnlab.training.checkpoint_record import seal, unseal
+from cnnlab.training.checkpoint_record import damaged_notes, seal, unseal
 from cnnlab.training.checkpoint_values import Values
 from cnnlab.training.fingerprint import fingerprint, fingerprint_of_array
 from cnnlab.training.state import TrainState, leaf_names
@@ -62,7 +62,7 @@ class Checkpoints:
         self._root = self._as_literal()
         self.values = Values(self._root, metric, mode)
         if not read_only:
-            processes.first(self._set_damaged_values_aside)
+            processes.first(self._set_damaged_notes_aside)
         newest = managers.LatestN(max(1, keep))
         best = managers.BestN(
             get_metric_fn=self.values.rank,
@@ -102,13 +102,15 @@ class Checkpoints:
         """Return the step with the best value of the metric, None if none was saved with one."""
         return self.values.best(self.steps())
 
-    def _set_damaged_values_aside(self) -> None:
-        for path in self.values.damaged():
-            self._move_to_damaged(path, f"{path.parent.name}_metrics")
+    def _set_damaged_notes_aside(self) -> None:
+        """Move what Orbax would fail on, and can do without, out of its way."""
+        for path in (*self.values.damaged(), *damaged_notes(self._root)):
+            self._move_to_damaged(path, f"{path.parent.name}_{path.name.strip('_')}")
 
     def _move_to_damaged(self, path: Path, name: str) -> None:
         target = self.folder.parent / "damaged" / name
-        shutil.rmtree(target, ignore_errors=True)
+        if target.is_dir():
+            shutil.rmtree(target, ignore_errors=True)
         target.parent.mkdir(parents=True, exist_ok=True)
         path.rename(target)
 

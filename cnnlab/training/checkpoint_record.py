@@ -5,11 +5,16 @@ at another position, or in silence with other numbers.
 """
 
 import json
+import logging
 import zlib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from cnnlab.files import fault
+from cnnlab.errors import UserError
+from cnnlab.files import fault, read_json
+
+LOG = logging.getLogger("cnnlab")
 
 NUMBER = (float, int)
 # Whatever version saved it; entries that have come since are optional.
@@ -27,6 +32,27 @@ FORM = {
     "seconds?": NUMBER,
     "meter?": (list, type(None)),
 }
+
+# Orbax's own note beside a checkpoint: when it was written, and by what.
+NOTE = "_CHECKPOINT_METADATA"
+NOTE_FORM = {
+    **dict.fromkeys(("init_timestamp_nsecs?", "commit_timestamp_nsecs?"), (int, type(None))),
+    **dict.fromkeys(("metrics?", "performance_metrics?"), (dict, type(None))),
+    **dict.fromkeys(("custom?", "custom_metadata?"), (dict, type(None))),
+    "item_handlers?": (dict, str, type(None)),
+}
+
+
+def damaged_notes(folder: Path) -> list[Path]:
+    """Return the notes of Orbax that are damaged, with a warning for each."""
+    found = []
+    for path in sorted(folder.glob(f"[0-9]*/{NOTE}")):
+        try:
+            read_json(path, NOTE_FORM, remedy="the checkpoint is used without it")
+        except UserError as error:
+            LOG.warning("%s", error)
+            found.append(path)
+    return found
 
 
 def seal(record: Mapping[str, Any]) -> dict[str, Any]:

@@ -25,7 +25,7 @@ CONFIG = {
     "checkpoint?": {"best?": str, "mode?": str},
     **dict.fromkeys(("experiment?", "model?", "data?", "parallel?", "evaluate?"), dict),
 }
-# What result.json holds.
+# What result.json holds; earlier versions had fewer entries.
 NUMBERS = {str: (float, int)}
 RESULT = {
     "reason": str,
@@ -163,11 +163,8 @@ def is_finished(workdir: Path) -> bool:
 
 
 def open_ends(workdir: Path) -> list[str]:
-    """Return what the result of a run lacks; FileNotFoundError without a result."""
-    try:
-        result = read_result(workdir, {"pending?": bool, "missing?": {str: str}})
-    except UserError:  # Damaged, which whoever shows it says.
-        return []
+    """Return what the result of a run lacks; raises as `read_result`."""
+    result = read_result(workdir, {f"{name.rstrip('?')}?": form for name, form in RESULT.items()})
     pending = ["what is compared with it"] if result.get("pending") else []
     return [*result.get("missing", {}), *pending]
 

@@ -13,17 +13,17 @@ ROW = {"step": int, str: (float, int)}
 def read_rows(path: Path) -> list[dict]:
     """Return the records of a `metrics.jsonl`; a last line cut off by a kill is passed over."""
     try:
-        lines = path.read_bytes().splitlines()
+        data = path.read_bytes()
     except FileNotFoundError:
         return []
     except OSError as error:
         raise damaged(path, error.strerror or str(error), "remove it") from None
-    rows = []
+    rows, lines = [], data.splitlines()
     for number, line in enumerate(lines, start=1):
         try:
             rows.append(parse_json(line, ROW, f"{path} line {number}", "remove the line"))
         except UserError:
-            if number < len(lines):
+            if number < len(lines) or data.endswith(b"\n"):
                 raise
     return rows
 

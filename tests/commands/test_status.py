@@ -25,7 +25,7 @@ def runs(tmp_path, monkeypatch):
     best = {"best": "validation/accuracy", "mode": "max"}
     (done / "config.json").write_text(json.dumps({"steps": 4, "checkpoint": best}))
     (done / "metrics.jsonl").write_text('{"step": 4, "validation/accuracy": 0.975}\n')
-    (done / "result.json").touch()
+    (done / "result.json").write_text("{}")
     return folder
 
 

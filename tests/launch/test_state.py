@@ -53,7 +53,7 @@ def test_run_without_a_job(run):
     assert state(run, {}).name == "stopped"
     with presence.training(run):
         assert state(run, {}).name == "running"
-    (run / "result.json").touch()
+    (run / "result.json").write_text("{}")
     assert state(run, {}).name == "finished"
 
 
@@ -118,7 +118,7 @@ DAMAGED = [b"", b"\xff", b"null", b"[]", b"[" * 100_000]
 
 
 @pytest.mark.parametrize("data", DAMAGED)
-@pytest.mark.parametrize("name", ["config.json", "jobs/7.json", "metrics.jsonl"])
+@pytest.mark.parametrize("name", ["config.json", "jobs/7.json", "metrics.jsonl", "result.json"])
 def test_a_damaged_file_is_that_runs_state_and_hides_no_other(run, name, data):
     (run / "jobs").mkdir()
     (run / name).write_bytes(data + b"\n{}\n" if name == "metrics.jsonl" else data)
@@ -126,6 +126,18 @@ def test_a_damaged_file_is_that_runs_state_and_hides_no_other(run, name, data):
     assert found.name == "damaged"
     assert f"{run / name}" in found.reason
     assert ": re" in found.reason, "what to do: remove it, or restore it"
+
+
+def test_what_is_lost_of_a_run_is_its_state(run):
+    (run / "result.json").write_text('{"missing": 7}')
+    assert "'missing' is 7" in state(run, {}).reason
+    (run / "result.json").write_text("{}")
+    (run / "metrics.jsonl").unlink()
+    assert state(run, {}).reason == "metrics.jsonl is lost; the results are not"
+    (run / "config.json").unlink()
+    (run / "checkpoints" / "4").mkdir(parents=True)
+    assert list(find_runs(run.parent)) == [run]
+    assert state(run, {}).name == "damaged"
 
 
 @pytest.mark.parametrize("data", [*DAMAGED, b'{"state": 3, "reason": ""}'])
@@ -169,7 +181,7 @@ def test_sweep_is_shown_by_its_array_job_and_its_trials(tmp_path):
     (sweep / "sweep.json").touch()
     (sweep / "states").mkdir()
     (sweep / "states" / "0000.json").write_text('{"state": "failed", "reason": "no number"}')
-    (sweep / "trials" / "0001" / "result.json").touch()
+    (sweep / "trials" / "0001" / "result.json").write_text("{}")
     jobs.update(jobs.record_path(sweep, "7"), submitted=jobs.now(), count=3)
     jobs.update(jobs.record_path(sweep, "7_0"), 0, state="finished")
     jobs.update(jobs.record_path(sweep, "7_1"), 0, state="finished")
@@ -179,7 +191,7 @@ def test_sweep_is_shown_by_its_array_job_and_its_trials(tmp_path):
     names = {name: (now.name, now.reason) for name, now in found.items()}
     assert names["sweep"] == ("ended", "2 finished, 1 lost")
     assert names["0000"] == ("failed", "no number")
-    assert names["0001"] == ("finished", "")
+    assert names["0001"][0] == "finished"
     assert names["0002"][0] == "stopped"
     assert state(sweep, {"7": RUNNING}).name == "running"
 

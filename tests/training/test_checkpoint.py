@@ -126,6 +126,16 @@ def test_a_damaged_value_is_named_and_is_not_the_best(tmp_path, data, caplog):
     assert (tmp_path / "damaged/4_metrics").is_dir()
 
 
+@pytest.mark.parametrize("data", [b"[]", b"\xff", b"", b'{"init_timestamp_nsecs": "a"}'])
+def test_a_damaged_note_of_orbax_costs_no_checkpoint(tmp_path, data, caplog):
+    save(tmp_path / "c", [3, 4]).close()
+    (tmp_path / "c/4/_CHECKPOINT_METADATA").write_bytes(data)
+    for read_only in (True, False):
+        checkpoints = Checkpoints(tmp_path / "c", read_only=read_only)
+        assert checkpoints.restore(4, make_state())[1] == {"note": 4}
+    assert "c/4/_CHECKPOINT_METADATA is damaged" in caplog.text
+
+
 def test_newest_and_best_are_kept(tmp_path):
     values = {1: 0.2, 2: 0.9, 3: 0.5, 4: 0.6, 5: 0.7}
     checkpoints = save(tmp_path / "c", [1, 2, 3, 4, 5], values, keep=2)
