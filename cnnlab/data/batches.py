@@ -109,6 +109,10 @@ class TrainData:
         group = self._sampler.batch(0).shape[1:] if grouped else ()
         return {k: np.broadcast_to(x, (rows, *group, *x.shape)).copy() for k, x in first.items()}
 
+    def readable(self) -> int:
+        """Return how many examples can be read, as far as is known by now."""
+        return self.count if self.corrupt else self.count - skipped(self.source)
+
     def skipped(self) -> int:
         """Return how many examples have been found corrupt so far."""
         # What was left out of memory is not read again, and cannot count twice.

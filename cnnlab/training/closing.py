@@ -102,7 +102,7 @@ class Closing:
                 "steps": run.step,
                 "seed": setup.config.seed,
                 "seconds": round(self._position.seconds, 1),
-                "examples": {"train": setup.train.count, **{k: x.count for k, x in splits}},
+                "examples": {"train": setup.train.readable(), **{k: x.count for k, x in splits}},
                 "skipped": {"train": setup.train.skipped(), **{k: x.skipped() for k, x in splits}},
                 "parameters": parameters,
             }

@@ -116,7 +116,7 @@ def test_corrupt_image_stops_with_its_name(monkeypatch, placement):
 def test_skipped_examples_are_left_out_of_memory_and_counted(monkeypatch):
     settings = entry(monkeypatch, Fake(corrupt=[0, 7]), placement="auto", on_corrupt="skip")
     data = pipeline.train_data(settings, seed=0, batch_size=9)
-    assert (data.count, data.corrupt, data.skipped()) == (18, [0, 7], 2)
+    assert (data.count, data.readable(), data.corrupt, data.skipped()) == (18, 18, [0, 7], 2)
     assert sorted(pixels(take(data, 0, 2))) == [i for i in range(20) if i not in (0, 7)]
 
 
@@ -125,7 +125,7 @@ def test_skipped_examples_are_replaced_by_the_next_in_a_stream(monkeypatch):
     data = pipeline.train_data(settings, seed=0, batch_size=10)
     expected = sorted([i for i in range(20) if i not in (0, 7, 8)] + [1, 9, 9])
     assert sorted(pixels(take(data, 0, 2))) == expected
-    assert data.skipped() == 3
+    assert (data.skipped(), data.readable()) == (3, data.count - 3)
 
 
 @pytest.mark.parametrize("placement", ["memory", "grain"])
