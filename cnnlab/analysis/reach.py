@@ -4,6 +4,7 @@ Padding has positions too, before the first and after the last, so that a recept
 border has the size that theory gives it.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
@@ -12,7 +13,10 @@ from typing import Any
 import numpy as np
 
 from cnnlab.analysis.trace import Value
+from cnnlab.errors import UserError
 
+# Intervals that are followed: with their two ends 2 GB, and less than a minute.
+LARGEST = 1 << 27
 # Arrays; numpy makes scalars of those without axes.
 Ends = Any
 
@@ -65,6 +69,15 @@ def identity(size: int, ndim: int, dim: int) -> Reach:
     shape[dim] = size
     place = np.arange(size, dtype=float).reshape(shape)
     return Reach(place, place, dim, 1.0)
+
+
+def check_size(positions: int) -> None:
+    """Raise a `UserError` for more intervals than can be followed."""
+    if positions > LARGEST:
+        raise UserError(
+            f"receptive fields of inputs of this size take {positions:,} intervals, and at most "
+            f"{LARGEST:,} are followed: choose a smaller size"
+        )
 
 
 def everything(ndim: int, step: float = 1.0) -> Reach:
@@ -197,6 +210,7 @@ def reshaped(reach: Reach, old: Sequence[int], new: Sequence[int]) -> Reach:
             moving = [d for d in after if (new[d] == 1) == alone]
             if not alone and len(moving) == 1:
                 step /= int(np.prod(sizes[before.index(reach.dim) + 1 :]))
+    check_size(math.prod(here))
     low, high = (np.broadcast_to(ends, here).reshape(there) for ends in (low, high))
     if len(moving) > 1 and not alone:
         # Of an axis that was split, the position moves most along the outer part.

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jax.extend.core import Literal
 
 from cnnlab.analysis.cost import activations, equation_macs
-from cnnlab.analysis.reach import Reach, identity
+from cnnlab.analysis.reach import Reach, check_size, identity
 from cnnlab.analysis.receptive_field import Field, field, reaches
 from cnnlab.analysis.trace import Equation, Program, Value, part, trace
 from cnnlab.errors import UserError
@@ -96,7 +96,7 @@ def summarize(
         call: further arguments of the call. A module that takes `train` gets False.
 
     Raises:
-        UserError: for an input without the axes.
+        UserError: for an input without the axes, or too large to follow its receptive fields.
     """
     given = [_abstract(x) for x in inputs]
     if axes is None:
@@ -220,6 +220,9 @@ def _summary(program: Program, names: list[str], weights: int, first: int, axes)
 
 def _fields(program: Program, first: int, axes) -> list[tuple[Field, ...]]:
     shape = program.inputs[first].aval.shape if axes else ()
+    if axes:
+        outputs = (v.aval.shape for e in program.equations for v in e.outputs)
+        check_size(sum(max(output[1:-1], default=0) for output in outputs))
     columns = []
     for axis in axes:
         start: list[Reach | None] = [None] * len(program.inputs)

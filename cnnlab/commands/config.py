@@ -36,6 +36,10 @@ def run(values: flags.FlagValues, arguments: list[str]) -> int:
     from cnnlab.training import run_folder, setup
 
     config = values.config
+    if values.plot:
+        from cnnlab.analysis.drawing.render import check_path
+
+        check_path(Path(values.plot), (".png",))
     setup.check(config)
     for name, value in run_folder.flatten(config.to_dict()).items():
         shown = tuple(value) if isinstance(value, list) else value

@@ -30,7 +30,15 @@ def define(values: flags.FlagValues) -> None:
     """Define the flags of this command."""
     flags.DEFINE_string("split", "train", "split expression", flag_values=values)
     define_path("sheet", "", "PNG to draw samples in", values)
-    flags.DEFINE_integer("samples", 40, "images on the sheet", flag_values=values)
+    flags.DEFINE_integer(
+        "samples",
+        40,
+        "images on the sheet",
+        lower_bound=1,
+        # A PNG of matplotlib's has at most 65,536 pixels a side.
+        upper_bound=2000,
+        flag_values=values,
+    )
     define_path(
         "data_dir", "", "where prepared sets lie (default: CNNLAB_DATA or TFDS's folder)", values
     )
@@ -70,6 +78,10 @@ def _show(name: str, values: flags.FlagValues) -> int:
 
     from cnnlab.data import source as sources
 
+    if values.sheet:
+        from cnnlab.analysis.drawing.render import check_path
+
+        check_path(Path(values.sheet), (".png",))
     source = sources.load(name, values.split, data_dir=values.data_dir)
     info = source.info
     print(f"{info.name}, split {info.split}: {len(source):,} examples")

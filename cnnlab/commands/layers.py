@@ -176,14 +176,19 @@ def _draw(name: str, values: flags.FlagValues) -> None:
 def _fields(values: flags.FlagValues) -> None:
     from rich.table import Table
 
-    from cnnlab import models
+    from cnnlab import memory, models
     from cnnlab.analysis.drawing.overlay import boxes_of, overlay
     from cnnlab.analysis.drawing.render import save_figure
     from cnnlab.analysis.summary import summarize
     from cnnlab.console import output
 
-    size = values.size or 64
-    summary = summarize(models.create(values.receptive_field, num_classes=10), (1, size, size, 3))
+    size, name = values.size or 64, values.receptive_field
+    if values.picture:
+        # Colors as floats, for matplotlib.
+        memory.check(16 * size**2, f"a picture of {size}x{size} pixels")
+    model = models.create(name, num_classes=10)
+    with models.tracing(name, {}):
+        summary = summarize(model, (1, size, size, 3))
     rows = [summary.row(name) for name in values.endpoints] or list(summary.rows)
     table = Table("endpoint", "shape", "field", "stride", "start")
     for row in rows:

@@ -181,7 +181,9 @@ def _traced(name: str, values: flags.FlagValues) -> tuple[dict[str, Any], Any]:
     given = _arguments(values.set, architecture.fields())
     if values.num_classes is not None:
         given["num_classes"] = values.num_classes
-    summary = summarize(models.create(name, **given), (1, *shape))
+    model = models.create(name, **given)
+    with models.tracing(name, given):
+        summary = summarize(model, (1, *shape))
     row = model_row(name, architecture, summary, shape)
     return {**row, "stages": stage_rows(summary)}, summary
 

@@ -13,7 +13,12 @@ and output are float32), and where they make sense
     remat            recompute each stage in the backward pass, to save memory; same results
 """
 
+import contextlib
+import dataclasses
 import fnmatch
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from numbers import Integral
 from typing import Any
 
 import flax.linen as nn
@@ -70,8 +75,8 @@ def create(name: str, **kwargs: Any) -> nn.Module:
     """Return a model by name, its fields as keyword arguments.
 
     Raises:
-        UserError: an unknown name or keyword (with the nearest one), or a shared argument with a
-            value that cannot be.
+        UserError: an unknown name or keyword (with the nearest one), a count or width that is no
+            whole number or too small, or a shared argument with a value that cannot be.
     """
     architecture = pick(MODELS, name, "model")
     fields = architecture.fields()
@@ -81,14 +86,47 @@ def create(name: str, **kwargs: Any) -> nn.Module:
     fields |= kwargs
     if fields["num_classes"] is None:
         fields["num_classes"] = 0
+    _check_whole(architecture, fields)
     model = architecture.module(**fields)
     _check(model)
     return model
 
 
+@contextlib.contextmanager
+def tracing(name: str, arguments: Mapping[str, Any]) -> Iterator[None]:
+    """Name the model and its arguments in a `UserError` for what is raised while it is traced."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        fields = MODELS[name].fields() if name in MODELS else {}
+        given = [f"{k}={v!r}" for k, v in arguments.items() if k != "name" and v != fields.get(k)]
+        words = f" with {', '.join(given)}" if given else ""
+        reason = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+        raise UserError(
+            f"model '{name}'{words} cannot be computed for these inputs: {reason}"
+        ) from error
+
+
+def _check_whole(architecture: Architecture, fields: Mapping[str, Any]) -> None:
+    """Raise a `UserError` for widths and counts that are no whole numbers, or too small."""
+    own = {field.name: field.default for field in dataclasses.fields(architecture.module)}
+    for key, default in architecture.fields().items():
+        value, several = fields[key], isinstance(default, tuple)
+        if {type(n) for n in (default if several else (default,))} != {int}:
+            continue
+        # Zero is a number of classes, and means none where it is the default of the class.
+        least = 0 if key == "num_classes" or own[key] == 0 else 1
+        listed = isinstance(value, Sequence) and not isinstance(value, str)
+        numbers = value if several and listed else (value,)
+        whole = all(isinstance(n, Integral) and not isinstance(n, bool) for n in numbers)
+        if several != listed or not whole or min(numbers, default=least) < least:
+            kind = f"whole numbers of {least}" if several else f"a whole number of {least}"
+            raise UserError(f"model.{key}={value!r} must be {kind} or more, such as {default}")
+
+
 def _check(model: Any) -> None:
-    if model.num_classes < 0:
-        raise UserError(f"model.num_classes={model.num_classes} must be 0 (features only) or more")
     if model.dtype not in DTYPES:
         raise UserError(f"model.dtype='{model.dtype}' is unknown{suggest(model.dtype, DTYPES)}")
     # Not every architecture has these.
@@ -99,5 +137,5 @@ def _check(model: Any) -> None:
         raise UserError(
             f"model.norm='{norm}' is unknown: use 'batch', 'group', 'layer', or '' for none"
         )
-    if width is not None and width <= 0:
-        raise UserError(f"model.width={width} must be above 0")
+    if width is not None and not 0 < width < math.inf:
+        raise UserError(f"model.width={width} must be above 0, and finite")

@@ -46,6 +46,11 @@ ERRORS = {
     "data prepare needs one name": ["data", "prepare"],
     "one set at a time, not digits, shapes": ["data", "digits", "shapes"],
     "unknown data set 'digit'; did you mean 'digits'": ["data", "digit"],
+    "'sheet' must end in .png": ["data", "digits", "--sheet=sheet"],
+    "'x.pdf' must end in .png": ["data", "digits", "--sheet=x.pdf"],
+    "'x.xyz' must end in .png": ["config", CONFIG, "--plot=x.xyz"],
+    "--samples=0": ["data", "digits", "--samples=0"],
+    "--samples=-3": ["data", "digits", "--samples=-3"],
     "--workdir is missing: the folder of the run to evaluate": ["eval"],
     "no run in nowhere": ["eval", "--workdir=nowhere"],
 }

@@ -383,8 +383,22 @@ def test_available_matches_shell_patterns():
         ("mlp", {"dtype": "bfloat"}, "did you mean 'bfloat16'"),
         ("mlp", {"norm": "instance"}, "norm='instance'"),
         ("resnet18", {"width": 0.0}, "width=0.0"),
+        ("resnet18", {"width": float("inf")}, "width=inf"),
+        ("mlp", {"hidden": (0,)}, r"model.hidden=\(0,\) must be whole numbers of 1 or more"),
+        ("mlp", {"hidden": (8, -3)}, "model.hidden="),
+        ("mlp", {"hidden": ("a",)}, "model.hidden="),
+        ("mlp", {"hidden": 8}, "model.hidden=8"),
+        ("lenet5", {"padding": -1}, "model.padding=-1 must be a whole number of 0 or more"),
+        ("resnet18", {"groups": 0}, "model.groups=0 must be a whole number of 1 or more"),
     ],
 )
 def test_bad_arguments_are_named_when_the_model_is_made(name, kwargs, message):
     with pytest.raises(UserError, match=message):
         models.create(name, **kwargs)
+
+
+def test_whatever_tracing_raises_names_the_model_and_its_arguments():
+    given = {"name": "mlp", "hidden": (7,), "dropout": 0.0}
+    message = r"'mlp' with hidden=\(7,\) .*: ZeroDivisionError: by 0$"
+    with pytest.raises(UserError, match=message), models.tracing("mlp", given):
+        raise ZeroDivisionError("by 0\nand more")

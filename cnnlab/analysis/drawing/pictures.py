@@ -9,7 +9,7 @@ import numpy as np
 from cnnlab.analysis.conv_arithmetic import conv_size, transposed_size
 from cnnlab.analysis.drawing.backward import backward_frames
 from cnnlab.analysis.drawing.forward import forward_frames
-from cnnlab.analysis.drawing.frame import Frame
+from cnnlab.analysis.drawing.frame import LARGEST, Frame
 from cnnlab.analysis.drawing.pooling import pooling_backward_frames, pooling_frames, switches
 from cnnlab.analysis.drawing.transposed import transposed_backward_frames, transposed_frames
 from cnnlab.analysis.drawing.unpooling import unpooling_backward_frames, unpooling_frames
@@ -118,9 +118,12 @@ def picture(name: str, *, backward: bool = False, **options: Any) -> list[Frame]
     """
     found = pick(PICTURES, name, "picture")
     given = {key: value for key, value in options.items() if value is not None}
-    for key in given:
+    for key, value in given.items():
         if key not in found.options:
             raise UserError(
                 f"the picture of {name} has no {key}; it has: {', '.join(found.options)}"
             )
+        limit = 2 * LARGEST
+        if isinstance(value, int) and value > limit:
+            raise UserError(f"the picture of {name} has no room for {key}={value}: at most {limit}")
     return found.frames(backward, **{**found.options, **given})

@@ -49,9 +49,11 @@ def save_figure(figure: Figure, path: Path) -> None:
 
 
 def check_path(path: Path, formats: Sequence[str] = FORMATS) -> None:
-    """Raise a `UserError` for a file with another ending than these."""
+    """Raise a `UserError` for a file with another ending than these, and for a folder."""
     if path.suffix.lower() not in formats:
         raise UserError(f"'{path}' must end in {' or '.join(formats)}, which says how to draw it")
+    if path.is_dir():
+        raise UserError(f"'{path}' is a folder: name a file in it")
 
 
 @contextlib.contextmanager

@@ -22,6 +22,8 @@ MANY_FILTERS = 32
 FOLDS = (4, 2)
 # From this many input channels on, windows are quicker to make of columns than of rows.
 TALL_CHANNELS = 6
+# Columns are cut out one by one while tracing, which takes minutes of very many.
+WIDEST = 2048
 # Windows, in numbers, that are made in parts of the batch, and of such a part: larger arrays leave
 # the cache, and one part can use its windows twice.
 LARGE = 2**21
@@ -33,7 +35,7 @@ def pick(setting: Setting) -> Form | None:
     few = setting.c_in < MANY_CHANNELS and setting.c_out < MANY_FILTERS
     once = max(*setting.stride, *setting.dilation, setting.groups) == 1
     folds = [fold for fold in FOLDS if setting.out[-1] % fold == 0]
-    if setting.axes != 2 or not (few and once and folds):
+    if setting.axes != 2 or not (few and once and folds) or setting.out[-1] > WIDEST:
         return None
     fitting = [fold for fold in folds if fold * setting.c_out <= MANY_FILTERS]
     fold = (fitting or folds[-1:])[0]
