@@ -10,16 +10,28 @@ from cnnlab.errors import UserError
 T = TypeVar("T")
 
 
+def whole(text: str) -> int | None:
+    """Return the number that decimal digits stand for; None for other text, or too many digits."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 20 else None
+
+
+def nearest(name: str, names: Iterable[str]) -> str | None:
+    """Return the nearest of `names`, None if none is near; initials are: "lr", "learning_rate"."""
+    names = sorted(names)
+    initials = [n for n in names if len(name) > 1 and name == "".join(w[:1] for w in n.split("_"))]
+    near = initials or difflib.get_close_matches(name, names, n=1, cutoff=0.55)
+    return near[0] if near else None
+
+
 def suggest(name: str, names: Iterable[str]) -> str:
     """Return `"; did you mean 'x'?"` for the nearest of `names`, or a list of them all.
 
-    Initials are near too: "lr" is "learning_rate". Empty where there are no names.
+    Empty where there are no names.
     """
     names = sorted(names)
-    initials = [n for n in names if len(name) > 1 and name == "".join(w[:1] for w in n.split("_"))]
-    near = initials or difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    near = nearest(name, names)
     if near:
-        return f"; did you mean '{near[0]}'?"
+        return f"; did you mean '{near}'?"
     return f"; there are: {', '.join(names)}" if names else ""
 
 

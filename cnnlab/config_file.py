@@ -4,21 +4,25 @@ Config files, command lines and the points of a sweep are held to one rule: an e
 does not have is refused with the nearest one, and so is a value of another type.
 """
 
+import ast
 import functools
 from collections.abc import Mapping
 from pathlib import Path
 from types import NoneType
 from typing import Any
 
+import numpy as np
 from ml_collections import ConfigDict
 from ml_collections.config_flags import config_path
 
 from cnnlab import config as cfg
 from cnnlab import user_file
-from cnnlab.choices import suggest_entry
+from cnnlab.choices import nearest, pick, suggest_entry
 from cnnlab.console import LOG
 from cnnlab.errors import UserError
 from cnnlab.evaluators import EVALUATORS
+from cnnlab.training.optimizers import OPTIMIZERS
+from cnnlab.training.schedules import SCHEDULES
 
 # Entries that take values of another type than their default's too.
 ALSO: dict[str, tuple[type, ...]] = {"endpoint": (tuple,), "num_classes": (NoneType,)}
@@ -79,8 +83,10 @@ def override(config: ConfigDict, given: Mapping[str, str]) -> ConfigDict:
             new = make(name)
             new.update({key: old[key] for key in cfg.KEPT[part] if key in old and key in new})
             config[part] = new
-    for path in given:
-        _find(config, path)
+    for path, text in given.items():
+        _find(config, path, text)
+    for part, table in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES)):
+        pick(table, given.get(f"{part}.name", config[part].name), part)
     _warn_optimizer(config, given)
     return config
 
@@ -95,15 +101,29 @@ def _warn_optimizer(config: ConfigDict, given: Mapping[str, str]) -> None:
         LOG.warning("optimizer %s takes the config file's %s, for %s", name, shown, options.name)
 
 
-def _find(config: ConfigDict, path: str) -> None:
+def _find(config: ConfigDict, path: str, text: str) -> None:
     try:
         keys = config_path.split(path)
     except ValueError:
         keys = tuple(path.split("."))
     entry, above = config, ""
-    for key in keys:
+    for i, key in enumerate(keys):
+        missing = isinstance(entry, ConfigDict) and key not in entry
+        # A key of the config's own choice, too far from those that it has to be a slip.
+        if missing and above in cfg.OPEN and not nearest(str(key), entry):
+            new = functools.reduce(lambda inner, k: {k: inner}, reversed(keys[i:]), _literal(text))
+            raise UserError(
+                f"the config has no entry '{key}' in {above}: add it by --config.{above}=\"{new}\""
+            )
         _check_key(key, entry, above)
         entry, above = entry[key], f"{above}.{key}" if above else str(key)
+
+
+def _literal(text: str) -> Any:
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return text
 
 
 def _check_key(key: Any, entries: Any, above: str) -> None:
@@ -179,6 +199,9 @@ def _typed(path: str, value: Any, default: Any) -> Any:
     allowed = (kind, *ALSO.get(path.rpartition(".")[2], ()))
     if kind is float and type(value) is int:
         return float(value)
+    # Scalars of numpy and jax.
+    if kind in (int, float) and hasattr(value, "item") and np.ndim(value) == 0:
+        return _typed(path, value.item(), default)
     if isinstance(value, list) and tuple in allowed:
         return tuple(value)
     # True is an int to Python, but nobody's number of steps.

@@ -2,6 +2,7 @@
 
 import importlib.util
 import inspect
+import os
 import sys
 import traceback
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from cnnlab.choices import suggest, suggest_entry
+from cnnlab.choices import nearest, suggest, suggest_entry
 from cnnlab.errors import UserError
 
 KINDS: dict[type, str] = {
@@ -28,14 +29,26 @@ def find(path: Path, what: str, folder: Path) -> Path:
     """Return a path if it is a file's.
 
     Raises:
-        UserError: if not; it says `what` it is and which files there are, in the same folder, or in
-            the one that has the project's own.
+        UserError: if not; it says `what` it is and which files there are, in it if it is a folder,
+            else beside it and in the one that has the project's own.
     """
-    if not path.is_file():
-        there = path.parent if path.parent.is_dir() else folder
-        names = [str(p) for p in there.glob("*.py") if not p.name.startswith("_")]
-        raise UserError(f"no {what} file '{path}'{suggest(str(path), names)}")
-    return path
+    if path.is_file():
+        return path
+    if path.is_dir():
+        raise UserError(f"{path}: is a folder, not a {what} file{suggest('', _files(path, what))}")
+    files = [*_files(path.parent, what), *_files(folder, what)]
+    near = nearest(path.stem, [Path(file).stem for file in files])
+    shown = [file for file in files if near in (None, Path(file).stem)]
+    # Those beside it come first; without a near one suggest() lists them all.
+    hint = f"; did you mean '{shown[0]}'?" if near else suggest("", set(shown))
+    raise UserError(f"no {what} file '{path}'{hint}")
+
+
+def _files(folder: Path, what: str) -> list[str]:
+    """Return the files in a folder that define `get_WHAT`."""
+    found = [file for file in sorted(folder.glob("*.py")) if os.access(file, os.R_OK)]
+    function = f"def get_{what}("
+    return [str(f) for f in found if f.is_file() and function in f.read_text(errors="replace")]
 
 
 def call(path: Path, function: str, *arguments: Any) -> Any:
@@ -112,6 +125,8 @@ def _words(path: Path, error: BaseException) -> str:
 
 def _about_entry(error: BaseException) -> str:
     """Return in a few words what a `ConfigDict` raised; its own words list the whole config."""
+    if not isinstance(error, AttributeError | KeyError | TypeError):
+        return ""
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     found = frames[-1].f_locals if frames else {}
     config, name = found.get("self"), found.get("attribute", found.get("key"))
@@ -127,4 +142,7 @@ def _about_entry(error: BaseException) -> str:
 def needs(name: str, kind: type, value: Any) -> str:
     """Return that an entry needs a value of this type, and what it was given."""
     wanted = KINDS.get(kind, kind.__name__)
-    return f"{name} needs {wanted}, not {value!r:.80} ({type(value).__name__})"
+    # A field of numbers takes none of numpy and jax where it is assigned to.
+    foreign = kind in (int, float) and hasattr(value, "item")
+    hint = f": write {kind.__name__}(...)" if foreign else ""
+    return f"{name} needs {wanted}, not {value!r:.80} ({type(value).__name__}){hint}"

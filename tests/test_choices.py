@@ -2,7 +2,7 @@
 
 import pytest
 
-from cnnlab.choices import check_keywords, defaults, pick, suggest, suggest_entry
+from cnnlab.choices import check_keywords, defaults, pick, suggest, suggest_entry, whole
 from cnnlab.errors import UserError
 
 
@@ -14,7 +14,14 @@ def test_nearest_name_is_suggested_or_all_are_listed():
     assert suggest("adma", ["sgd", "adam"]) == "; did you mean 'adam'?"
     assert suggest("zzz", ["sgd", "adam"]) == "; there are: adam, sgd"
     assert suggest("lr", ["learning_rate", "name"]) == "; did you mean 'learning_rate'?"
+    assert suggest("nosuch", ["epochs"]) == "; there are: epochs"
     assert suggest("x", []) == ""
+
+
+@pytest.mark.parametrize("text", ["", "-1", "²", "٣", "1_0", " 1", "9" * 5000])
+def test_whole_numbers_are_decimal_digits_alone(text):
+    assert whole(text) is None
+    assert whole("042") == 42
 
 
 def test_nearest_entry_may_be_further_down():

@@ -91,6 +91,16 @@ def test_dictionaries_may_be_assigned_whole_and_are_completed(load):
     assert config.evaluators.is_locked
 
 
+def test_scalars_of_numpy_and_jax_become_numbers(load):
+    body = """import jax.numpy as jnp, numpy as np
+    config.model = cfg.model("resnet20", width=jnp.float32(0.5), num_classes=np.int64(3))"""
+    model = load(body).model
+    assert (type(model.width), model.width) == (float, 0.5)
+    assert (type(model.num_classes), model.num_classes) == (int, 3)
+    with pytest.raises(UserError, match=r"warmup needs a number, not .*: write float\(\.\.\.\)"):
+        load("import jax.numpy as jnp; config.schedule.warmup = jnp.float32(0.25)")
+
+
 def test_entry_that_follows_another_one_still_does(load):
     config = load('config.evaluate.every = config.get_oneway_ref("steps")')
     config.steps = 70

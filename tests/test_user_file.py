@@ -1,5 +1,7 @@
 """Files that people write: what they raise names file, line and type."""
 
+from pathlib import Path
+
 import pytest
 
 from cnnlab import user_file
@@ -26,6 +28,7 @@ def test_function_is_called_with_its_arguments(tmp_path):
         "line 3: SystemExit: bye$": "import sys; sys.exit('bye')",
         "line 3: RuntimeError$": "raise RuntimeError",
         "line 3: ValueError: two lines$": "raise ValueError('two\\nlines')",
+        "line 3: RecursionError: maximum": "go()",
         "line 3: ModuleNotFoundError: No module named 'nix'$": "import nix",
         # The library that was called last is not where the mistake is.
         "line 3: JSONDecodeError: Expecting value": "import json; json.loads('')",
@@ -66,11 +69,18 @@ def test_file_that_cannot_be_called_is_named(message, text, tmp_path):
 
 
 def test_missing_file_is_refused_with_those_of_its_folder_or_the_projects(tmp_path):
-    path = write(tmp_path, "")
+    path = write(tmp_path, "def get_config(): pass")
+    (tmp_path / "min.py").write_text("def get_sweep(): pass")
     assert user_file.find(path, "config", tmp_path) == path
-    with pytest.raises(UserError, match=r"no config file '.*min.py'; did you mean '.*mine.py'"):
-        user_file.find(tmp_path / "min.py", "config", tmp_path)
+    with pytest.raises(UserError, match=r"no config file '.*mi.py'; did you mean '.*mine.py'"):
+        user_file.find(tmp_path / "mi.py", "config", tmp_path)
     with pytest.raises(UserError, match=r"did you mean '.*mine.py'"):
         user_file.find(tmp_path / "nowhere" / "mine.py", "config", tmp_path)
+    with pytest.raises(UserError, match=r"no config file 'mine'; did you mean '.*mine.py'"):
+        user_file.find(Path("mine"), "config", tmp_path)
+    with pytest.raises(
+        UserError, match=r"is a folder, not a config file; there are: [^,]*mine.py$"
+    ):
+        user_file.find(tmp_path, "config", tmp_path)
     with pytest.raises(UserError, match=r"no config file '[^;]*'$"):
         user_file.find(tmp_path / "nowhere" / "mine.py", "config", tmp_path / "nowhere")

@@ -28,7 +28,7 @@ from pathlib import Path
 from absl import flags
 
 from cnnlab.analysis import listings
-from cnnlab.choices import suggest
+from cnnlab.choices import suggest, whole
 from cnnlab.commands.parsing import define_path
 from cnnlab.errors import UserError
 
@@ -167,7 +167,8 @@ def _draw(name: str, values: flags.FlagValues) -> None:
 
     padding = values.padding
     if padding is not None:
-        padding = int(padding) if padding.lstrip("-").isdigit() else padding.upper()
+        number = whole(padding.removeprefix("-")) is not None
+        padding = int(padding) if number else padding.upper()
     options = {key: values[key].value for key in ("size", "kernel", "stride", "dilation")}
     frames = picture(name, backward=values["pass"].value == "backward", padding=padding, **options)
     save(frames, Path(values.picture))

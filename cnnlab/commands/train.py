@@ -35,6 +35,7 @@ from typing import Any
 from absl import flags
 from ml_collections import config_flags
 
+from cnnlab.choices import whole
 from cnnlab.commands.launching import define_launch, join, launch
 from cnnlab.commands.parsing import define_path
 from cnnlab.console import LOG, console
@@ -68,10 +69,10 @@ def define(values: flags.FlagValues) -> None:
 def _steps(text: str) -> tuple[int, int]:
     if not text:
         return 0, 0
-    first, colon, last = text.partition(":")
-    if not (colon and first.isdigit() and last.isdigit() and int(first) < int(last)):
+    first, last = map(whole, text.partition(":")[::2])
+    if first is None or last is None or first >= last:
         raise UserError(f"--profile={text}: needs two steps, the smaller first, as 100:120")
-    return int(first), int(last)
+    return first, last
 
 
 def run(values: flags.FlagValues, arguments: list[str]) -> int:

@@ -16,6 +16,9 @@ from cnnlab.data.samplers import Sampler
 from cnnlab.data.subset import Subset
 from cnnlab.errors import UserError
 
+# What models read: one of these.
+INPUTS = ("image", "waveform")
+
 
 class Prepared:
     """A source after per-example preprocessing, with the keys that a run asked for."""
@@ -27,6 +30,12 @@ class Prepared:
             raise UserError(
                 f"data.keys: '{source.info.name}' has no '{missing[0]}'; "
                 f"it has: {', '.join(sorted(source.info.spec))}"
+            )
+        inputs = [key for key in INPUTS if key in source.info.spec]
+        if inputs and not set(inputs) & set(keys):
+            raise UserError(
+                f"data.keys={keys}: every model reads '{inputs[0]}': set "
+                f'--config.data.keys="{(inputs[0], *keys)}"'
             )
         self.source, self.chosen, self.keys, self.info = source, chosen, keys, source.info
 

@@ -23,6 +23,8 @@ FLAGS = {"area": cv2.INTER_AREA, "linear": cv2.INTER_LINEAR, "cubic": cv2.INTER_
 
 def image_of(example: Mapping[str, Any], name: str) -> Image:
     """Return `example["image"]`; a `UserError` naming `name` unless it is uint8 (h, w, c)."""
+    if "image" not in example:
+        raise UserError(f"{name} needs an image; the examples have: {', '.join(sorted(example))}")
     image = np.asarray(example["image"])
     if image.dtype != np.uint8 or image.ndim != 3 or 0 in image.shape:
         raise UserError(

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from cnnlab.choices import whole
 from cnnlab.errors import UserError
 from cnnlab.files import damaged, read_json, write_json
 
@@ -47,7 +48,7 @@ def read(path: Path) -> dict[str, Any]:
 def _read(path: Path) -> dict[str, Any]:
     remedy = "remove it, the record of a job that no run needs"
     record = read_json(path, FORM, remedy=remedy)
-    if not all(number.isdigit() for number in record["starts"]):
+    if not all(whole(number) is not None for number in record["starts"]):
         raise damaged(path, "'starts' are not numbered", remedy)
     return record
 

@@ -13,6 +13,7 @@ import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
+from cnnlab.choices import whole
 from cnnlab.errors import UserError
 
 # Of the ports that systems do not hand out by themselves; two runs on a machine rarely meet.
@@ -138,7 +139,7 @@ def local_devices(place: Place, environment: Mapping[str, str], devices: int) ->
 def check_address(place: Place) -> None:
     """Raise a `UserError` for an address that is none, or where process 0 cannot listen."""
     host, colon, port = place.coordinator.rpartition(":")
-    if not (host and colon and port.isdigit() and 0 < int(port) < 2**16):
+    if not (host and colon and 0 < (whole(port) or 0) < 2**16):
         raise UserError(f"--coordinator={place.coordinator}: needs HOST:PORT, as in node1:29500")
     try:
         socket.getaddrinfo(host.strip("[]"), int(port))

@@ -14,6 +14,7 @@ import orbax.checkpoint as ocp
 from jaxtyping import PyTree
 from orbax.checkpoint import checkpoint_managers as managers
 
+from cnnlab.choices import whole
 from cnnlab.errors import UserError
 from cnnlab.launch import processes
 from cnnlab.training.checkpoint_record import damaged_notes, seal, unseal
@@ -350,8 +351,9 @@ def pick_step(checkpoints: Checkpoints, which: str) -> int:
                 f"'{checkpoints.values.metric}': use latest or a step of {steps}"
             )
         return best
-    if not which.isdigit() or int(which) not in steps:
+    step = whole(which)
+    if step is None or step not in steps:
         raise UserError(
             f"checkpoint '{which}': needs latest, best or a step of {', '.join(map(str, steps))}"
         )
-    return int(which)
+    return step

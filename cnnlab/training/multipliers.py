@@ -31,7 +31,7 @@ def check(pairs: Pairs, params: PyTree | None = None) -> None:
         params: whose paths the expressions are to match; None to look at the pairs alone.
     """
     for pair in pairs:
-        if isinstance(pair, str) or len(pair) != 2:
+        if not isinstance(pair, list | tuple) or len(pair) != 2:
             raise UserError(f"{WHAT}: {pair!r} is no pair, as in (('^stage1/', 0.1),)")
         pattern, factor = pair
         paths.expression(pattern, WHAT)

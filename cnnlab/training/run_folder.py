@@ -14,6 +14,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from cnnlab.choices import whole
 from cnnlab.errors import UserError
 from cnnlab.files import read_json, write_json
 
@@ -177,7 +178,7 @@ def has_checkpoints(workdir: Path) -> bool:
 def last_step(workdir: Path) -> int:
     """Return the step of the newest checkpoint; 0 without any."""
     found = (workdir / "checkpoints").glob("[0-9]*")
-    return max((int(path.name) for path in found if path.name.isdigit()), default=0)
+    return max((whole(path.name) or 0 for path in found), default=0)
 
 
 def check_length(workdir: Path, done: int, steps: int) -> None:

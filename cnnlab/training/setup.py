@@ -17,6 +17,7 @@ from cnnlab.errors import UserError
 from cnnlab.training import (
     baselines,
     dry_evaluation,
+    limits,
     materialize,
     multipliers,
     optimizers,
@@ -96,20 +97,7 @@ class Setup:
 
 def check(config: Any) -> None:
     """Raise a `UserError` for a number in a config that cannot be meant."""
-    if (config.steps > 0) == (config.epochs > 0) or min(config.steps, config.epochs) < 0:
-        raise UserError(
-            f"steps={config.steps} and epochs={config.epochs}: set one of them above zero"
-        )
-    for name in ("batch_size", "accumulation", "log_every"):
-        if config[name] < 1:
-            raise UserError(f"{name}={config[name]}: needs to be at least 1")
-    whole = ("evaluate.every", "evaluate.batch_size", "checkpoint.every", "data.grain.threads")
-    for name in whole:
-        value = functools.reduce(lambda entry, key: entry[key], name.split("."), config)
-        if value < 1:
-            raise UserError(f"{name}={value}: needs to be at least 1")
-    if not 0 <= config.seed < 2**63:
-        raise UserError(f"seed={config.seed}: needs to be 0 or more, and below 2**63")
+    limits.check(config)
     if not 0 <= config.ema_decay < 1:
         raise UserError(f"ema_decay={config.ema_decay}: needs [0, 1); 0 switches it off")
     splits = config.data.eval.splits
@@ -238,7 +226,7 @@ def make(
     transfer.check(config)
     data = config.data.to_dict()
     train, evaluations = _open_data(config, experiment, parallel, class_names)
-    steps = config.steps or math.ceil(config.epochs * train.count / config.batch_size)
+    steps = limits.steps(config, train.count)
     schedule, optimizer = learning(config, steps)
     scan = _steps_per_dispatch(config, steps, parallel.platform)
 

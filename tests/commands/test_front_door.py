@@ -42,6 +42,7 @@ ERRORS = {
     ],
     "has no variant 'fast': default, plain": [CONFIG + ":fast", "--workdir=x"],
     "--profile=7: needs two steps": [CONFIG, "--workdir=x", "--profile=7"],
+    "--profile=²:³: needs two steps": [CONFIG, "--workdir=x", "--profile=²:³"],
     "--profile=9:7: needs two steps": [CONFIG, "--workdir=x", "--profile=9:7"],
     "data prepare needs one name": ["data", "prepare"],
     "one set at a time, not digits, shapes": ["data", "digits", "shapes"],

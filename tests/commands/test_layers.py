@@ -148,6 +148,7 @@ ERRORS = {
     ],
     "stride": ["conv", "--picture=x.gif", "--stride=0"],
     "none negative": ["conv", "--picture=x.gif", "--padding=-1"],
+    "padding='²' is none of": ["conv", "--picture=x.gif", "--padding=²"],
     "padding='MUCH' is none of": ["conv", "--picture=x.gif", "--padding=much"],
     "forward|backward": ["conv", "--pass=sideways"],
     "unknown flag --pictur; did you mean 'picture'?": ["conv", "--pictur=x.gif"],

@@ -66,7 +66,7 @@ def test_another_optimizer_or_schedule_has_its_keywords_beside_the_first_ones():
         (["optimizer.learning_rate=1", "optimizer.name=adamw"], "file's weight_decay=0.0001, for"),
         (["optimizer.name=sgd"], ""),
         (["optimizer={'name': 'adamw'}"], ""),
-        (["optimizer.name=a", "optimizer.learning_rate=1", "optimizer.weight_decay=0"], ""),
+        (["optimizer.name=adam", "optimizer.learning_rate=1", "optimizer.weight_decay=0"], ""),
     ],
 )
 def test_another_optimizer_with_the_numbers_of_the_first_is_no_silent_thing(given, kept, caplog):
@@ -91,6 +91,12 @@ def test_another_optimizer_with_the_numbers_of_the_first_is_no_silent_thing(give
         "evaluate.every needs a whole number": ["evaluate={'every': '5'}"],
         "no entry '0' in evaluate.splits": ["evaluate.splits[0]=test"],
         "no entry ''": ["=3"],
+        "no entry 'nosuch'; there are: ": ["nosuch=1"],
+        "unknown optimizer 'adma'; did you mean 'adam'": ["optimizer.name=adma"],
+        "unknown schedule 'cosin'": ["schedule.name=cosin"],
+        r"by --config.evaluators=\"{'few_shot': {'ways': 20}}\"": ["evaluators.few_shot.ways=20"],
+        r"by --config.data.eval.sources=\"{'test': 'a:x'}\"": ["data.eval.sources.test=a:x"],
+        r"add it by .*=\"{'mixup': {'alpha': 0.2}}\"": ["data.train.augment.mixup.alpha=0.2"],
     }.items(),
 )
 def test_entry_that_is_another_ones_or_nobodys_is_refused(message, given):

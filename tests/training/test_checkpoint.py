@@ -234,8 +234,9 @@ def test_checkpoint_is_chosen_by_name_or_step(tmp_path):
     assert pick_step(checkpoints, "latest") == 3
     assert pick_step(checkpoints, "best") == 2
     assert pick_step(checkpoints, "1") == 1
-    with pytest.raises(UserError, match="needs latest, best or a step of 1, 2, 3"):
-        pick_step(checkpoints, "7")
+    for which in ("7", "²"):
+        with pytest.raises(UserError, match="needs latest, best or a step of 1, 2, 3"):
+            pick_step(checkpoints, which)
 
 
 def test_no_best_without_a_metric(tmp_path):
