@@ -23,17 +23,20 @@ def output(width: int | None = None, *, stderr: bool = False) -> Console:
 console = output(stderr=True)
 
 
-def add_numbers(table: Table, names: Sequence[str], columns: Iterable[Sequence[str]]) -> None:
+def add_numbers(
+    table: Table, names: Sequence[str], columns: Iterable[Sequence[str]], text: int = TEXT
+) -> None:
     """Add columns of numbers: a narrow terminal folds their names, never the numbers.
 
     Args:
         table: with its columns of text, which share what room the numbers leave.
         names: of the columns.
         columns: their cells, to know how wide they have to be.
+        text: letters that a column of text needs.
     """
     least = [max(map(len, cells), default=1) for cells in columns]
     widths = [max(len(name), width) for name, width in zip(names, least, strict=True)]
-    room = output().width - 3 * len(names) - 1 - (TEXT + 3) * len(table.columns)
+    room = output().width - 3 * len(names) - 1 - (text + 3) * len(table.columns)
     while sum(widths) > room and widths != least:
         # The longest name is folded first.
         widths[max(range(len(widths)), key=lambda i: (widths[i] > least[i], widths[i]))] -= 1

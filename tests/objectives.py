@@ -51,4 +51,6 @@ GRADIENT = dict(
     schedule__name="constant",
     parallel__sync_bn=True,
     batch_size=32,
+    # No metric is one of all these objectives.
+    checkpoint__best="",
 )

@@ -17,10 +17,7 @@ OBJECTIVES = {
     ),
     **{name: objectives.OBJECTIVES[name] for name in ("triplet", "siamese", "cpc")},
 }
-# No metric is one of all these objectives.
-COMMON = dict(
-    **objectives.GRADIENT, parallel__devices=4, evaluate__batch_size=64, checkpoint__best=""
-)
+COMMON = dict(**objectives.GRADIENT, parallel__devices=4, evaluate__batch_size=64)
 
 
 def steps(name, strategy):

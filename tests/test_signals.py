@@ -26,7 +26,9 @@ Gone()
 @pytest.mark.parametrize("code", SWALLOWED.values(), ids=SWALLOWED)
 def test_an_interrupt_ends_the_program_where_python_would_lose_it(code):
     start = (
-        "from signal import SIGINT, raise_signal\n"
+        "from signal import SIGINT, default_int_handler, raise_signal, signal\n"
+        # Ignored in the background of a shell.
+        "signal(SIGINT, default_int_handler)\n"
         "from cnnlab.signals import exit_on_interrupt\n"
         "exit_on_interrupt()\n"
     )

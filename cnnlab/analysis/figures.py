@@ -30,13 +30,17 @@ def legend(axes: Axes, artists: Sequence[Artist], names: Sequence[str], **option
     axes.legend(list(artists), list(names), **options)
 
 
+def plain_log_labels(axes: Axes) -> None:
+    """Label logarithmic axes in plain numbers: by default their powers are mathematics."""
+    for axis in (axes.xaxis, axes.yaxis):
+        if isinstance(axis.get_major_formatter(), LogFormatterMathtext):
+            axis.set_major_formatter(LogFormatter())
+            axis.set_minor_formatter(LogFormatter())
+
+
 def _save(figure: Figure, path: Path) -> None:
     for axes in figure.axes:
-        for axis in (axes.xaxis, axes.yaxis):
-            # The default of logarithmic axes writes powers as mathematics.
-            if isinstance(axis.get_major_formatter(), LogFormatterMathtext):
-                axis.set_major_formatter(LogFormatter())
-                axis.set_minor_formatter(LogFormatter())
+        plain_log_labels(axes)
     path.parent.mkdir(parents=True, exist_ok=True)
     with warnings.catch_warnings():
         # A letter that the font lacks is a box in the figure.

@@ -10,6 +10,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 
+from cnnlab.analysis.figures import plain_log_labels
 from cnnlab.sweeps.summary import Parameter, Row, Summary, short
 
 BEST = "crimson"
@@ -145,6 +146,7 @@ def learning_curves(summary: Summary) -> Figure:
     least = min(all_values)
     if summary.metric.sign < 0 and least > 0 and max(all_values) > 30 * least:
         axes.set_yscale("log")
+        plain_log_labels(axes)
     axes.grid(alpha=0.3)
     axes.legend(fontsize=9)
     axes.set_title(_title(summary), fontsize=11)
@@ -194,6 +196,7 @@ def _jitter(parameter: Parameter, count: int) -> np.ndarray:
 def _scale(axes: Axes, parameter: Parameter) -> None:
     if parameter.scale == "log":
         axes.set_xscale("log")
+        plain_log_labels(axes)
     elif parameter.scale == "category":
         names = [textwrap.shorten(name, 24, placeholder="…") for name in parameter.categories]
         crowded = sum(map(len, names)) > 30

@@ -175,8 +175,10 @@ class Parallel:
 
 def _place(x: Any, sharding: NamedSharding) -> jax.Array:
     if jax.process_count() == 1:
-        # Memory that a step can be given: of this array alone.
-        return jax.device_put(x, sharding, may_alias=False)
+        # Memory that a step can be given: of this array alone. `may_alias=False` does not copy
+        # what happens to be aligned.
+        own = x.copy() if isinstance(x, jax.Array) else np.array(x)
+        return jax.device_put(own, sharding)
     # device_put would send everything around, to see whether it is the same everywhere.
     host = np.asarray(x)
     return jax.make_array_from_callback(host.shape, sharding, lambda index: np.array(host[index]))

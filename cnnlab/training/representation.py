@@ -165,7 +165,8 @@ def show(saved: Sequence[Mapping[str, Any]]) -> None:
         names = list(dict.fromkeys(name for row in block for name in row["values"]))
         names = [name for name in names if name != "collapsed"]
         cells = [[format_value(n, row["values"].get(n)) for n in names] for row in block]
-        add_numbers(table, names, zip(*cells, strict=True))
+        widest = max(len(_what(row)) for row in block)
+        add_numbers(table, names, zip(*cells, strict=True), widest)
         for row, shown in zip(block, cells, strict=True):
             table.add_row(_what(row), *shown)
         console.print(table)

@@ -68,8 +68,14 @@ def test_numbers_that_fail_cost_no_others_and_come_when_they_can(
     tmp_path, settings, monkeypatch, caplog
 ):
     run = tmp_path / "run"
+    whole = protocols.EVALUATORS["knn"]
+
+    def broken_in_the_end(query, **given):
+        # Tried with stand-ins of two numbers at the start, it works.
+        return (whole if query.features.shape[1] == 2 else broken)(query, **given)
+
     with monkeypatch.context() as patch:
-        patch.setitem(protocols.EVALUATORS, "knn", broken)
+        patch.setitem(protocols.EVALUATORS, "knn", broken_in_the_end)
         patch.setattr(closing.baselines, "accuracies", broken)
         train(settings, run, "stop", show=False)
     found = result(run)

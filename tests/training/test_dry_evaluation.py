@@ -32,6 +32,13 @@ def evaluated(**entries):
     return dict(evaluators=cfg.evaluators(**entries))
 
 
+# An objective that reads images alone.
+WITHOUT_LABELS = dict(
+    experiment=cfg.experiment("cpc", steps=2),
+    model=cfg.model("cpc_small", patch=4, stride=2, width=0.03125, jitter_crop=0),
+    data__keys=("image",),
+    checkpoint__best="",
+)
 REFUSED = {
     "few_shot cannot draw 20 ways: at most 10 classes": evaluated(few_shot={}),
     "few_shot cannot draw 11 ways": evaluated(few_shot={"ways": 11}),
@@ -55,16 +62,14 @@ REFUSED = {
     "unknown floor ''; there are: majority": dict(floors=("",)),
     "unknown floor None": dict(floors=(None,)),
     "did you mean 'majority'": dict(floors=("majorty",)),
-    "floors predict one class an image, and 'label'": dict(
-        floors=("majority",), data__keys=("image",)
-    ),
+    "floors predict one class an image, and 'label'": dict(floors=("majority",), **WITHOUT_LABELS),
     "evaluate.batch_size=0": dict(evaluate__batch_size=0),
     "data.grain.threads=0": dict(data__grain__threads=0),
     "t-SNE needs four points": dict(
         embedding_view={**cfg.base().embedding_view, "split": "test", "view": "tsne", "limit": 3}
     ),
     "embedding_view.limit=0": dict(embedding_view__split="test", embedding_view__limit=0),
-    "colors points by class": dict(embedding_view__split="test", data__keys=("image",)),
+    "colors points by class": dict(embedding_view__split="test", **WITHOUT_LABELS),
     "did you mean 'validation/accuracy'": dict(checkpoint__best="validation/acc"),
     "'validation/ema/accuracy' is not evaluated": dict(checkpoint__best="validation/ema/accuracy"),
     "'validation/knn_accuracy' is not evaluated": dict(

@@ -125,6 +125,8 @@ def test_a_run_begins_the_same_on_any_devices(strategy):
 
 
 def test_no_two_arrays_of_a_state_share_memory():
-    state = small.build(small.config(ema_decay=0.9)).state
-    places = [x.unsafe_buffer_pointer() for x in jax.tree.leaves(state)]
-    assert len(set(places)) == len(places)
+    # Whether memory is aligned, and so could be shared, is chance.
+    for _ in range(5):
+        state = small.build(small.config(ema_decay=0.9)).state
+        places = [x.unsafe_buffer_pointer() for x in jax.tree.leaves(state)]
+        assert len(set(places)) == len(places)
