@@ -40,8 +40,9 @@ def add_numbers(
     while sum(widths) > room and widths != least:
         # The longest name is folded first.
         widths[max(range(len(widths)), key=lambda i: (widths[i] > least[i], widths[i]))] -= 1
-    for name, width in zip(names, widths, strict=True):
-        table.add_column(name, justify="right", overflow="fold", width=width)
+    for name, width, number in zip(names, widths, least, strict=True):
+        sizes = {"min_width": number, "max_width": width}
+        table.add_column(name, justify="right", overflow="fold", **sizes)
 
 
 def set_up_logging() -> None:
