@@ -41,8 +41,7 @@ def add_numbers(
         # The longest name is folded first.
         widths[max(range(len(widths)), key=lambda i: (widths[i] > least[i], widths[i]))] -= 1
     for name, width, number in zip(names, widths, least, strict=True):
-        sizes = {"min_width": number, "max_width": width}
-        table.add_column(name, justify="right", overflow="fold", **sizes)
+        table.add_column(name, justify="right", overflow="fold", min_width=number, max_width=width)
 
 
 def set_up_logging() -> None:
