@@ -5,6 +5,7 @@ concatenations, residual sums, loops, layers of other libraries.
 """
 
 import inspect
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -103,6 +104,9 @@ def summarize(
         axes = range(1, given[0].ndim - 1) if given else ()
     if given and any(not 0 <= a < given[0].ndim for a in axes):
         raise UserError(f"summarize: axes={tuple(axes)} for an input of {given[0].shape}")
+    if axes:
+        # Tracing itself walks over positions.
+        check_size(math.prod(given[0].shape))
     names: list[str] = []
     if isinstance(target, nn.Module):
         program, weights, first = _of_module(target, given, call, names)

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from cnnlab.choices import pick
+from cnnlab.choices import defaults, pick
 from cnnlab.data.augment.guards import refuse_targets
 from cnnlab.data.augment.limits import (
     FractionInterval,
@@ -127,6 +127,17 @@ def check(chosen: Any) -> None:
     """
     for name in chosen:
         check_arguments(pick(PREPROCESS, name, "preprocessing"), chosen[name], f"preprocess.{name}")
+
+
+def size_in_bytes(chosen: Any, batch: int) -> int:
+    """Return about how much the largest image, and a batch of the last ones, take of one color."""
+    sizes = []
+    for name, function in PREPROCESS.items():
+        if name in chosen:
+            given = {**defaults(function), **chosen[name]}
+            side = given["size"] if "size" in given else given["shorter"][1]
+            sizes.append(side if name.endswith("window") else side**2)
+    return max(sizes) + batch * sizes[-1] if sizes else 0
 
 
 def is_random(chosen: Any) -> bool:

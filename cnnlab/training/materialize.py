@@ -9,7 +9,7 @@ compiled function, whatever the devices.
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cached_property, partial
 from typing import Any
 
@@ -20,6 +20,10 @@ from jax.extend import random as random_lib
 from jax.extend.core import ClosedJaxpr, Literal, jaxpr_as_fun
 from jax.interpreters.partial_eval import dce_jaxpr
 from jaxtyping import PyTree
+
+from cnnlab import memory
+from cnnlab.analysis.cost import PRODUCTS
+from cnnlab.analysis.trace import Equation, Program, flatten, programs_of
 
 # Elements of a block: few enough for the cache of a core, where they take half the time.
 BLOCK = 1 << 15
@@ -175,6 +179,19 @@ def _scaled(draw: _Draw, constant: Any, operation: str) -> Any:
     return UNKNOWN
 
 
+def _bytes(x: Any) -> int:
+    return math.prod(x.shape) * getattr(x.dtype, "itemsize", 8)
+
+
+def _products(program: Program) -> Iterator[Equation]:
+    """Yield the convolutions and matrix products of a program and of those inside it."""
+    for equation in program.equations:
+        if equation.name in PRODUCTS:
+            yield equation
+        for inner in programs_of(equation):
+            yield from _products(inner)
+
+
 def _needed(jaxpr: Any, values: list[Any], outputs: list[bool]) -> tuple[Any, list[Any]]:
     """Return what of a program some of its outputs need, and of its inputs."""
     jaxpr, used = dce_jaxpr(jaxpr, outputs)
@@ -186,8 +203,15 @@ def trace(function: Callable[..., PyTree], *args: PyTree) -> tuple[PyTree, Calla
 
     The value's leaves are arrays of the host or of one device, some of them read-only or of the
     same memory: `Parallel.place_state` copies.
+
+    Raises:
+        UserError: if the value, or what a layer puts out on the way, needs more memory than there
+            is.
     """
     traced, shapes = jax.make_jaxpr(function, return_shape=True)(*args)
+    memory.check(sum(map(_bytes, jax.tree.leaves(shapes))), "the parameters and their state")
+    products = [_bytes(v.aval) for e in _products(flatten(traced)) for v in e.outputs]
+    memory.check(max(products, default=0), "the output of a layer, for one example,")
 
     def value() -> PyTree:
         jaxpr = traced.jaxpr

@@ -9,9 +9,10 @@ from typing import Any
 import jax
 import optax
 
+from cnnlab import memory, models
 from cnnlab.choices import pick
 from cnnlab.console import LOG
-from cnnlab.data import device, pipeline
+from cnnlab.data import device, pipeline, preprocess
 from cnnlab.data.batches import EvalData, TrainData
 from cnnlab.errors import UserError
 from cnnlab.training import (
@@ -111,6 +112,11 @@ def check(config: Any) -> None:
             raise UserError(
                 f"data.eval.sources names '{split}'; data.eval.splits has: {', '.join(splits)}"
             )
+    for part, batch in (("train", config.batch_size), ("eval", config.evaluate.batch_size)):
+        chosen = config.data[part].preprocess
+        preprocess.check(chosen)
+        needed = preprocess.size_in_bytes(chosen, batch)
+        memory.check(needed, f"data.{part}.preprocess, with a batch of {batch} examples,")
     protocols.check(config)
     baselines.check(config)
     selection.check(config)
@@ -241,9 +247,10 @@ def make(
     def state_of(variables):
         return state_lib.create(variables, optimizer, config.seed, bool(config.ema_decay))
 
-    variable_shapes, random_variables = materialize.trace(
-        lambda: experiment.init(key, prepare(example, key, train=False))
-    )
+    with models.tracing(config.model.name, config.model.to_dict()):
+        variable_shapes, random_variables = materialize.trace(
+            lambda: experiment.init(key, prepare(example, key, train=False))
+        )
     shapes = jax.eval_shape(state_of, variable_shapes)
     inputs = (shapes.params, shapes.model_state)
     freeze = Freeze(config.freeze)

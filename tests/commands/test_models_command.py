@@ -219,6 +219,7 @@ ERRORS = {
     "no argument 'paddin'; did you mean 'padding'?": ["lenet5", "--set=paddin=1"],
     "--set=padding=two must be of type int, such as 0": ["lenet5", "--set=padding=two"],
     "--set=hidden=8 must be of type tuple, such as (512, 512)": ["mlp", "--set=hidden=8"],
+    "at most 134,217,728 are followed": ["lenet5", "--size=100000000"],
     "model.hidden=(-3,) must be whole numbers": ["mlp", "--set=hidden=(-3,)"],
     "table|csv|json|markdown": ["--format=xml"],
     "--size": ["--size=0"],

@@ -74,6 +74,13 @@ WRONG = {
     "has no 'labels'": dict(data__keys=("image", "labels")),
     "unknown data.placement 'disk'": dict(data__placement="disk"),
     "unknown data.on_corrupt 'ignore'": dict(data__on_corrupt="ignore"),
+    "data.eval.preprocess, with a batch of 64 examples, would need": dict(
+        data__eval__preprocess={"resize": {"size": 10**6}}
+    ),
+    "data.train.preprocess, with a batch of": dict(
+        data__train__preprocess={"resize": {"size": 10**8}}
+    ),
+    "the parameters and their state would need": dict(model__num_classes=10**9),
     "label_smoothing=1.5": dict(experiment__label_smoothing=1.5),
     "unknown experiment.objective 'softmx'": dict(experiment__objective="softmx"),
     "unknown parallel.strategy 'pmpa'": dict(parallel__strategy="pmpa"),
