@@ -17,12 +17,11 @@ from ml_collections.config_flags import config_path
 
 from cnnlab import config as cfg
 from cnnlab import user_file
-from cnnlab.choices import nearest, pick, suggest_entry
+from cnnlab.choices import nearest, suggest_entry
 from cnnlab.console import LOG
 from cnnlab.errors import UserError
 from cnnlab.evaluators import EVALUATORS
 from cnnlab.training.optimizers import OPTIMIZERS
-from cnnlab.training.schedules import SCHEDULES
 
 # Entries that take values of another type than their default's too.
 ALSO: dict[str, tuple[type, ...]] = {"endpoint": (tuple,), "num_classes": (NoneType,)}
@@ -85,8 +84,6 @@ def override(config: ConfigDict, given: Mapping[str, str]) -> ConfigDict:
             config[part] = new
     for path, text in given.items():
         _find(config, path, text)
-    for part, table in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES)):
-        pick(table, given.get(f"{part}.name", config[part].name), part)
     _warn_optimizer(config, given)
     return config
 
@@ -96,7 +93,7 @@ def _warn_optimizer(config: ConfigDict, given: Mapping[str, str]) -> None:
     options = config.optimizer
     name = given.get("optimizer.name", options.name)
     kept = [k for k in ("learning_rate", "weight_decay") if f"optimizer.{k}" not in given]
-    if name != options.name and kept:
+    if name in OPTIMIZERS and name != options.name and kept:
         shown = ", ".join(f"{key}={options[key]}" for key in kept)
         LOG.warning("optimizer %s takes the config file's %s, for %s", name, shown, options.name)
 

@@ -99,6 +99,8 @@ class Setup:
 def check(config: Any) -> None:
     """Raise a `UserError` for a number in a config that cannot be meant."""
     limits.check(config)
+    pick(schedules.SCHEDULES, config.schedule.name, "schedule")
+    pick(optimizers.OPTIMIZERS, config.optimizer.name, "optimizer")
     if not 0 <= config.ema_decay < 1:
         raise UserError(f"ema_decay={config.ema_decay}: needs [0, 1); 0 switches it off")
     splits = config.data.eval.splits
@@ -124,9 +126,6 @@ def check(config: Any) -> None:
 
 def learning(config: Any, steps: int) -> tuple[optax.Schedule, optax.GradientTransformation]:
     """Return the learning-rate schedule and the optimizer of a config."""
-    # Looked up here, because each has an entry of its own in the config.
-    pick(schedules.SCHEDULES, config.schedule.name, "schedule")
-    pick(optimizers.OPTIMIZERS, config.optimizer.name, "optimizer")
     schedule = schedules.make(
         config.schedule.name,
         config.optimizer.learning_rate,

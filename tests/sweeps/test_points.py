@@ -129,7 +129,7 @@ def test_sweep_file_that_fails_is_told_with_its_line(message, text, tmp_path):
 
 
 def test_sweep_file_that_is_not_there_is_told(tmp_path):
-    (tmp_path / "rates.py").touch()
+    (tmp_path / "rates.py").write_text("def get_sweep(): pass")
     (tmp_path / "note.txt").touch()
     with pytest.raises(UserError, match=r"no sweep file.*rate.py'; did you mean.*rates.py"):
         ps.load(tmp_path / "rate.py")
