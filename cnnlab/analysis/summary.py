@@ -226,7 +226,7 @@ def _fields(program: Program, first: int, axes) -> list[tuple[Field, ...]]:
     shape = program.inputs[first].aval.shape if axes else ()
     if axes:
         outputs = (v.aval.shape for e in program.equations for v in e.outputs)
-        check_size(sum(max(output[1:-1], default=0) for output in outputs))
+        check_size(sum(output[axes[0]] for output in outputs if len(output) > axes[0] + 1))
     columns = []
     for axis in axes:
         start: list[Reach | None] = [None] * len(program.inputs)

@@ -16,6 +16,7 @@ from cnnlab.data.samplers import Sampler
 from cnnlab.data.splits import UnknownSplit
 from cnnlab.data.subset import Subset, labels_of
 from cnnlab.errors import UserError
+from cnnlab.memory import check as check_memory
 
 PLACEMENTS = {
     "auto": "memory if the set fits and its preprocessing is not random, else grain",
@@ -68,9 +69,13 @@ def _placement(data: Mapping[str, Any], prepared: Prepared) -> str:
             f"data.placement='{placement}' preprocesses once, but data.train.preprocess is random "
             f"({drawing}): use placement='grain', or a random augmentation"
         )
-    if placement != "auto":
+    if placement == "grain":
         return placement
-    fits = not random and memory.size_in_bytes(prepared) <= memory.AUTO_LIMIT_BYTES
+    size = memory.size_in_bytes(prepared)
+    if placement != "auto":
+        check_memory(size, f"data.placement='{placement}' of {len(prepared)} examples")
+        return placement
+    fits = not random and size <= memory.AUTO_LIMIT_BYTES
     return "memory" if fits else "grain"
 
 

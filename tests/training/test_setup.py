@@ -80,6 +80,10 @@ WRONG = {
     "data.train.preprocess, with a batch of": dict(
         data__train__preprocess={"resize": {"size": 10**8}}
     ),
+    "data.placement='memory' of 1200 examples would need": dict(
+        data__placement="memory",
+        data__train__preprocess={"resize": {"size": 8000}},
+    ),
     "the parameters and their state would need": dict(model__num_classes=10**9),
     "label_smoothing=1.5": dict(experiment__label_smoothing=1.5),
     "unknown experiment.objective 'softmx'": dict(experiment__objective="softmx"),
