@@ -20,6 +20,13 @@ COUNTS = {
     "checkpoint.every": (1, MAX_COUNT),
     "checkpoint.keep": (0, MAX_COUNT),
     "parallel.devices": (0, MAX_COUNT),
+    **{
+        f"{part}.{name}": (0, MAX_COUNT)
+        for part in ("supervised", "fine_tune")
+        for name in ("steps", "batch_size", "per_class")
+    },
+    # All views of a batch are in memory at once.
+    "data.train.views": (1, 64),
     # Far more of them than cores slow a machine down until it seems to hang.
     "data.grain.threads": (1, 1024),
     "data.grain.workers": (0, 256),
