@@ -15,21 +15,21 @@ def whole(text: str) -> int | None:
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 20 else None
 
 
-def nearest(name: str, names: Iterable[str]) -> str | None:
+def nearest(name: str, names: Iterable[str], cutoff: float = 0.5) -> str | None:
     """Return the nearest of `names`, None if none is near; initials are: "lr", "learning_rate"."""
     names = sorted(names)
     initials = [n for n in names if len(name) > 1 and name == "".join(w[:1] for w in n.split("_"))]
-    near = initials or difflib.get_close_matches(name, names, n=1, cutoff=0.55)
+    near = initials or difflib.get_close_matches(name, names, n=1, cutoff=cutoff)
     return near[0] if near else None
 
 
-def suggest(name: str, names: Iterable[str]) -> str:
+def suggest(name: str, names: Iterable[str], cutoff: float = 0.5) -> str:
     """Return `"; did you mean 'x'?"` for the nearest of `names`, or a list of them all.
 
     Empty where there are no names.
     """
     names = sorted(names)
-    near = nearest(name, names)
+    near = nearest(name, names, cutoff)
     if near:
         return f"; did you mean '{near}'?"
     return f"; there are: {', '.join(names)}" if names else ""
@@ -46,7 +46,8 @@ def suggest_entry(name: str, entries: Any) -> str:
 
     below = [path for path in paths(entries) if path.endswith(f".{name}")]
     if not below:
-        return suggest(name, map(str, entries))
+        # Of many short names one is always half alike.
+        return suggest(name, map(str, entries), cutoff=0.55)
     least = min(path.count(".") for path in below)
     near = [f"'{path}'" for path in sorted(below) if path.count(".") == least]
     return f"; did you mean {' or '.join(near)}?"

@@ -14,7 +14,7 @@ def test_nearest_name_is_suggested_or_all_are_listed():
     assert suggest("adma", ["sgd", "adam"]) == "; did you mean 'adam'?"
     assert suggest("zzz", ["sgd", "adam"]) == "; there are: adam, sgd"
     assert suggest("lr", ["learning_rate", "name"]) == "; did you mean 'learning_rate'?"
-    assert suggest("nosuch", ["epochs"]) == "; there are: epochs"
+    assert suggest("nosuch", ["epochs"], cutoff=0.55) == "; there are: epochs"
     assert suggest("x", []) == ""
 
 

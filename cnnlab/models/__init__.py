@@ -109,6 +109,10 @@ def tracing(name: str, arguments: Mapping[str, Any]) -> Iterator[None]:
         ) from error
 
 
+# Fields of whole numbers of which there may be none: no classifier, no crop.
+ZERO = ("num_classes", "jitter_crop", "context_blocks")
+
+
 def _check_whole(architecture: Architecture, fields: Mapping[str, Any]) -> None:
     """Raise a `UserError` for widths and counts that are no whole numbers, or too small."""
     own = {field.name: field.default for field in dataclasses.fields(architecture.module)}
@@ -116,8 +120,8 @@ def _check_whole(architecture: Architecture, fields: Mapping[str, Any]) -> None:
         value, several = fields[key], isinstance(default, tuple)
         if {type(n) for n in (default if several else (default,))} != {int}:
             continue
-        # Zero is a number of classes, and means none where it is the default of the class.
-        least = 0 if key == "num_classes" or own[key] == 0 else 1
+        # Zero means none of these, and where it is the default of the class.
+        least = 0 if key in ZERO or own[key] == 0 else 1
         listed = isinstance(value, Sequence) and not isinstance(value, str)
         numbers = value if several and listed else (value,)
         whole = all(isinstance(n, Integral) and not isinstance(n, bool) for n in numbers)

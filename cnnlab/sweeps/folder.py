@@ -140,8 +140,9 @@ class SweepFolder:
             return record.state
         if self._locked(trial):
             return "running"
-        # Its record is lost, its result is not.
-        return "finished" if (trial.path / "result.json").exists() else "waiting"
+        # Without a record: it is lost, the result is not.
+        lost = not self._state_file(trial).exists() and (trial.path / "result.json").exists()
+        return "finished" if lost else "waiting"
 
     def states(self) -> dict[int, str]:
         """Return the state of every trial by its number, reading no file that is not there."""
