@@ -168,7 +168,7 @@ def _defaults() -> dict[str, Any]:
 
 
 def _fill(entries: ConfigDict, defaults: Mapping[str, Any], above: str, strict: bool) -> None:
-    """Add what is missing in a dictionary and those in it; with `strict`, check what is there."""
+    """Add what is missing in a dictionary and those in it; with `strict`, check what it holds."""
     for key in entries if strict else ():
         _check_key(key, defaults, above)
     for key, default in defaults.items():
