@@ -14,6 +14,7 @@ distribution, and `point()` turns a value for each into overrides.
 
 import dataclasses
 import itertools
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
@@ -41,6 +42,18 @@ __all__ = [
 ]
 
 
+# Points of a sweep: each is checked, and a file and a folder on disk.
+LIMIT = 100_000
+
+
+def _check_count(count: int) -> None:
+    if count > LIMIT:
+        raise UserError(
+            f"a sweep of {count:,} points is more than {LIMIT:,}: take fewer values or draws, or "
+            "let --search choose among them"
+        )
+
+
 @runtime_checkable
 class Space(Protocol):
     """A set of points, and the unknowns that a search chooses."""
@@ -66,6 +79,7 @@ class Grid:
 
     def points(self) -> list[Point]:
         """Return every combination."""
+        _check_count(math.prod(len(column) for column in self.values.values()))
         return [
             dict(zip(self.values, row, strict=True))
             for row in itertools.product(*self.values.values())
@@ -90,6 +104,7 @@ class Draws:
 
     def points(self) -> list[Point]:
         """Return `count` points; a longer list of the same seed begins with them."""
+        _check_count(self.count)
         random = np.random.default_rng(self.seed)
         return [
             {key: distribution.draw(random) for key, distribution in self.distributions.items()}
@@ -134,6 +149,7 @@ class Product:
     def points(self) -> list[Point]:
         """Return every combination; the last part changes fastest."""
         lists = [part.points() for part in self.parts]
+        _check_count(math.prod(map(len, lists)))
         return [_merged(row) for row in itertools.product(*lists)]
 
     def parameters(self) -> dict[str, Distribution]:

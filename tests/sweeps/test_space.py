@@ -98,3 +98,17 @@ def test_numbers_of_numpy_and_lists_become_what_a_config_holds():
 def test_mistake_is_told(message, make):
     with pytest.raises(UserError, match=message):
         make()
+
+
+def test_more_points_than_any_sweep_has_are_refused_before_they_are_made():
+    ten = tuple(range(10))
+    huge = sp.grid(dict.fromkeys("abcdefghi", ten))
+    many = sp.draws({"a": sp.uniform(0, 1)}, count=10**8)
+    thousand = sp.grid(dict.fromkeys("abc", ten))
+    other = sp.grid(dict.fromkeys("de", ten))
+    for space, count in ((huge, "1,000,000,000"), (many, "100,000,000")):
+        with pytest.raises(UserError, match=f"a sweep of {count} points is more than 100,000"):
+            space.points()
+    with pytest.raises(UserError, match="1,000,000 points"):
+        sp.product(thousand, other, sp.grid({"f": ten})).points()
+    assert len(sp.product(thousand, other).points()) == 100_000
