@@ -151,7 +151,7 @@ def test_initial_weights_have_the_variance_of_their_name(initial, variance):
         ((32, 31), {}, "32x31 are too small, it needs 32x32"),
         ((32, 32), {"initial": "xaver"}, "did you mean 'xavier'"),
         ((32, 32), {"layers": (1, 1)}, r"layers=\(1, 1\) needs five"),
-        ((32, 32), {"layers": (1, 1, 0, 1, 1)}, "each at least 1"),
+        ((32, 32), {"layers": (1, 1, 0, 1, 1)}, "must be whole numbers of 1 or more"),
     ],
 )
 def test_what_cannot_work_is_named(size, arguments, message):

@@ -48,7 +48,7 @@ def test_options_reach_the_drawing():
             "max_pool has no dilation; it has: size, kernel, stride, padding",
         ),
         (lambda: picture("conv", kernel=9), "larger than the input of 3"),
-        (lambda: picture("conv", size=99), "cannot be drawn"),
+        (lambda: picture("conv", size=99), "no room for size=99: at most 24"),
     ],
 )
 def test_what_cannot_be_drawn_says_why(call, message):
