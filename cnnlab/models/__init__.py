@@ -109,8 +109,8 @@ def tracing(name: str, arguments: Mapping[str, Any]) -> Iterator[None]:
         ) from error
 
 
-# Fields of whole numbers of which there may be none: no classifier, no crop.
-ZERO = ("num_classes", "jitter_crop", "context_blocks")
+# Fields of whole numbers that may be 0: no classifier, no crop.
+ZERO = ("num_classes", "jitter_crop")
 
 
 def _check_whole(architecture: Architecture, fields: Mapping[str, Any]) -> None:

@@ -131,10 +131,10 @@ def test_what_ends_one_process_ends_all_and_is_told():
     # At once: most of the time they wait for each other's heartbeats.
     groups = {how: process_group.start(["-c", ALONE, how], 2, devices=2) for how in ENDS}
     for how, own in ENDS.items():
-        (first, printed), (second, told) = process_group.finish(groups[how], seconds=600)
+        (first, printed), (second, words) = process_group.finish(groups[how], seconds=600)
         assert (second, first != 0) == (own, True), printed
         if how == "fails":
-            assert "ValueError: of my own" in told
+            assert "ValueError: of my own" in words
         assert "process 0 lost another process" in printed or "another task died" in printed
 
 

@@ -1,4 +1,4 @@
-"""Files told by their content, and arrays by name out of what they lie in."""
+"""Files recognized by their content, and arrays by name out of what they lie in."""
 
 import pickle
 import zipfile
