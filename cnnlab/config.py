@@ -116,6 +116,8 @@ def base() -> ConfigDict:
             "preprocess": {},
         },
         "normalize": {"mean": (0.0,), "std": (1.0,)},
+        # A geometric transform drops an object of whose box it leaves less than this share.
+        "min_visible": 0.0,
         "grain": {"threads": 8, "workers": 0},
     }
     config.evaluate = {"every": 500, "batch_size": 256, "splits": ("validation",)}

@@ -23,8 +23,14 @@ INPUTS = ("image", "waveform")
 class Prepared:
     """A source after per-example preprocessing, with the keys that a run asked for."""
 
-    def __init__(self, source: Any, chosen: Mapping[str, Mapping], keys: tuple[str, ...]):
-        """Check the keys against the source."""
+    def __init__(
+        self,
+        source: Any,
+        chosen: Mapping[str, Mapping],
+        keys: tuple[str, ...],
+        min_visible: float = 0.0,
+    ):
+        """Check the keys against the source; for `min_visible` see `spatial_targets`."""
         missing = [key for key in keys if key not in source.info.spec]
         if missing:
             raise UserError(
@@ -38,6 +44,7 @@ class Prepared:
                 f'--config.data.keys="{(inputs[0], *keys)}"'
             )
         self.source, self.chosen, self.keys, self.info = source, chosen, keys, source.info
+        self.targets = source.info.targets(min_visible)
 
     def __len__(self) -> int:
         return len(self.source)
@@ -49,7 +56,7 @@ class Prepared:
         """Return an example, preprocessed with these random numbers."""
         example = self.source[index]
         kept = {key: example[key] for key in (*self.keys, "mask") if key in example}
-        return preprocess(kept, rng, **self.chosen)
+        return preprocess(kept, rng, self.targets, **self.chosen)
 
 
 def skipped(prepared: Prepared) -> int:

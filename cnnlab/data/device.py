@@ -8,14 +8,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from cnnlab.data.augment import augment, to_float
-from cnnlab.data.augment.guards import PLACED_TARGETS
+from cnnlab.data.spatial_targets import BY_NAME, Targets, find
 from cnnlab.errors import UserError
 
 # What numbers the rows of a batch, groups or not.
 COUNTERS = ("ordinal", "index", "mask")
 
 
-def make_prepare(data: Mapping[str, Any]):
+def make_prepare(data: Mapping[str, Any], targets: Targets = BY_NAME):
     """Return `prepare(batch, key, train)` for a config's `data` entry.
 
     Images become floats in [0, 1], are augmented (training only) with one key per image, folded
@@ -25,6 +25,8 @@ def make_prepare(data: Mapping[str, Any]):
     Images of pairs are [b, 2, h, w, c], each member augmented by itself. With `train.views` of v,
     every image is augmented v times, [b, v, h, w, c]; transforms in `train.second_view` take the
     place of those of the same name in all views but the first (Grill et al. 2020, appendix B).
+
+    `targets` says which keys have a place in the image, and so move with it.
     """
     train_data = data["train"]
     chosen, normalize = dict(train_data["augment"]), dict(data["normalize"])
@@ -51,10 +53,10 @@ def make_prepare(data: Mapping[str, Any]):
         if not train:
             return augment(batch, keys, normalize=normalize)
         if batch["image"].ndim == 5:
-            return _pairs(batch, keys, {**chosen, "normalize": normalize})
+            return _pairs(batch, keys, targets, {**chosen, "normalize": normalize})
         if views == 1:
-            return augment(batch, keys, **chosen, normalize=normalize)
-        _check_views(batch, chosen)
+            return augment(batch, keys, targets, **chosen, normalize=normalize)
+        _check_views(batch, targets, chosen)
         parts = [({**chosen, "normalize": normalize}, range(views))]
         if second:
             other = {**chosen, **second, "normalize": normalize}
@@ -71,11 +73,11 @@ def _members(keys, numbers):
     return fold(keys, jnp.array(numbers, jnp.uint32)).reshape(-1)
 
 
-def _pairs(batch, keys, chosen):
+def _pairs(batch, keys, targets, chosen):
     grouped = {name: x for name, x in batch.items() if name not in COUNTERS}
     rows, members = batch["image"].shape[:2]
     flat = {name: x.reshape(rows * members, *x.shape[2:]) for name, x in grouped.items()}
-    flat = augment(flat, _members(keys, range(members)), **chosen)
+    flat = augment(flat, _members(keys, range(members)), targets, **chosen)
     return {**batch, **{k: x.reshape(rows, members, *x.shape[1:]) for k, x in flat.items()}}
 
 
@@ -85,8 +87,8 @@ def _views(images, keys, chosen, numbers):
     return made.reshape(len(images), len(numbers), *made.shape[1:])
 
 
-def _check_views(batch, chosen):
-    placed = [name for name in PLACED_TARGETS if name in batch]
+def _check_views(batch, targets, chosen):
+    placed = list(find(batch, targets, "data.train.views", batched=True))
     mixing = [name for name in ("mixup", "cutmix") if name in chosen]
     if placed or mixing:
         raise UserError(f"data.train.views above 1 cannot go with {', '.join(placed + mixing)}")

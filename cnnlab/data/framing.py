@@ -15,10 +15,11 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from jaxtyping import Shaped
 
-from cnnlab.data.augment.guards import refuse_targets
 from cnnlab.data.augment.limits import Limit, PositiveWhole
-from cnnlab.data.resampling import Interpolation, image_of, resample
+from cnnlab.data.geometric import geometric
+from cnnlab.data.resampling import Image, Interpolation, Resized, resample
 from cnnlab.errors import UserError
+from cnnlab.geometry.affine import Matrix, scale_shift
 
 
 def _whole_interval(value: Any) -> bool:
@@ -31,40 +32,39 @@ WholeInterval = Annotated[
 ]
 
 
+@geometric
 def random_resize(
-    example: Mapping[str, Any],
+    image: Image,
     rng: np.random.Generator,
     /,
     *,
     shorter: WholeInterval = (256, 480),
     interpolation: Interpolation = "auto",
-) -> dict[str, Any]:
+) -> tuple[Resized, Matrix]:
     """Resize to a shorter side drawn uniformly from the whole numbers of `shorter`, ends included.
 
     The aspect stays; the longer side is rounded down. (256, 480) is ResNet's range, (256, 512)
-    VGG's. Raises `UserError` for boxes, masks and other targets with a place.
+    VGG's.
     """
-    image = image_of(example, "random_resize")
-    refuse_targets(example, "random_resize")
     size = int(rng.integers(shorter[0], shorter[1], endpoint=True))
     height, width = image.shape[:2]
     new = size * height // min(height, width), size * width // min(height, width)
-    return {**example, "image": resample(image, new, interpolation)}
+    matrix = scale_shift((height / new[0], width / new[1]), (0, 0))
+    return resample(image, new, interpolation), matrix
 
 
+@geometric
 def random_crop(
-    example: Mapping[str, Any],
+    image: Image,
     rng: np.random.Generator,
     /,
     *,
     size: PositiveWhole = 224,
-) -> dict[str, Any]:
+) -> tuple[Resized, Matrix]:
     """Cut `size` x `size` pixels out, all places alike.
 
-    Raises `UserError` for a smaller image, and for boxes, masks and other targets with a place.
+    Raises `UserError` for a smaller image.
     """
-    image = image_of(example, "random_crop")
-    refuse_targets(example, "random_crop")
     height, width = image.shape[:2]
     if min(height, width) < size:
         raise UserError(
@@ -72,7 +72,7 @@ def random_crop(
             f"resize to {size} or more first, or make the crop smaller"
         )
     top, left = rng.integers(height - size + 1), rng.integers(width - size + 1)
-    return {**example, "image": image[top : top + size, left : left + size]}
+    return image[top : top + size, left : left + size], scale_shift((1, 1), (top, left))
 
 
 def random_window(

@@ -7,6 +7,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
+from cnnlab.data.spatial_targets import NAMES, Pairs, Targets
 from cnnlab.files import expand
 
 # Kinds of source whose name has a path behind a colon.
@@ -22,12 +23,29 @@ class Info:
         name, split: as it was asked for.
         class_names: name of each label, in order; empty if there are no classes.
         spec: for each key, the shape of one example (None where it varies) and the dtype.
+        kinds: by key, the kind of a target with a place in the image (`spatial_targets.KINDS`).
+            Where none is given, `spatial_targets.NAMES` has those of some names, and a key of
+            shape (None,), one number an object, is an `object`.
+        left_right: by key of keypoints, pairs of numbers of those that trade places on a flip.
     """
 
     name: str
     split: str
     class_names: tuple[str, ...] = ()
     spec: Spec = field(default_factory=dict)
+    kinds: Mapping[str, str] = field(default_factory=dict)
+    left_right: Mapping[str, Pairs] = field(default_factory=dict)
+
+    def __post_init__(self):
+        """Fill in `kinds`; raise a `UserError` for one that does not exist."""
+        named = {key: NAMES[key] for key in self.spec if key in NAMES}
+        listed = {key: "object" for key, (shape, _) in self.spec.items() if shape == (None,)}
+        object.__setattr__(self, "kinds", {**listed, **named, **self.kinds})
+        self.targets()
+
+    def targets(self, min_visible: float = 0.0) -> Targets:
+        """Return what geometric transforms need to know; see `spatial_targets.Targets`."""
+        return Targets(self.kinds, self.left_right, min_visible)
 
     def output_names(self, count: int) -> tuple[str, ...]:
         """Return distinct names of so many outputs: of an output without a class, its number."""

@@ -59,7 +59,8 @@ def stack(examples: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]
                     f"'{key}' differs in shape: {np.shape(first)} in one example, "
                     f"{np.shape(example[key])} in another; bring images to one size with "
                     "data.train.preprocess and data.eval.preprocess (resize with mode='exact', or "
-                    "resize and center_crop), or leave the key out of data.keys"
+                    "resize and center_crop) and objects to one number (pad_objects), or leave the "
+                    "key out of data.keys"
                 )
         batch[key] = np.stack([example[key] for example in examples])
     return batch

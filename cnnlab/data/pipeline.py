@@ -51,12 +51,12 @@ def _open(data: Mapping[str, Any], split: str, part: Mapping[str, Any], seed: in
     source = open_split(data, split, per_class=part.get("per_class", 0), seed=seed)
     if len(source) == 0:
         raise UserError(f"'{data['source']}' split '{split}' is empty")
-    return Prepared(source, part["preprocess"], tuple(data["keys"]))
+    return Prepared(source, part["preprocess"], tuple(data["keys"]), data["min_visible"])
 
 
 def _readable(prepared: Prepared, *, masked: bool = False) -> Prepared:
     source = sources.SkipCorrupt(prepared.source, masked=masked)
-    return Prepared(source, prepared.chosen, prepared.keys)
+    return Prepared(source, prepared.chosen, prepared.keys, prepared.targets.min_visible)
 
 
 def _placement(data: Mapping[str, Any], prepared: Prepared) -> str:

@@ -2,8 +2,8 @@
 
 An example is a dict whose "image" is a uint8 array (h, w, c), or whose "waveform" is an array (t,).
 Each function takes the example and a `numpy.random.Generator`, which the deterministic ones ignore,
-and returns a new dict. Boxes and masks move along where that is easy, and stop the run where it is
-not.
+and returns a new dict. Targets with a place move along with the image (see
+`cnnlab.data.spatial_targets`); `pad_objects` gives all examples the same number of objects.
 
 `interpolation` is explained in `cnnlab.data.resampling`.
 """
@@ -14,7 +14,6 @@ from typing import Any, Literal
 import numpy as np
 
 from cnnlab.choices import defaults, pick
-from cnnlab.data.augment.guards import refuse_targets
 from cnnlab.data.augment.limits import (
     FractionInterval,
     Interval,
@@ -23,45 +22,38 @@ from cnnlab.data.augment.limits import (
 )
 from cnnlab.data.augment.rectangles import TRIES, central_rectangle
 from cnnlab.data.framing import center_window, random_crop, random_resize, random_window
-from cnnlab.data.resampling import Interpolation, image_of, resample
+from cnnlab.data.geometric import geometric
+from cnnlab.data.objects import pad_objects
+from cnnlab.data.resampling import Image, Interpolation, Resized, resample
+from cnnlab.data.spatial_targets import BY_NAME, Targets
 from cnnlab.errors import UserError
+from cnnlab.geometry.affine import Matrix, scale_shift
 
 
+@geometric
 def resize(
-    example: Mapping[str, Any],
+    image: Image,
     rng: np.random.Generator | None = None,
     /,
     *,
     size: PositiveWhole = 256,
     mode: Literal["shorter", "exact"] = "shorter",
     interpolation: Interpolation = "auto",
-) -> dict[str, Any]:
+) -> tuple[Resized, Matrix]:
     """Resize to a shorter side of `size`, keeping the aspect, or to exactly `size` x `size`.
 
-    The longer side is rounded down, as in torchvision. `boxes` (n, 4) as y0, x0, y1, x1 in pixels
-    are scaled along, `masks` (n, h, w) take the nearest pixel. Raises `UserError` for keypoints
-    and flow.
+    The longer side is rounded down, as in torchvision.
     """
-    image = image_of(example, "resize")
-    refuse_targets(example, "resize", ("keypoints", "flow"))
     height, width = image.shape[:2]
     shorter = min(height, width) if mode == "shorter" else 0
     new = (size * height // shorter, size * width // shorter) if shorter else (size, size)
-    result = {**example, "image": resample(image, new, interpolation)}
-    if "boxes" in example:
-        factor = np.array(new, np.float32) / np.array((height, width), np.float32)
-        result["boxes"] = np.asarray(example["boxes"], np.float32) * np.tile(factor, 2)
-    if "masks" in example:
-        rows, columns = (
-            (2 * np.arange(n) + 1) * old // (2 * n)
-            for n, old in zip(new, (height, width), strict=True)
-        )
-        result["masks"] = np.asarray(example["masks"])[:, rows][:, :, columns]
-    return result
+    matrix = scale_shift((height / new[0], width / new[1]), (0, 0))
+    return resample(image, new, interpolation), matrix
 
 
+@geometric
 def random_resized_crop(
-    example: Mapping[str, Any],
+    image: Image,
     rng: np.random.Generator,
     /,
     *,
@@ -69,34 +61,31 @@ def random_resized_crop(
     scale: FractionInterval = (0.08, 1.0),
     ratio: Interval = (3 / 4, 4 / 3),
     interpolation: Interpolation = "auto",
-) -> dict[str, Any]:
+) -> tuple[Resized, Matrix]:
     """Resize a random part, a fraction `scale` of the area, of aspect `ratio`, to `size` x `size`.
 
     Szegedy et al. 2014, "Going Deeper with Convolutions", section 6. The area is uniform in
     `scale`, the aspect (width / height) log-uniform in `ratio`; after ten draws that do not fit it
-    is the largest central part of that aspect. Raises `UserError` for boxes, masks and other
-    targets with a place.
+    is the largest central part of that aspect.
     """
-    image = image_of(example, "random_resized_crop")
-    refuse_targets(example, "random_resized_crop")
     top, left, height, width = _random_part(rng, image.shape[:2], scale, ratio)
     part = image[top : top + height, left : left + width]
-    return {**example, "image": resample(part, (size, size), interpolation)}
+    matrix = scale_shift((height / size, width / size), (top, left))
+    return resample(part, (size, size), interpolation), matrix
 
 
+@geometric
 def center_crop(
-    example: Mapping[str, Any],
+    image: Image,
     rng: np.random.Generator | None = None,
     /,
     *,
     size: PositiveWhole = 224,
-) -> dict[str, Any]:
+) -> tuple[Resized, Matrix]:
     """Cut the central `size` x `size` pixels out.
 
-    Raises `UserError` for a smaller image, and for boxes, masks and other targets with a place.
+    Raises `UserError` for a smaller image.
     """
-    image = image_of(example, "center_crop")
-    refuse_targets(example, "center_crop")
     height, width = image.shape[:2]
     if min(height, width) < size:
         raise UserError(
@@ -104,7 +93,7 @@ def center_crop(
             f"resize to {size} or more first, or make the crop smaller"
         )
     top, left = round((height - size) / 2), round((width - size) / 2)
-    return {**example, "image": image[top : top + size, left : left + size]}
+    return image[top : top + size, left : left + size], scale_shift((1, 1), (top, left))
 
 
 # In the order of application, whatever the order in a config.
@@ -116,7 +105,9 @@ PREPROCESS: dict[str, Callable[..., dict[str, Any]]] = {
     "random_crop": random_crop,
     "random_window": random_window,
     "center_window": center_window,
+    "pad_objects": pad_objects,
 }
+GEOMETRIC = ("resize", "random_resize", "random_resized_crop", "center_crop", "random_crop")
 RANDOM = ("random_resize", "random_resized_crop", "random_crop", "random_window")
 
 
@@ -133,7 +124,7 @@ def size_in_bytes(chosen: Any, batch: int) -> int:
     """Return about how much the largest image, and a batch of the last ones, take of one color."""
     sizes = []
     for name, function in PREPROCESS.items():
-        if name in chosen:
+        if name in chosen and name != "pad_objects":
             given = {**defaults(function), **chosen[name]}
             side = given["size"] if "size" in given else given["shorter"][1]
             sizes.append(side if name.endswith("window") else side**2)
@@ -146,11 +137,16 @@ def is_random(chosen: Any) -> bool:
 
 
 def preprocess(
-    example: Mapping[str, Any], rng: np.random.Generator | None, /, **chosen: Any
+    example: Mapping[str, Any],
+    rng: np.random.Generator | None,
+    targets: Targets = BY_NAME,
+    /,
+    **chosen: Any,
 ) -> dict[str, Any]:
     """Apply the `chosen` functions, each with its dict of arguments, in the order of `PREPROCESS`.
 
-    `rng` may be None if nothing chosen is random. Example:
+    `rng` may be None if nothing chosen is random. `targets` says which keys have a place in the
+    image. Example:
     `preprocess(example, rng, center_crop={"size": 224}, resize={"size": 256})` resizes, then crops.
     Raises `UserError`: see `check`.
     """
@@ -158,7 +154,8 @@ def preprocess(
     result = dict(example)
     for name, function in PREPROCESS.items():
         if name in chosen:
-            result = function(result, rng, **chosen[name])
+            placed = (targets,) if name in (*GEOMETRIC, "pad_objects") else ()
+            result = function(result, rng, *placed, **chosen[name])
     return result
 
 

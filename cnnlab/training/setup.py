@@ -235,7 +235,7 @@ def make(
     schedule, optimizer = learning(config, steps)
     scan = _steps_per_dispatch(config, steps, parallel.platform)
 
-    prepare = device.make_prepare(data)
+    prepare = device.make_prepare(data, train.source.targets)
     rows = min(local, 2)
     example = train.example(rows)
     key = jax.random.key(config.seed)

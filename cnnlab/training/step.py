@@ -15,6 +15,7 @@ import optax
 from jaxtyping import Array, Float, PyTree
 
 from cnnlab.metrics.mean import Mean
+from cnnlab.metrics.total import object_counts
 from cnnlab.training.freeze import NOTHING, Freeze
 from cnnlab.training.state import TrainState, leaf_names
 
@@ -141,6 +142,7 @@ def make_train_step(
         batch = prepare(fetch(batch, data), data_key, train=True)
 
         loss, grads, model_state, metrics = accumulate(state, batch, noise_key, axis_name)
+        metrics = {**metrics, **object_counts(batch)}
         bad_batch = _not_finite(batch)
         if axis_name is not None:
             loss, grads, model_state = _mean_over(axis_name, (loss, grads, model_state))
@@ -193,7 +195,7 @@ def make_eval_step(experiment: Any, prepare: Prepare) -> Callable[..., tuple[dic
         key = jax.random.key(0)
         batch = prepare(fetch(batch, data), key, train=False)
         _, aux = experiment.loss(params, model_state, batch, key, train=False, axis_name=axis_name)
-        metrics = aux.metrics
+        metrics = {**aux.metrics, **object_counts(batch)}
         if axis_name is not None:
             metrics = jax.lax.psum(metrics, axis_name)
         return metrics, aux.outputs

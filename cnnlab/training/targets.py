@@ -5,6 +5,7 @@ from typing import Any
 
 from cnnlab.choices import suggest
 from cnnlab.data.augment import MIXING
+from cnnlab.data.spatial_targets import DROPPED, VALID
 from cnnlab.errors import UserError
 
 
@@ -32,7 +33,8 @@ def check(
         keys = (*config.data["keys"], key)
         raise UserError(f"experiment '{name}' learns '{key}': set --config.data.keys=\"{keys}\"")
     experiment.check_batch(prepared)
-    unread = sorted(prepared.keys() - example.keys() - set(experiment.mixed_targets()))
+    mixed = prepared.keys() - example.keys() - {VALID, DROPPED}
+    unread = sorted(mixed - set(experiment.mixed_targets()))
     if unread:
         chosen = " and ".join(name for name in MIXING if name in config.data.train.augment)
         raise UserError(

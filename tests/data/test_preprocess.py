@@ -175,7 +175,7 @@ def test_the_chosen_apply_in_the_order_of_the_table():
     np.testing.assert_array_equal(result["image"], expected["image"])
     assert tuple(PREPROCESS) == (
         *("resize", "random_resize", "random_resized_crop", "center_crop", "random_crop"),
-        *("random_window", "center_window"),
+        *("random_window", "center_window", "pad_objects"),
     )
     assert preprocess(example, None)["image"] is example["image"]
 
@@ -201,21 +201,6 @@ def test_only_random_crops_are_random():
 def test_wrong_choices_are_named_before_any_image_is_seen(chosen, message):
     with pytest.raises(UserError, match=message):
         check(chosen)
-
-
-@pytest.mark.parametrize(
-    ("name", "target"),
-    [
-        (n, t)
-        for n in ("random_resized_crop", "center_crop")
-        for t in ("boxes", "masks", "keypoints")
-    ]
-    + [("resize", "keypoints"), ("resize", "flow")],
-)
-def test_no_target_is_left_behind(name, target):
-    example = {"image": picture(30, 40), target: np.zeros((1, 4))}
-    with pytest.raises(UserError, match=f"{name} .*'{target}'"):
-        preprocess(example, np.random.default_rng(0), **{name: {"size": 8}})
 
 
 @pytest.mark.parametrize(

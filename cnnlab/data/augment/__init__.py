@@ -28,6 +28,7 @@ from cnnlab.data.augment.solarizing import solarize
 from cnnlab.data.augment.standardize import normalize, to_float
 from cnnlab.data.augment.turning import quarter_turn
 from cnnlab.data.augment.warping import affine
+from cnnlab.data.spatial_targets import BY_NAME, Targets
 from cnnlab.errors import UserError
 
 __all__ = ["AUGMENT", "augment", "check", "deterministic", "to_float"]
@@ -52,6 +53,7 @@ AUGMENT: dict[str, Callable[..., dict[str, Any]]] = {
 }
 DETERMINISTIC = ("normalize",)
 MIXING = ("mixup", "cutmix")
+GEOMETRIC = ("random_resized_crop", "pad_crop", "flip", "quarter_turn", "affine", "rand_augment")
 
 
 def check(chosen: Any) -> None:
@@ -70,14 +72,20 @@ def deterministic(chosen: Any) -> dict[str, Any]:
 
 
 def augment(
-    batch: Mapping[str, Any], keys: Key[Array, " b"] | None, /, **chosen: Any
+    batch: Mapping[str, Any],
+    keys: Key[Array, " b"] | None,
+    targets: Targets = BY_NAME,
+    /,
+    **chosen: Any,
 ) -> dict[str, Any]:
     """Apply the `chosen` transforms, each with its dict of arguments, in the order of `AUGMENT`.
 
     Each transform draws from the examples' keys with its own name folded in, so choosing one more
     changes nothing for the others. If mixup and cutmix are both chosen, each batch undergoes one of
-    them, with probability 1/2 each. `keys` may be None if nothing chosen is random. Example:
-    `augment(batch, keys, flip={}, pad_crop={"padding": 4})`. Raises `UserError`: see `check`.
+    them, with probability 1/2 each. `keys` may be None if nothing chosen is random. `targets` says
+    which keys have a place in the image; those that are geometric move them along. Example:
+    `augment(batch, keys, flip={}, pad_crop={"padding": 4})`. Raises `UserError`: see `check`,
+    `spatial_targets.find`.
     """
     check(chosen)
     if keys is None and len(deterministic(chosen)) < len(chosen):
@@ -87,12 +95,13 @@ def augment(
     names = [name for name in AUGMENT if name in chosen and not (both and name in MIXING)]
     own = _own_keys(keys, [*names, *MIXING, "choice"] if both else names)
     for name in names:
-        batch = AUGMENT[name](batch, own.get(name), **chosen[name])
+        placed = (targets,) if name in (*GEOMETRIC, *MIXING) else ()
+        batch = AUGMENT[name](batch, own.get(name), *placed, **chosen[name])
     if both:
         batch = jax.lax.cond(
             jax.random.bernoulli(own["choice"][0]),
-            lambda: mixup(batch, own["mixup"], **chosen["mixup"]),
-            lambda: cutmix(batch, own["cutmix"], **chosen["cutmix"]),
+            lambda: mixup(batch, own["mixup"], targets, **chosen["mixup"]),
+            lambda: cutmix(batch, own["cutmix"], targets, **chosen["cutmix"]),
         )
     return dict(batch)
 

@@ -11,9 +11,6 @@ from cnnlab.errors import UserError
 Image = Float[Array, "h w c"]
 Scalar = Real[Array, ""] | float | int
 
-# Targets that lie at places in the image; a transform that moves pixels must move them along.
-PLACED_TARGETS = ("boxes", "masks", "keypoints", "flow")
-
 
 def image_of(batch: Mapping[str, Any], name: str) -> Float[Array, "b h w c"]:
     """Return `batch["image"]`; a `UserError` in the name of `name` unless it is an NHWC float."""
@@ -26,18 +23,6 @@ def image_of(batch: Mapping[str, Any], name: str) -> Float[Array, "b h w c"]:
             f"{image.dtype} {tuple(image.shape)}; call to_float on the batch first"
         )
     return image
-
-
-def refuse_targets(
-    batch: Mapping[str, Any], name: str, targets: tuple[str, ...] = PLACED_TARGETS
-) -> None:
-    """Raise a `UserError` if `batch` holds one of `targets`, which `name` would leave behind."""
-    for key in targets:
-        if key in batch:
-            raise UserError(
-                f"{name} would move the image and leave '{key}' behind; "
-                f"drop '{key}' from the examples or do without {name}"
-            )
 
 
 def check_color(image: Float[Array, "*b h w c"], name: str) -> None:

@@ -13,8 +13,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Key
 
-from cnnlab.data.augment.guards import image_of, refuse_targets
+from cnnlab.data.augment.guards import image_of
 from cnnlab.data.augment.limits import NonNegative, Number
+from cnnlab.data.spatial_targets import BY_NAME, Targets, refuse
 from cnnlab.errors import UserError
 
 
@@ -22,11 +23,12 @@ def _partner(values: Array) -> Array:
     return jnp.roll(values, -1, axis=0)
 
 
-def _check(batch: Mapping[str, Any], name: str) -> Float[Array, "b h w c"]:
-    refuse_targets(batch, name)
+def _check(batch: Mapping[str, Any], targets: Targets, name: str) -> Float[Array, "b h w c"]:
+    image = image_of(batch, name)
+    refuse(batch, targets, name)
     if "label" not in batch:
         raise UserError(f"{name} mixes labels and needs batch['label']; do without {name}")
-    return image_of(batch, name)
+    return image
 
 
 def _weights(keys: Key[Array, " b"], alpha: Number, per_example: bool) -> Float[Array, " b"]:
@@ -41,6 +43,7 @@ def _weights(keys: Key[Array, " b"], alpha: Number, per_example: bool) -> Float[
 def mixup(
     batch: Mapping[str, Any],
     keys: Key[Array, " b"],
+    targets: Targets = BY_NAME,
     /,
     *,
     alpha: NonNegative = 0.2,
@@ -52,7 +55,7 @@ def mixup(
     3.1); one weight a batch as in the authors' code, or one an example. `alpha` 0 mixes nothing.
     Raises `UserError` without a label, and for boxes, masks and other targets with a place.
     """
-    image = _check(batch, "mixup")
+    image = _check(batch, targets, "mixup")
     weight = _weights(keys, alpha, per_example)
     share = weight[:, None, None, None].astype(image.dtype)
     return {
@@ -66,6 +69,7 @@ def mixup(
 def cutmix(
     batch: Mapping[str, Any],
     keys: Key[Array, " b"],
+    targets: Targets = BY_NAME,
     /,
     *,
     alpha: NonNegative = 1.0,
@@ -79,7 +83,7 @@ def cutmix(
     authors' code, or one an example. `alpha` 0 mixes nothing.
     Raises `UserError` without a label, and for boxes, masks and other targets with a place.
     """
-    image = _check(batch, "cutmix")
+    image = _check(batch, targets, "cutmix")
     pasted = _pasted(keys, (image.shape[1], image.shape[2]), alpha, per_example)
     return {
         **batch,

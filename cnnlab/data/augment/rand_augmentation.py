@@ -19,23 +19,19 @@ and its solarize and posterize grow weaker with m; here all grow stronger, and t
 strongest of the ranges.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Annotated, Any
+from collections.abc import Callable
+from typing import Annotated
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
 from cnnlab.data.augment import levels, pixels
-from cnnlab.data.augment.guards import (
-    Image,
-    Scalar,
-    check_color,
-    image_of,
-    refuse_targets,
-)
+from cnnlab.data.augment.geometric import geometric
+from cnnlab.data.augment.guards import Image, Scalar, check_color
 from cnnlab.data.augment.limits import Limit, NonNegative, Number, Probability, WholeNumber
 from cnnlab.data.augment.warping import backward_matrix, warp
+from cnnlab.geometry.affine import from_center
 
 MAX_MAGNITUDE = 30  # just above the 28 that the paper has for EfficientNet-B7
 Magnitude = Annotated[
@@ -99,16 +95,21 @@ def operate(
     Under `vmap` every image undergoes them all and keeps one; so the five that move pixels are a
     choice of matrix and one sampling.
     """
-    height, width = image.shape[:2]
     first = len(PIXEL_OPERATIONS)
-    matrices = [place(strength * sign, height, width) for place in PLACE_OPERATIONS.values()]
-    moved = warp(image, jnp.stack(matrices)[jnp.maximum(index - first, 0)], fill=fill)
+    moved = warp(image, _place_matrix(index, strength * sign, image), fill=fill)
     images = [change(image, strength, sign) for change in PIXEL_OPERATIONS.values()]
     return jax.lax.select_n(jnp.minimum(jnp.int32(index), first), *images, moved)
 
 
+def _place_matrix(index: Int[Array, ""] | int, amount: Scalar, image: Image) -> Float[Array, "2 3"]:
+    """Return where the `index`-th of `OPERATIONS` samples; of pixel operations, anywhere."""
+    matrices = [place(amount, *image.shape[:2]) for place in PLACE_OPERATIONS.values()]
+    return jnp.stack(matrices)[jnp.maximum(index - len(PIXEL_OPERATIONS), 0)]
+
+
+@geometric
 def rand_augment(
-    batch: Mapping[str, Any],
+    image: Float[Array, "b h w c"],
     keys: Key[Array, " b"],
     /,
     *,
@@ -116,19 +117,16 @@ def rand_augment(
     magnitude: Magnitude = 9,
     magnitude_std: NonNegative = 0.0,
     fill: Probability = 0.5,
-) -> dict[str, Any]:
+) -> tuple[Array, ...]:
     """Apply `layers` random operations of `magnitude` to each image; see the module's table.
 
     With `magnitude_std` each operation's magnitude is drawn from a normal distribution, clipped to
     0 to 30. What comes in from beyond the border is `fill`, the reference's gray. On gray images
-    "color" does nothing. Raises `UserError` for images of 2, 4 or more channels and for boxes,
-    masks and other targets with a place.
+    "color" does nothing. Raises `UserError` for images of 2, 4 or more channels.
     """
-    image = image_of(batch, "rand_augment")
-    refuse_targets(batch, "rand_augment")
     check_color(image, "rand_augment")
 
-    def one(image: Image, key: Key[Array, ""]) -> Image:
+    def one(image: Image, key: Key[Array, ""]) -> tuple[Array, ...]:
         vary, draw = jax.random.split(key)
         uniform = jax.random.uniform(draw, (layers, 2))
         indices = jnp.floor(uniform[:, 0] * len(OPERATIONS)).astype(jnp.int32)
@@ -137,8 +135,12 @@ def rand_augment(
         if magnitude_std:
             level = level + magnitude_std * jax.random.normal(vary, (layers,))
         strengths = jnp.clip(level, 0, MAX_MAGNITUDE) / 10
+        matrices = []
         for layer in range(layers):
+            matrix = _place_matrix(indices[layer], strengths[layer] * signs[layer], image)
+            moved = from_center(matrix, image.shape[:2])
+            matrices.append(jnp.where(indices[layer] < len(PIXEL_OPERATIONS), jnp.eye(2, 3), moved))
             image = operate(image, indices[layer], strengths[layer], signs[layer], fill=fill)
-        return image
+        return image, *matrices
 
-    return {**batch, "image": jax.vmap(one)(image, keys)}
+    return jax.vmap(one)(image, keys)

@@ -1,6 +1,5 @@
 """Small random rotations, scalings, shears and shifts: one bilinear sampling through a matrix."""
 
-from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -8,12 +7,15 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from cnnlab.data.augment.guards import Image, Scalar, image_of, refuse_targets
+from cnnlab.data.augment.geometric import geometric
+from cnnlab.data.augment.guards import Image, Scalar
 from cnnlab.data.augment.limits import Interval, NonNegative, Number, Probability
+from cnnlab.geometry.affine import from_center
 
 
+@geometric
 def affine(
-    batch: Mapping[str, Any],
+    image: Float[Array, "b h w c"],
     keys: Key[Array, " b"],
     /,
     *,
@@ -22,20 +24,17 @@ def affine(
     shear: NonNegative = 10.0,
     translate: Probability = 0.1,
     fill: Number = 0.0,
-) -> dict[str, Any]:
+) -> tuple[Float[Array, "b h w c"], Float[Array, "b 2 3"]]:
     """Rotate, scale, shear and shift each image at random about its center, all at once.
 
     The angle is uniform in ±`degrees`, the factor in `scale`, the slant of vertical lines in
     ±`shear` degrees, the shift in ±`translate` as a fraction of height and of width. Simard et al.
     2003, "Best Practices for Convolutional Neural Networks Applied to Visual Document Analysis",
     section 2, is where digit classifiers learned it. Bilinear; `fill` lies beyond the border.
-    Raises `UserError` for boxes, masks and other targets with a place.
     """
-    image = image_of(batch, "affine")
-    refuse_targets(batch, "affine")
     size = jnp.array(image.shape[1:3])
 
-    def one(image: Image, key: Key[Array, ""]) -> Image:
+    def one(image: Image, key: Key[Array, ""]) -> tuple[Image, Any]:
         angle, factor, slant, down, right = jax.random.uniform(key, (5,))
         shift = (2 * jnp.stack([down, right]) - 1) * translate * size
         matrix = backward_matrix(
@@ -45,9 +44,9 @@ def affine(
             down=shift[0],
             right=shift[1],
         )
-        return warp(image, matrix, fill=fill)
+        return warp(image, matrix, fill=fill), from_center(matrix, image.shape[:2])
 
-    return {**batch, "image": jax.vmap(one)(image, keys)}
+    return jax.vmap(one)(image, keys)
 
 
 def backward_matrix(

@@ -145,21 +145,6 @@ def test_bytes_become_floats_and_must_before_augmenting():
         augment({"image": jnp.asarray(image)}, keys_of(size=1), flip={})
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        n
-        for n in AUGMENT
-        if n not in ("flip", "normalize", "color_jitter", "pca_noise", "random_erasing")
-        and n not in ("grayscale", "gaussian_blur", "solarize")
-    ],
-)
-@pytest.mark.parametrize("target", ["boxes", "masks", "keypoints", "flow"])
-def test_no_target_with_a_place_is_left_behind(name, target):
-    with pytest.raises(UserError, match=f"{name} .*'{target}'"):
-        augment({**batch_of(), target: jnp.zeros((BATCH, 1, 4))}, keys_of(), **{name: {}})
-
-
 def test_simclr_s_order_is_crop_flip_jitter_gray_blur_solarize_normalize():
     order = [
         *("random_resized_crop", "flip", "color_jitter", "grayscale", "gaussian_blur"),

@@ -3,10 +3,8 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pytest
 
 from cnnlab.data.augment.turning import quarter_turn
-from cnnlab.errors import UserError
 
 IMAGE = np.random.default_rng(0).normal(size=(5, 5, 3)).astype(np.float32)
 KEYS = jax.random.split(jax.random.key(0), 400)
@@ -38,8 +36,3 @@ def test_images_that_are_not_square_are_turned_upside_down_or_left():
     upside_down = np.all(turned == images[:, ::-1, ::-1], axis=(1, 2, 3))
     left = np.all(turned == images, axis=(1, 2, 3))
     assert np.all(upside_down | left) and 10 < np.sum(left) < 40
-
-
-def test_targets_in_place_are_refused():
-    with pytest.raises(UserError, match="quarter_turn"):
-        quarter_turn({"image": jnp.zeros((2, 4, 4, 3)), "boxes": jnp.zeros((2, 1, 4))}, KEYS[:2])
