@@ -88,7 +88,8 @@ def _views(images, keys, chosen, numbers):
 
 
 def _check_views(batch, targets, chosen):
-    placed = list(find(batch, targets, "data.train.views", batched=True))
+    kinds = find(batch, targets, "data.train.views", batched=True)
+    placed = [key for key, kind in kinds.items() if kind != "object"]
     mixing = [name for name in ("mixup", "cutmix") if name in chosen]
     if placed or mixing:
         raise UserError(f"data.train.views above 1 cannot go with {', '.join(placed + mixing)}")

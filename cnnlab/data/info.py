@@ -7,7 +7,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from cnnlab.data.spatial_targets import NAMES, Pairs, Targets
+from cnnlab.data.spatial_targets import NAMES, Pairs, Targets, has_rank
 from cnnlab.files import expand
 
 # Kinds of source whose name has a path behind a colon.
@@ -24,8 +24,8 @@ class Info:
         class_names: name of each label, in order; empty if there are no classes.
         spec: for each key, the shape of one example (None where it varies) and the dtype.
         kinds: by key, the kind of a target with a place in the image (`spatial_targets.KINDS`).
-            Where none is given, `spatial_targets.NAMES` has those of some names, and a key of
-            shape (None,), one number an object, is an `object`.
+            Where none is given, `spatial_targets.NAMES` has those of some names, if the number of
+            axes fits, and a key of shape (None,), one number an object, is an `object`.
         left_right: by key of keypoints, pairs of numbers of those that trade places on a flip.
     """
 
@@ -38,7 +38,11 @@ class Info:
 
     def __post_init__(self):
         """Fill in `kinds`; raise a `UserError` for one that does not exist."""
-        named = {key: NAMES[key] for key in self.spec if key in NAMES}
+        named = {
+            key: NAMES[key]
+            for key, (shape, _) in self.spec.items()
+            if key in NAMES and has_rank(NAMES[key], shape)
+        }
         listed = {key: "object" for key, (shape, _) in self.spec.items() if shape == (None,)}
         object.__setattr__(self, "kinds", {**listed, **named, **self.kinds})
         self.targets()

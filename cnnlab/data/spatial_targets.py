@@ -26,7 +26,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from cnnlab.choices import pick
 from cnnlab.errors import UserError
 from cnnlab.geometry import affine, boxes, dense_maps, keypoints
 
@@ -122,7 +121,8 @@ class Targets:
     def __post_init__(self):
         """Raise a `UserError` for an unknown kind, pairs of no keypoints, or no share."""
         for key, kind in self.kinds.items():
-            pick(KINDS, kind, f"kind of the target '{key}':")
+            if kind not in KINDS:
+                raise UserError(f"unknown kind '{kind}' of '{key}'; there are: {', '.join(KINDS)}")
         for key in self.left_right:
             if self.kinds.get(key) != "keypoints":
                 raise UserError(f"left_right names '{key}', which is not declared 'keypoints'")
@@ -167,6 +167,11 @@ def find(
     return found
 
 
+def has_rank(kind: str, shape: Sequence[int | None]) -> bool:
+    """Return whether a kind has shapes of as many axes."""
+    return any(len(s.split()) == len(shape) for s in KINDS[kind].shapes)
+
+
 def has_rows(kind: str, shape: Sequence[int | None]) -> bool:
     """Return whether an example of this shape has one row an object."""
     return any(s[0] == "n" and len(s.split()) == len(shape) for s in KINDS[kind].shapes)
@@ -198,11 +203,12 @@ def _check(key: str, kind: str, shape: Any, dtype: Any, size: Any, targets: Targ
 
 def refuse(batch: Mapping[str, Any], targets: Targets, name: str) -> None:
     """Raise a `UserError` if a batch has a target with a place, for a transform that moves none."""
-    for key in find(batch, targets, name, batched=True):
-        raise UserError(
-            f"{name} would change the image and leave '{key}' behind; "
-            f"drop '{key}' from data.keys or do without {name}"
-        )
+    for key, kind in find(batch, targets, name, batched=True).items():
+        if kind != "object":
+            raise UserError(
+                f"{name} would change the image and leave '{key}' behind; "
+                f"drop '{key}' from data.keys or do without {name}"
+            )
 
 
 def move(

@@ -131,6 +131,23 @@ def test_an_object_seen_by_less_than_min_visible_is_dropped():
         assert bool(moved["boxes"].any()) == left
 
 
+@pytest.mark.parametrize("name", ["flip", "quarter_turn", "pad_crop", "affine"])
+def test_flow_that_points_to_a_keypoint_still_does_when_both_are_moved(name):
+    place = np.array([6.0, 4.0], np.float32)
+    y, x = np.mgrid[:12, :12] + 0.5
+    flow = np.stack([place[0] - y, place[1] - x, np.ones((12, 12))], -1).astype(np.float32)
+    batch = {"image": jnp.zeros((ROWS, 12, 12, 1)), "flow": jnp.stack([flow] * ROWS)}
+    batch["keypoints"] = jnp.stack([jnp.array([[*place, 2]])] * ROWS)
+    moved = jax.device_get(AUGMENT[name](batch, keys_of(1, ROWS)))
+    for points, field in zip(moved["keypoints"], moved["flow"], strict=True):
+        known = field[..., 2] == 1
+        assert points[0, 2] == 2 and known.mean() > 0.4
+        to = np.stack([y, x], -1) + field[..., :2]
+        # The nearest pixel is half a pixel away at most, in y and in x.
+        atol = 0.9 if name == "affine" else 1e-5
+        np.testing.assert_allclose(to[known] - points[0, :2], 0, atol=atol)
+
+
 def test_padding_stays_padding_and_counts_as_no_object_dropped():
     boxes = np.array([[[1, 1, 5, 5], [0, 0, 0, 0]]], np.float32)
     valid, dropped = np.array([[True, False]]), np.array([2], np.int32)
