@@ -1,9 +1,10 @@
 """Train a config over several seeds and report the mean and spread of its results.
 
     python benchmarks/seeds.py --config=configs/digits_lenet5.py --seeds=5 --workdir=runs/seeds \
-        --json=benchmarks/results/digits_lenet5.json [--config.KEY=VALUE ...]
+        --json=results/seeds/digits_lenet5.json [--config.KEY=VALUE ...]
 
 Each seed is a run of its own in WORKDIR/seed_N; a run that is finished is not trained again.
+With --json, the rows of `results/*.jsonl` that name this file as their source follow it.
 """
 
 import argparse
@@ -13,6 +14,8 @@ import statistics
 import subprocess
 import sys
 from pathlib import Path
+
+import accuracy_rows
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -83,6 +86,7 @@ def main() -> None:
             "seconds": seconds,
         }
         Path(options.json).write_text(json.dumps(written, indent=2, sort_keys=True) + "\n")
+        accuracy_rows.refresh()
 
 
 if __name__ == "__main__":

@@ -1,11 +1,12 @@
 """Pretrain, then fine-tune, probe and train from scratch with few labels, over several seeds.
 
     python benchmarks/transfer.py --seeds=5 --workdir=runs/transfer \
-        --json=benchmarks/results/transfer_shapes.json
+        --json=results/seeds/transfer_shapes.json
 
 Each seed is a pretraining (WORKDIR/pretrain/seed_N) and, on its weights, a run of each variant of
 the config, with few labels that the seed draws: the same for all variants. A run that is finished
-is not trained again. The floors use the same few labels.
+is not trained again. The baselines use the same few labels.
+With --json, the rows of `results/*.jsonl` that name this file as their source follow it.
 """
 
 import argparse
@@ -14,6 +15,8 @@ import statistics
 import subprocess
 import sys
 from pathlib import Path
+
+import accuracy_rows
 
 ROOT = Path(__file__).resolve().parents[1]
 # Those that start from the pretrained weights, and the others.
@@ -63,8 +66,9 @@ def main() -> None:
         for name, accuracy in accuracies.items():
             found.setdefault(name, []).append(accuracy)
     # What the weights are worth, with the draw of the labels cancelled out.
-    gains = [a - b for a, b in zip(found["finetune"], found["scratch"], strict=True)]
-    found["finetune - scratch"] = gains
+    for with_weights, without in zip(TRANSFERRED, OTHERS, strict=True):
+        pairs = zip(found[with_weights], found[without], strict=True)
+        found[f"{with_weights} - {without}"] = [a - b for a, b in pairs]
     summary = {name: spread(values) for name, values in found.items()}
     for name, row in summary.items():
         print(f"{name:30} {row['mean']:7.2%} ± {row['std']:.2%} over {options.seeds} seeds")
@@ -76,6 +80,7 @@ def main() -> None:
             "results": summary,
         }
         Path(options.json).write_text(json.dumps(written, indent=2, sort_keys=True) + "\n")
+        accuracy_rows.refresh()
 
 
 if __name__ == "__main__":

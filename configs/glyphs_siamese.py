@@ -10,7 +10,7 @@ with 16, 32 and 64 filters, and 256 sigmoid units.
 Variants: default (verification), contrastive (Euclidean distances in 64 dimensions, margin 1).
 
 Expected, accuracy in % of 20-way one-shot on the test alphabets over 5 seeds: 69.7 +- 0.8 by the
-learned similarity, 74.8 +- 0.8 by the cosine of the features; contrastive 65.1 +- 0.8 by the
+learned similarity, 74.8 +- 0.7 by the cosine of the features; contrastive 65.1 +- 0.8 by the
 learned distance; the same network trained on labels 86.3 +- 0.4, with random weights 41.9 +- 1.6,
 raw pixels 26.5 +- 0.7.
 

@@ -14,10 +14,10 @@ FaceNet saw networks collapse).
 
 Expected, accuracy in % of 20-way one-shot on the held-out alphabets of the test split over 5
 seeds: 86.2 +- 0.4; batch_all 85.1 +- 0.4; soft 74.3 +- 0.9; the same network trained on labels
-87.1 +- 0.6, with random weights 41.9 +- 1.6, raw pixels 26.5 +- 0.7 (README.md has more). In all 5
-seeds hardest and batch_hard collapse: spread 0.008 and 0.007, loss at the margin, 37.2 +- 2.9 and
-26.6 +- 2.2. From the default's weights batch_hard has 87.2 with a spread of 0.24 (one seed;
---config.init_from.path=runs/triplet, a rate of 5e-4, 1,000 steps).
+87.1 +- 0.6, with random weights 41.9 +- 1.6, raw pixels 26.5 +- 0.7 (more:
+docs/representations.md). In all 5 seeds hardest and batch_hard collapse: spread 0.008 and 0.007,
+loss at the margin, 37.2 +- 2.9 and 26.6 +- 2.2. From the default's weights batch_hard has 87.2 with
+a spread of 0.24 (one seed; --config.init_from.path=runs/triplet, a rate of 5e-4, 1,000 steps).
 
 Deviations: networks and images are small; AdamW in place of AdaGrad; FaceNet's batches have some
 1,800 faces, about 40 of each person.

@@ -11,8 +11,8 @@ Variants: default (candidates: the latents of all sounds of the batch at the sam
 
 Expected, accuracy in % of a linear probe of the features, which of six instruments plays (test, 5
 seeds): 99.9 +- 0.1 (after half of the steps 99.8, validation), bound 3.53 of log 50 = 3.91 nats;
-random weights 93.3 +- 0.4, raw waveforms 23.7. The image variant ends at 78.4 +- 2.4, below random
-weights, while its bound goes on rising (2.63 of log 32 = 3.47 nats): candidates of one sound all
+random weights 93.3 +- 0.4, raw waveforms 23.7. The image variant ends at 78.4 +- 2.3, below random
+weights, while its bound goes on rising (2.60 of log 32 = 3.47 nats): candidates of one sound all
 have the same instrument, which is then of no use (van den Oord et al., table 2, compare such
 choices: recalled). Which of the eight melodies it is cannot be read off a mean over time (12 %,
 chance, one seed): it has lost the order of the notes.

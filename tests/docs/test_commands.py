@@ -1,0 +1,160 @@
+"""Commands and snippets of README and docs/ run, each document's in its order, on tiny settings."""
+
+import functools
+import importlib
+import re
+import shlex
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import jax
+import numpy as np
+import pytest
+import stub_sweep
+from PIL import Image
+
+from cnnlab import commands, models, pretrained
+from cnnlab import config as cfg
+from cnnlab.sweeps import workers
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCUMENTS = sorted((ROOT / "docs").glob("*.md"))
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+# By their beginning: what does not run here, and why.
+NOT_RUN = {
+    "pip install": "downloads",
+    "srun ": "needs Slurm; `make test-cluster` runs it",
+    "bash benchmarks/gpu_check.sh": "needs a GPU; tests/benchmarks/test_gpu_check.py",
+    "python benchmarks/scaling.py": "compiles for minutes; tests/benchmarks/test_scaling.py",
+    "python launch.py data prepare": "downloads",
+    "python launch.py train --config=...": "stands for any config; tests/launch runs this launcher",
+}
+# By the beginning of a config: what makes a run of it small.
+RUN = ["--config.steps=1", "--config.epochs=0", "--config.parallel.devices=1"]
+RUN += ["--config.evaluate.batch_size=32", "--config.floors=()"]
+TINY = {
+    "configs/digits_lenet5.py": [
+        *["--config.batch_size=8", "--config.model.name=mlp", "--config.model.hidden=(4,)"],
+    ],
+    "configs/glyphs_triplet.py": [
+        *["--config.batch_size=8", "--config.model.channels=(2,2,2)", "--config.model.units=8"],
+        "--config.controls=()",
+    ],
+    "configs/digits_invariant.py": [
+        *["--config.batch_size=8", "--config.model.depths=(1,)", "--config.model.widths=(8,)"],
+        "--config.controls=()",
+    ],
+    "configs/tones_cpc.py": [
+        *["--config.batch_size=4", "--config.model.channels=4", "--config.model.context=4"],
+        "--config.controls=()",
+    ],
+    "configs/shapes_transfer.py": ["--config.batch_size=8", "--config.model.width=0.125"],
+}
+WEIGHTS = "resnet18.safetensors"
+SLOW = {"representations.md", "transfer.md"}
+
+
+def blocks(document: Path) -> list[tuple[str, str]]:
+    """Return language and text of each fenced block."""
+    return BLOCK.findall(document.read_text())
+
+
+def save_weights() -> None:
+    """Write what stands for a file of another library's weights."""
+    model = models.create("resnet18", num_classes=2, stem="cifar", width=0.125)
+    shapes = jax.eval_shape(model.init, jax.random.key(0), np.zeros((1, 32, 32, 3)))
+    pretrained.save(model, jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), shapes), WEIGHTS)
+
+
+def lines(block: str) -> list[str]:
+    """Return the commands of a block, without continuations, comments and empty lines."""
+    return [line for line in block.replace("\\\n", " ").splitlines() if shlex.split(line, True)]
+
+
+def reason(line: str) -> str | None:
+    """Return why a command is not run, None where it is."""
+    return next((why for start, why in NOT_RUN.items() if line.startswith(start)), None)
+
+
+def tiny(arguments: list[str]) -> list[str]:
+    """Return the arguments of launch.py with small settings in the end."""
+    config = next((a.removeprefix("--config=") for a in arguments if a.startswith("--config=")), "")
+    command = arguments[0] if not arguments[0].startswith("-") else "train"
+    if any(a.startswith("--launcher=slurm") for a in arguments):
+        return [*arguments, "--dry_run"]
+    if command == "train" and config:
+        return [*arguments, *RUN, *TINY[config.partition(":")[0]]]
+    return arguments
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """Return a working folder with what the documents' commands find in a clone."""
+    for name in ("configs", "experiments", "benchmarks", "tests"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    for split in ("train", "val", "test"):
+        for label in "ab":
+            images = tmp_path / "images" / split / label
+            images.mkdir(parents=True)
+            for number in range(10):
+                pixels = np.full((16, 16, 3), 20 * number, np.uint8)
+                Image.fromarray(pixels).save(images / f"{number}.png")
+    (tmp_path / "runs/other").mkdir(parents=True)
+    (tmp_path / "runs/other/config.json").write_text(cfg.base().to_json())
+    monkeypatch.chdir(tmp_path)
+    save_weights()
+    work = functools.partial(workers.work, program=stub_sweep.STUB)
+    monkeypatch.setattr(workers, "work", work)
+    return tmp_path
+
+
+def benchmark(script: str, arguments: list[str], monkeypatch) -> None:
+    """Run a benchmark of accuracy in this process, on one seed, and its runs too."""
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    module = importlib.import_module(Path(script).stem)
+    monkeypatch.setattr(module.accuracy_rows, "refresh", lambda: None)
+    monkeypatch.setattr(sys, "argv", [script, *arguments, "--seeds=1"])
+    Path("results/seeds").mkdir(parents=True, exist_ok=True)
+
+    def train(command, **_):
+        assert commands.main(tiny(command[2:])) == 0
+
+    monkeypatch.setattr(module, "subprocess", SimpleNamespace(run=train, DEVNULL=None))
+    module.main()
+
+
+def run(line: str, folder: Path, monkeypatch) -> None:
+    """Run one command in this process."""
+    line = line.replace("folder:/path", f"folder:{folder}/images").replace("classes=N", "classes=2")
+    program, script, *arguments = shlex.split(line, comments=True)
+    assert program == "python", line
+    if script.startswith("benchmarks/"):
+        with monkeypatch.context() as context:
+            return benchmark(script, arguments, context)
+    assert script == "launch.py", line
+    assert commands.main(tiny(arguments)) == 0, line
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        pytest.param(path, id=path.name, marks=[pytest.mark.slow] * (path.name in SLOW))
+        for path in DOCUMENTS
+    ],
+)
+def test_commands_and_snippets_run(document, folder, monkeypatch):
+    names = {"cfg": cfg, "config": cfg.base()}
+    for language, text in blocks(document):
+        if language == "python":
+            exec(text.replace("resnet50-0676ba61.pth", WEIGHTS), names)
+        elif language in ("", "sh", "bash"):
+            for line in lines(text):
+                if not reason(line):
+                    run(line, folder, monkeypatch)
+
+
+def test_the_list_of_what_is_not_run_is_no_longer_than_needed():
+    seen = [line for d in DOCUMENTS for lang, text in blocks(d) if not lang for line in lines(text)]
+    for start in NOT_RUN:
+        assert any(line.startswith(start) for line in seen), start
