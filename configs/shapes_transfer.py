@@ -17,7 +17,6 @@ Expected, test accuracy in % over 5 seeds (three classes, chance 33; `benchmarks
 
     own classes   fine-tune    probe        scratch      random probe   nearest neighbor
     95.9 +- 0.9   55.6 +- 5.2  58.6 +- 3.1  33.8 +- 3.0  31.9 +- 1.6    34.0 +- 1.6
-
 For the same seed fine-tuning gains 21.8 +- 7.9 on scratch and the probe 26.7 +- 2.8 on the random
 one, 16 and 24 in the least of five seeds. A third of the pretraining (940 steps) leaves the first
 task at 85.7 +- 9.6 and the gain of fine-tuning at 9.5 +- 7.0. After those 940 steps rates were

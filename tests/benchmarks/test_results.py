@@ -7,6 +7,7 @@ import re
 import pytest
 
 from benchmarks import accuracy_rows
+from cnnlab import config_file
 
 ROOT = accuracy_rows.ROOT
 TOPICS = {path.stem: accuracy_rows.read(path) for path in sorted(ROOT.glob("results/*.jsonl"))}
@@ -17,8 +18,9 @@ DOCUMENTS = sorted((ROOT / "docs").glob("*.md"))
 TABLE = re.compile(r"<!-- results: (.*?) -->\n((?:\|.*\n)+)")
 CELL = re.compile(r"\**(\d[\d.]*)(?: ± (\d[\d.]*))?( %| points)?\**")
 PAIR = re.compile(r"(\d[\d.]*)\s*(?:±|\+-)\s*(\d[\d.]*\d)")
-# Decimal numbers of docstrings that are no measurements: logarithms, chance, rates.
-CONSTANTS = {"3.91", "3.47", "3.89", "16.7", "0.2"}
+# Numbers of docstrings that are no results: logarithms, chance, rates, and a rounded paper's.
+CONSTANTS = {"3.91", "3.47", "3.89", "16.7", "0.6", "2.5", "2.9", "23.5"}
+EXPECTED = re.compile(r"^Expected(.*?)(?:\n\n(?=\S)|\Z)", re.MULTILINE | re.DOTALL)
 
 
 def same(number: str, value: float | None, percent: bool) -> bool:
@@ -32,9 +34,8 @@ def agrees(row: dict, value: str, spread: str | None, percent: bool) -> bool:
         # A number without its spread is one run, or the same in all of them.
         digits = len(value.partition(".")[2])
         spread = f"{0:.{digits}f}" if row["spread"] else None
-    return same(value, row["value"], percent) and (
-        spread is None or same(spread, row["spread"], percent)
-    )
+    number = row["paper"] if row["value"] is None else row["value"]
+    return same(value, number, percent) and (spread is None or same(spread, row["spread"], percent))
 
 
 def tables(text: str):
@@ -53,7 +54,6 @@ def tables(text: str):
 def test_rows_are_complete_and_follow_their_sources(topic):
     for row in TOPICS[topic]:
         assert list(row) == FIELDS
-        assert (ROOT / row["config"].partition(":")[0]).exists()
         assert row == accuracy_rows.computed(row)
     claims = [row["claim"] for row in TOPICS[topic]]
     assert len(set(claims)) == len(claims)
@@ -85,22 +85,26 @@ def test_every_mean_with_its_spread_is_a_row(document):
 
 @pytest.mark.parametrize("config", sorted({row["config"].partition(":")[0] for row in ROWS}))
 def test_the_numbers_that_a_config_expects_are_rows(config):
-    text = ast.get_docstring(ast.parse((ROOT / config).read_text())) or ""
-    expected = text.partition("Expected")[2].partition("Deviations:")[0]
-    rows = [
-        row
-        for rows in TOPICS.values()
-        if any(row["config"].startswith(config) for row in rows)
-        for row in rows
-    ]
-    pairs = PAIR.findall(expected)
-    for value, spread in pairs:
+    (expected,) = EXPECTED.findall(ast.get_docstring(ast.parse((ROOT / config).read_text())))
+    topics = [t for t in TOPICS.values() if any(row["config"].startswith(config) for row in t)]
+    rows = [row for topic in topics for row in topic]
+    for value, spread in PAIR.findall(expected):
         assert any(agrees(row, value, spread, percent) for row in rows for percent in (0, 1)), value
+    values = [row[name] for row in rows for name in ("value", "paper")]
     for number in re.findall(r"\d+\.\d+|\d+(?= %)", PAIR.sub("", expected)):
-        values = [row["value"] for row in rows]
-        assert number in CONSTANTS or any(
-            same(number, value, percent) for value in values for percent in (0, 1)
-        ), number
+        found = any(same(number, value, percent) for value in values for percent in (0, 1))
+        assert found or number in CONSTANTS, number
+
+
+def test_the_configs_of_rows_and_their_variants_exist():
+    for config in sorted({row["config"] for row in ROWS}):
+        config_file.load(config)
+
+
+def test_every_config_that_expects_numbers_has_rows():
+    texts = {path: path.read_text() for path in (ROOT / "configs").glob("*.py")}
+    expecting = {f"configs/{path.name}" for path, text in texts.items() if EXPECTED.search(text)}
+    assert expecting == {row["config"].partition(":")[0] for row in ROWS}
 
 
 def test_rows_follow_new_values_of_their_source(tmp_path, monkeypatch):
