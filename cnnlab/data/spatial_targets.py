@@ -31,6 +31,8 @@ from cnnlab.geometry import affine, boxes, dense_maps, keypoints
 
 VALID, DROPPED, CUT = "objects_valid", "objects_dropped", "objects_cut"
 IGNORED_LABEL = 255
+# What moves: [h, w, c] or, of a clip, [t, h, w, c].
+PICTURES = ("image", "video")
 
 
 class Movement(NamedTuple):
@@ -143,11 +145,12 @@ def find(
     that has none: it might be a map or coordinates, which would be left behind.
     """
     found = {}
-    size = np.shape(example["image"])[batched:][:2]
+    pictures = [key for key in PICTURES if key in example]
+    size = np.shape(example[pictures[0]])[-3:-1]
     rows: dict[str, int] = {}
     for key, value in example.items():
         kind, shape = targets.kinds.get(key), np.shape(value)[batched:]
-        if kind is None and len(shape) > 1 and key != "image":
+        if kind is None and len(shape) > 1 and key not in pictures:
             raise UserError(
                 f"{name} would move the image and leave '{key}' of shape {shape} behind; declare "
                 f"its kind in the source ({', '.join(KINDS)}), drop it from data.keys or do "

@@ -67,3 +67,8 @@ def test_targets_of_the_objects_that_differ_in_number_are_refused():
     example = {"image": IMAGE, "boxes": np.zeros((2, 4)), "classes": np.zeros(3, int)}
     with pytest.raises(UserError, match="differ in their number: 'boxes' has 2, 'classes' has 3"):
         find(example, Targets(), "flip")
+
+
+def test_the_frames_of_a_clip_have_the_size_of_its_targets():
+    clip = {"video": np.zeros((5, 6, 8, 3)), "depth": np.zeros((6, 8))}
+    assert find(clip, Targets(), "flip") == {"depth": "depth"}
