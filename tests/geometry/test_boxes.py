@@ -21,7 +21,7 @@ def test_areas_and_parts_inside(xp):
     assert not boxes.visible(found[:, [2, 3, 0, 1]], (8, 8)).any()  # corners swapped
 
 
-def test_a_turned_box_is_the_upright_one_around_it():
+def test_a_rotated_box_becomes_the_upright_one_around_it():
     turn = affine.from_center(np.array([[0.0, -1, 0], [1, 0, 0]]), (8, 8))
     np.testing.assert_allclose(boxes.transform(turn, BOXES[1]), [3, 2, 5, 8])
     half = np.sqrt(0.5)
