@@ -51,7 +51,8 @@ TINY = {
     ],
     "configs/shapes_transfer.py": ["--config.batch_size=8", "--config.model.width=0.125"],
 }
-WEIGHTS = "resnet18.safetensors"
+# A file of torchvision's in the documents, and what stands for it.
+TORCH_FILE, WEIGHTS = "resnet50-0676ba61.pth", "resnet18.safetensors"
 SLOW = {"representations.md", "transfer.md"}
 
 
@@ -61,7 +62,7 @@ def blocks(document: Path) -> list[tuple[str, str]]:
 
 
 def save_weights() -> None:
-    """Write what stands for a file of another library's weights."""
+    """Write a small model's weights of zeros."""
     model = models.create("resnet18", num_classes=2, stem="cifar", width=0.125)
     shapes = jax.eval_shape(model.init, jax.random.key(0), np.zeros((1, 32, 32, 3)))
     pretrained.save(model, jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), shapes), WEIGHTS)
@@ -84,7 +85,7 @@ def tiny(arguments: list[str]) -> list[str]:
     if any(a.startswith("--launcher=slurm") for a in arguments):
         return [*arguments, "--dry_run"]
     if command == "train" and config:
-        return [*arguments, *RUN, *TINY[config.partition(":")[0]]]
+        return [*arguments, *RUN, *TINY.get(config.partition(":")[0], [])]
     return arguments
 
 
@@ -103,10 +104,20 @@ def folder(tmp_path, monkeypatch):
     (tmp_path / "runs/other").mkdir(parents=True)
     (tmp_path / "runs/other/config.json").write_text(cfg.base().to_json())
     monkeypatch.chdir(tmp_path)
-    save_weights()
     work = functools.partial(workers.work, program=stub_sweep.STUB)
     monkeypatch.setattr(workers, "work", work)
     return tmp_path
+
+
+def snippet(text: str, names: dict) -> None:
+    """Run a snippet; one that begins with the name of a file is that file."""
+    if file := re.match(r"# ([\w/]+\.py)\n", text):
+        Path(file[1]).parent.mkdir(parents=True, exist_ok=True)
+        Path(file[1]).write_text(text)
+        return
+    if TORCH_FILE in text:
+        save_weights()
+    exec(text.replace(TORCH_FILE, WEIGHTS), names)
 
 
 def benchmark(script: str, arguments: list[str], monkeypatch) -> None:
@@ -147,7 +158,7 @@ def test_commands_and_snippets_run(document, folder, monkeypatch):
     names = {"cfg": cfg, "config": cfg.base()}
     for language, text in blocks(document):
         if language == "python":
-            exec(text.replace("resnet50-0676ba61.pth", WEIGHTS), names)
+            snippet(text, names)
         elif language in ("", "sh", "bash"):
             for line in lines(text):
                 if not reason(line):
