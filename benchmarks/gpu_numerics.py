@@ -33,7 +33,7 @@ SECONDS = 70  # after which no further comparison begins
 
 def layers(tiny):
     """Compare the layers of the catalog: results, gradients of parameters and inputs."""
-    from cnnlab.layers.table import LAYERS
+    from cnnlab.layers.catalog import LAYERS
 
     chosen = list(LAYERS)[:: 8 if tiny else 1]
     return _compare("layers", {name: partial(_layer, LAYERS[name]) for name in chosen})
@@ -68,9 +68,9 @@ def losses(tiny):
     from cnnlab.losses import classification as c
     from cnnlab.losses.contrastive import contrastive
     from cnnlab.losses.info_nce import info_nce
-    from cnnlab.losses.invariance import barlow_twins, vicreg
     from cnnlab.losses.nt_xent import nt_xent
     from cnnlab.losses.triplet import triplet
+    from cnnlab.losses.vicreg_barlow import barlow_twins, vicreg
 
     n = 16 if tiny else 32
     labels = jnp.arange(n) % 4

@@ -46,7 +46,7 @@ def rates(tiny):
 
 def attention(tiny):
     """Compare and time fused attention and the formula, forward and backward, in bfloat16."""
-    from cnnlab.layers.attention import attention as formula
+    from cnnlab.layers.attention.dot_product import attention as formula
 
     b, t, heads, d = shape = (2, 64, 2, 32) if tiny else (8, 2048, 16, 64)
     q, k, v, weights = jax.random.normal(jax.random.key(0), (4, *shape), jnp.bfloat16)

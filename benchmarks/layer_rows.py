@@ -128,7 +128,7 @@ def conv_row(name, shape, kernel, stride, pad, dilation=1, groups=1) -> Row:
     import torch.nn.functional as F
     from jax import lax
 
-    from cnnlab.layers.convolution import conv
+    from cnnlab.layers.convolution.conv import conv
 
     axes = len(kernel) - 2
     letters = SPATIAL[axes]
@@ -156,7 +156,7 @@ def transposed_row(name, shape, kernel, stride, pad) -> Row:
     import torch.nn.functional as F
     from jax import lax
 
-    from cnnlab.layers.transposed import conv_transpose
+    from cnnlab.layers.convolution.transposed import conv_transpose
 
     axes = len(kernel) - 2
     letters = SPATIAL[axes]
@@ -186,7 +186,7 @@ def pool_row(name, shape, window, stride, pad) -> Row:
     import flax.linen as nn
     import torch.nn.functional as F
 
-    from cnnlab.layers.pooling import max_pool
+    from cnnlab.layers.pooling.pool import max_pool
 
     pads = ((pad, pad), (pad, pad))
 
@@ -207,7 +207,7 @@ def conv_lstm_row(steps: int = 16, size: int = 32, channels: int = 16, features:
     import torch.nn.functional as F
     from jax import lax
 
-    from cnnlab.layers.conv_lstm import conv_lstm
+    from cnnlab.layers.recurrent.conv_lstm import conv_lstm
 
     def ours(x, kernel_x, kernel_h):
         return conv_lstm(x, kernel_x, kernel_h)[0]
@@ -256,7 +256,7 @@ def batch_norm_row(shape: Sequence[int] = (8, 28, 28, 128)) -> Row:
     import torch.nn.functional as F
     from jax import lax
 
-    from cnnlab.layers.batch_norm import batch_norm_train
+    from cnnlab.layers.normalization.batch_norm import batch_norm_train
 
     def ours(x, scale, bias):
         return batch_norm_train(x, scale, bias)[0]
@@ -278,7 +278,7 @@ def attention_row(shape: tuple[int, ...] = (8, 12, 196, 64)) -> Row:
     import jax
     import torch.nn.functional as F
 
-    from cnnlab.layers.attention import attention
+    from cnnlab.layers.attention.dot_product import attention
 
     def native(q, k, v):
         return jax.nn.softmax(q @ k.swapaxes(-1, -2) / math.sqrt(shape[-1]), axis=-1) @ v

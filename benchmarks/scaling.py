@@ -169,10 +169,10 @@ def exchanged(case: Case, step: Step, strategy: str, accumulation: int = 1) -> d
 def on(devices: int, options: argparse.Namespace) -> list[dict[str, object]]:
     """Return the rows of all cases on a number of devices, in this process."""
 
-    import cnnlab.layers.forms
+    import cnnlab.layers.convolution.cpu
 
     if not options.forms:
-        cnnlab.layers.forms.pick = lambda setting: None
+        cnnlab.layers.convolution.cpu.pick = lambda setting: None
     rows = []
     for case in CASES:
         if not re.search(options.only, case.model):

@@ -32,7 +32,7 @@ from jaxtyping import Array, Bool, Float, Integer
 
 from cnnlab.choices import pick
 from cnnlab.errors import UserError
-from cnnlab.losses.gathering import first_row, gather
+from cnnlab.losses.cross_replica import first_row, gather
 from cnnlab.losses.info_nce import info_nce
 from cnnlab.losses.reduce import masked_mean
 from cnnlab.metrics.mean import Mean

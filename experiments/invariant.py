@@ -28,7 +28,7 @@ from jaxtyping import Array, Float, PyTree
 
 from cnnlab.choices import pick
 from cnnlab.errors import UserError
-from cnnlab.losses import invariance
+from cnnlab.losses import vicreg_barlow
 from cnnlab.losses.distances import unit
 from cnnlab.losses.nt_xent import nt_xent
 from cnnlab.metrics.mean import Mean
@@ -70,8 +70,8 @@ def _nt_xent(experiment, outputs: Outputs, axis_name):
 def _cosines(outputs: Outputs):
     """Return the mean negative cosine of each prediction with the other view's target."""
     targets = jax.lax.stop_gradient(outputs.targets)
-    first = invariance.negative_cosine(outputs.predictions[0], targets[1])
-    second = invariance.negative_cosine(outputs.predictions[1], targets[0])
+    first = vicreg_barlow.negative_cosine(outputs.predictions[0], targets[1])
+    second = vicreg_barlow.negative_cosine(outputs.predictions[1], targets[0])
     return (jnp.mean(first) + jnp.mean(second)) / 2
 
 
@@ -122,8 +122,10 @@ CURES: dict[str, Cure] = {
     "nt_xent": Cure(_nt_xent, last_norm="scale"),
     "simsiam": Cure(_simsiam, last_norm="plain", predictor=True, predictor_bias=True),
     "byol": Cure(_byol, predictor=True, teacher=True),
-    "vicreg": Cure(_weighted(invariance.vicreg, "invariance", "variance", "covariance"), weights=3),
-    "barlow": Cure(_weighted(invariance.barlow_twins, "redundancy"), weights=1),
+    "vicreg": Cure(
+        _weighted(vicreg_barlow.vicreg, "invariance", "variance", "covariance"), weights=3
+    ),
+    "barlow": Cure(_weighted(vicreg_barlow.barlow_twins, "redundancy"), weights=1),
 }
 
 

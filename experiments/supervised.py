@@ -23,14 +23,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from cnnlab.analysis import figures
 from cnnlab.choices import pick
 from cnnlab.errors import UserError
-from cnnlab.launch import processes
-from cnnlab.losses.objectives import OBJECTIVES
+from cnnlab.launch import distributed
+from cnnlab.losses.output_losses import OBJECTIVES
 from cnnlab.losses.reduce import masked_mean
 from cnnlab.metrics.classification import Confusion, top_k
 from cnnlab.metrics.mean import Mean
+from cnnlab.plots import run_figures
 from experiments.base import Aux, Batch, Experiment
 
 # Images on the sheet of misclassified examples.
@@ -180,12 +180,12 @@ class Supervised(Experiment):
         counts = confusion.compute()
         names = source.info.output_names(len(counts))
         path = folder / "confusion_matrix.png"
-        with processes.optional(str(path)):
-            figures.confusion_matrix(counts, names, path)
+        with distributed.optional(str(path)):
+            run_figures.confusion_matrix(counts, names, path)
         # Sound has nothing to draw.
         if "image" in source.keys:
             path = folder / "misclassified.png"
-            with processes.optional(str(path)):
+            with distributed.optional(str(path)):
                 self._draw_mistakes(evaluation.outputs, source, names, path)
         # A class without examples has no accuracy, and JSON no NaN.
         per_class = [None if np.isnan(a) else float(a) for a in confusion.per_class_accuracy()]
@@ -199,9 +199,9 @@ class Supervised(Experiment):
         if not len(wrong):
             return
         confidence = scores[wrong, predicted[wrong]]
-        shown = [figures.short(name, CAPTION) for name in names]
+        shown = [run_figures.short(name, CAPTION) for name in names]
         worst = wrong[np.argsort(-confidence, kind="stable")][:MISTAKES]
-        figures.image_sheet(
+        run_figures.image_sheet(
             [source[int(i)]["image"] for i in outputs["index"][worst]],
             [
                 f"{shown[true[i]]} → {shown[predicted[i]]} {scores[i, predicted[i]]:.0%}"

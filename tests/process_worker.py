@@ -16,7 +16,7 @@ import process_cases
 import small
 
 from cnnlab.commands.train import train
-from cnnlab.launch import processes
+from cnnlab.launch import distributed
 from cnnlab.training.interruption import Flag, Interrupted
 from cnnlab.training.loop import Loop
 from cnnlab.training.setup import Setup
@@ -24,8 +24,8 @@ from cnnlab.training.state import leaf_names
 
 
 def talk():
-    """Return what the functions of `cnnlab.launch.processes` give this process."""
-    me = processes.board.index()
+    """Return what the functions of `cnnlab.launch.distributed` give this process."""
+    me = distributed.kv_store.index()
 
     def fails():
         raise ValueError("nothing here\nand more")
@@ -40,13 +40,13 @@ def talk():
         return fails() if me == 1 else me
 
     rows = {"wide": np.arange(me + 1, dtype=np.int64) + (me << 40), "flat": np.ones((me, 2, 3))}
-    gathered = processes.gather_rows(rows)
-    processes.barrier("here")
+    gathered = distributed.gather_rows(rows)
+    distributed.barrier("here")
     return {
-        "first": processes.first(lambda: {"of": me}),
-        "first fails": told(processes.first, fails),
-        "together": processes.together(lambda: me),
-        "together fails": told(processes.together, second),
+        "first": distributed.first(lambda: {"of": me}),
+        "first fails": told(distributed.first, fails),
+        "together": distributed.together(lambda: me),
+        "together fails": told(distributed.together, second),
         "wide": gathered["wide"].tolist(),
         "flat": gathered["flat"].shape,
         "dtype": str(gathered["wide"].dtype),
@@ -61,7 +61,7 @@ def stopped(workdir, settings, patched, name, process, number):
         nonlocal calls
         calls += 1
         if calls == number:
-            if processes.board.index() == process:
+            if distributed.kv_store.index() == process:
                 os.kill(os.getpid(), signal.SIGUSR2)
             (flag,) = (x for x in (*arguments, *keywords.values()) if isinstance(x, Flag))
             while not flag._agreement._from:
@@ -91,7 +91,7 @@ def found(loop, state):
 
 
 def main(folder, coordinator, number, process):
-    processes.connect(coordinator, int(number), int(process), initialization_timeout=120)
+    distributed.connect(coordinator, int(number), int(process), initialization_timeout=120)
     last = int(number) - 1
     said = {"talk": talk()}
     run = process_cases.run("fsdp")
@@ -106,15 +106,15 @@ def main(folder, coordinator, number, process):
     # What one process and two have written.
     for other in sorted(folder.parent.glob("*/whole")):
         read = finished(other, process_cases.run("jit"))
-        if processes.is_first():
+        if distributed.is_first():
             np.savez(folder / f"read-{other.parent.name}.npz", **read)
     for name, strategy in process_cases.GROUPS[folder.name][1]:
         numbers = process_cases.steps(name, strategy)
-        if processes.is_first():
+        if distributed.is_first():
             np.savez(folder / f"{name}-{strategy}.npz", **numbers)
     (folder / f"said-{process}.json").write_text(json.dumps(said))
 
 
 if __name__ == "__main__":
-    with processes.explained():
+    with distributed.explained():
         main(Path(sys.argv[1]), *sys.argv[2:])

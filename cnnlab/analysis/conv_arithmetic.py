@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 
 from cnnlab.analysis.receptive_field import Field
 from cnnlab.errors import UserError
-from cnnlab.layers.geometry import output_size, pads_of, per_axis, span
+from cnnlab.layers.convolution.windows import output_size, pads_of, per_axis, span
 
 Amount = str | int | tuple[int, int]
 

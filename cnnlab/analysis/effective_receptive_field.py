@@ -21,7 +21,7 @@ from jaxtyping import Array, Float
 
 from cnnlab.analysis.conv_arithmetic import receptive_field
 from cnnlab.errors import UserError
-from cnnlab.layers.convolution import conv
+from cnnlab.layers.convolution.conv import conv
 
 # Two standard deviations of a Gaussian hold this share; pixels above 1 - it count (section 3.1).
 SHARE = 0.9545

@@ -14,9 +14,9 @@ import jax
 import numpy as np
 from jax.extend.core import Literal
 
-from cnnlab.analysis.reach import Reach, Scene, joined, union
-from cnnlab.analysis.reach_rules import RULES, unknown
-from cnnlab.analysis.trace import Equation, Program, Value, flatten, scan_counts
+from cnnlab.analysis.interval_rules import RULES, unknown
+from cnnlab.analysis.intervals import Reach, Scene, joined, union
+from cnnlab.analysis.jaxpr import Equation, Program, Value, flatten, scan_counts
 
 # Above this many numbers a constant is not computed to see which of them are zero.
 LARGEST_CONSTANT = 1 << 20

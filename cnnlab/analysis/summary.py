@@ -15,10 +15,10 @@ import jax
 import jax.numpy as jnp
 from jax.extend.core import Literal
 
-from cnnlab.analysis.cost import activations, equation_macs
-from cnnlab.analysis.reach import Reach, check_size, identity
+from cnnlab.analysis.intervals import Reach, check_size, identity
+from cnnlab.analysis.jaxpr import Equation, Program, Value, part, trace
+from cnnlab.analysis.macs import activations, equation_macs
 from cnnlab.analysis.receptive_field import Field, field, reaches
-from cnnlab.analysis.trace import Equation, Program, Value, part, trace
 from cnnlab.errors import UserError
 
 Shape = tuple[int, ...]

@@ -31,13 +31,13 @@ def run(values: flags.FlagValues, arguments: list[str]) -> int:
     del arguments
     if not values["config"].present:
         raise UserError("--config is missing, as in --config=configs/digits_lenet5.py")
-    from cnnlab.analysis import figures
+    from cnnlab.plots import run_figures
     from cnnlab.sweeps.values import arguments as arguments_of
     from cnnlab.training import run_folder, setup
 
     config = values.config
     if values.plot:
-        from cnnlab.analysis.drawing.render import check_path
+        from cnnlab.plots.layers.render import check_path
 
         check_path(Path(values.plot), (".png",))
     setup.check(config)
@@ -48,6 +48,6 @@ def run(values: flags.FlagValues, arguments: list[str]) -> int:
         if not config.steps:
             raise UserError("--plot needs a length in steps: set --config.steps")
         schedule, _ = setup.learning(config, config.steps)
-        figures.schedule(schedule, config.steps, Path(values.plot))
+        run_figures.schedule(schedule, config.steps, Path(values.plot))
         print(f"learning rate drawn in {values.plot}")
     return 0

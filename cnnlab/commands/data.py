@@ -79,7 +79,7 @@ def _show(name: str, values: flags.FlagValues) -> int:
     from cnnlab.data import source as sources
 
     if values.sheet:
-        from cnnlab.analysis.drawing.render import check_path
+        from cnnlab.plots.layers.render import check_path
 
         check_path(Path(values.sheet), (".png",))
     source = sources.load(name, values.split, data_dir=values.data_dir)
@@ -92,12 +92,12 @@ def _show(name: str, values: flags.FlagValues) -> int:
         print(f"  {len(info.class_names)} classes: {shown}")
     if "image" not in info.spec or len(source) == 0:
         return 0
-    from cnnlab.analysis import figures
+    from cnnlab.plots import run_figures
 
     chosen = np.linspace(0, len(source) - 1, min(values.samples, len(source))).astype(int)
     examples = [source[int(i)] for i in chosen]
     path = Path(values.sheet or f"{name.rstrip('/').rpartition('/')[2]}_{values.split}.png")
-    figures.image_sheet(
+    run_figures.image_sheet(
         [example["image"] for example in examples],
         [_caption(example, info.class_names) for example in examples],
         path,

@@ -54,9 +54,9 @@ def define_launch(values: flags.FlagValues) -> None:
 
 def join(values: flags.FlagValues) -> None:
     """Find the other processes of this run, if there are any."""
-    from cnnlab.launch import processes
+    from cnnlab.launch import distributed
 
-    processes.connect(
+    distributed.connect(
         values.coordinator,
         values.processes,
         values.process,

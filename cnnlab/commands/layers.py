@@ -91,8 +91,8 @@ def _entries(pattern: str, trace: bool) -> dict[str, dict]:
     stored = {} if trace else listings.layers()
     if names := fnmatch.filter(stored, pattern):
         return {name: stored[name] for name in names}
-    from cnnlab.layers.table import LAYERS
-    from cnnlab.layers.table.describe import entry
+    from cnnlab.layers.catalog import LAYERS
+    from cnnlab.layers.catalog.describe import entry
 
     if names := fnmatch.filter(LAYERS, pattern):
         return {name: entry(name, LAYERS[name]) for name in names}
@@ -119,8 +119,8 @@ def _list(entries: dict[str, dict], values: flags.FlagValues) -> int:
             status.update(name)
             cells = [name, f"{entry['parameters']:,}"]
             if check:
-                from cnnlab.layers.table import LAYERS
-                from cnnlab.layers.table.describe import compare
+                from cnnlab.layers.catalog import LAYERS
+                from cnnlab.layers.catalog.describe import compare
 
                 right, words = compare(LAYERS[name])
                 wrong += [] if right else [name]
@@ -141,9 +141,9 @@ def _verdict(wrong: list[str]) -> int:
 
 
 def _show(name: str, values: flags.FlagValues) -> int:
-    from cnnlab.analysis.drawing.pictures import PICTURES
-    from cnnlab.layers.table import LAYERS
-    from cnnlab.layers.table.describe import compare, describe
+    from cnnlab.layers.catalog import LAYERS
+    from cnnlab.layers.catalog.describe import compare, describe
+    from cnnlab.plots.layers.pictures import PICTURES
 
     if values.picture:
         if name not in PICTURES:
@@ -162,8 +162,8 @@ def _show(name: str, values: flags.FlagValues) -> int:
 
 
 def _draw(name: str, values: flags.FlagValues) -> None:
-    from cnnlab.analysis.drawing.pictures import picture
-    from cnnlab.analysis.drawing.render import save
+    from cnnlab.plots.layers.pictures import picture
+    from cnnlab.plots.layers.render import save
 
     padding = values.padding
     if padding is not None:
@@ -178,10 +178,10 @@ def _fields(values: flags.FlagValues) -> None:
     from rich.table import Table
 
     from cnnlab import memory, models
-    from cnnlab.analysis.drawing.overlay import boxes_of, overlay
-    from cnnlab.analysis.drawing.render import save_figure
     from cnnlab.analysis.summary import summarize
     from cnnlab.console import output
+    from cnnlab.plots.layers.overlay import boxes_of, overlay
+    from cnnlab.plots.layers.render import save_figure
 
     size, name = values.size or 64, values.receptive_field
     if values.picture:
@@ -231,8 +231,8 @@ def _image(path: str, size: int):
 def _effective(path: Path) -> None:
     import jax
 
-    from cnnlab.analysis.drawing.effective import effective_figure
-    from cnnlab.analysis.drawing.render import check_path, save_figure
+    from cnnlab.plots.layers.effective import effective_figure
+    from cnnlab.plots.layers.render import check_path, save_figure
 
     check_path(path, (".png",))
     save_figure(effective_figure(jax.random.key(0)), path)

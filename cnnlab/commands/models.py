@@ -143,14 +143,14 @@ def _list(entries: dict[str, dict | None], values: flags.FlagValues) -> None:
 
 def _one(name: str, entry: dict | None, values: flags.FlagValues) -> None:
     if values.picture:
-        from cnnlab.analysis.drawing.render import check_path, save_figure
+        from cnnlab.plots.layers.render import check_path, save_figure
 
         check_path(Path(values.picture), (".png",))
     if entry is None:
         entry, summary = _traced(name, values)
     model = {key: entry[key] for key in tables.COLUMNS}
     if values.picture:
-        from cnnlab.analysis.drawing.stages import stages_figure
+        from cnnlab.plots.layers.stages import stages_figure
 
         save_figure(stages_figure(model, summary), Path(values.picture))
     if values.format == "json":

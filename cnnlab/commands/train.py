@@ -98,13 +98,13 @@ def run(values: flags.FlagValues, arguments: list[str]) -> int:
     if values.launcher != "none":
         return launch(values, config, workdir)
     join(values)
-    from cnnlab.launch import presence, processes
+    from cnnlab.launch import distributed, run_lock
     from cnnlab.training.interruption import Interrupted
 
     try:
         with (
-            presence.training(workdir) if processes.is_first() else contextlib.nullcontext(),
-            processes.explained(),
+            run_lock.training(workdir) if distributed.is_first() else contextlib.nullcontext(),
+            distributed.explained(),
         ):
             train(config, workdir, values.on_change, profile)
     except Interrupted as signal:
@@ -137,7 +137,7 @@ def train(
     import experiments
     from cnnlab import config as cfg
     from cnnlab import labeled
-    from cnnlab.launch import processes
+    from cnnlab.launch import distributed
     from cnnlab.training import class_names, closing, run_folder, setup
 
     setup.check(config)
@@ -161,13 +161,13 @@ def train(
         if not workdir.is_dir():
             raise UserError(f"--workdir={workdir} is not on storage that all processes share")
 
-    found = processes.first(look)
-    processes.together(see, name="workdir")
+    found = distributed.first(look)
+    distributed.together(see, name="workdir")
     if found["finished"]:
         return
     try:
         names = class_names.of_run(workdir) if found["resume"] else ()
-        parts = processes.together(
+        parts = distributed.together(
             lambda: setup.make(config, experiment, resume=found["resume"], class_names=names),
             name="setup",
         )
@@ -187,14 +187,14 @@ def train(
         raise
     _run(parts, others, workdir, profile)
     if show:
-        processes.first(lambda: closing.show(workdir))
+        distributed.first(lambda: closing.show(workdir))
 
 
 def _run(parts: Any, others: dict[str, Any], workdir: Path, profile: tuple[int, int]) -> None:
     """Train what is set up, then the controls `others`, and write the results of both."""
     import jax
 
-    from cnnlab.launch import presence, processes
+    from cnnlab.launch import distributed, run_lock
     from cnnlab.training import closing, loop, run_folder
     from cnnlab.training.interruption import Interrupted
 
@@ -209,9 +209,9 @@ def _run(parts: Any, others: dict[str, Any], workdir: Path, profile: tuple[int, 
         count = sum(x.size for x in jax.tree.leaves(parts.state.params))
         LOG.info("%s: %s parameters", config.model.name, f"{count:,}")
 
-    processes.first(begin)
-    first = processes.is_first()
-    with presence.ending(workdir, Interrupted) if first else contextlib.nullcontext():
+    distributed.first(begin)
+    first = distributed.is_first()
+    with run_lock.ending(workdir, Interrupted) if first else contextlib.nullcontext():
         try:
             state, position, reason = running.run()
         except Interrupted as signal:
@@ -228,12 +228,12 @@ def _train_controls(
 ) -> None:
     """Train what the run is compared with; `missing` gets what could not be."""
     from cnnlab import labeled
-    from cnnlab.launch import processes
+    from cnnlab.launch import distributed
 
     for name, other in others.items():
         console.print(f"for comparison, {labeled.LABELED[name]}: {workdir / name}")
         if other.init_from.path:
             # A run that has gone on since is fine-tuned anew.
             other.init_from.checkpoint = str(step)
-        with processes.optional(f"control '{name}'", missing, shared=True):
+        with distributed.optional(f"control '{name}'", missing, shared=True):
             train(other, workdir / name, "restart", show=False)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from cnnlab.console import console
 from cnnlab.errors import UserError
-from cnnlab.launch import jobs, peers, presence
+from cnnlab.launch import jobs, process_environment, run_lock
 from cnnlab.launch.outcome import Outcome, Scheduler, judge
 from cnnlab.launch.resources import Resources
 from cnnlab.signals import handled
@@ -46,7 +46,7 @@ def launch(command: list[str], folder: Path, resources: Resources, *, dry_run: b
             print(prefix + shlex.join(_arguments(command, count, index, "localhost:PORT")))
         return 0
     _make(folder)
-    with presence.training(folder / jobs.FOLDER):
+    with run_lock.training(folder / jobs.FOLDER):
         return _attend(command, folder, resources, shares)
 
 
@@ -90,7 +90,8 @@ def share(count: int, gpus: int) -> list[str]:
     if not gpus:
         return [""] * count
     visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
-    names = visible.split(",") if visible else [str(i) for i in range(peers.gpus(os.environ))]
+    here = range(process_environment.gpus(os.environ))
+    names = visible.split(",") if visible else [str(i) for i in here]
     if gpus > len(names):
         raise UserError(
             f"{gpus} GPUs asked for (--nodes x --gpus_per_node), and this machine shows "

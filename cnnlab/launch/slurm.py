@@ -147,7 +147,7 @@ def _options(
         # What srun has to say is in the log of the first process.
         "srun_args": ["--kill-on-bad-exit=1", "--open-mode=append", *cores],
         "setup": _before(logs, resources),
-        "teardown": [f"{shlex.quote(sys.executable)} -m cnnlab.launch.after $?"],
+        "teardown": [f"{shlex.quote(sys.executable)} -m cnnlab.launch.slurm_epilogue $?"],
     }
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from cnnlab.errors import UserError
 from cnnlab.files import read_json
-from cnnlab.launch import jobs, presence, slurm_queue
+from cnnlab.launch import jobs, run_lock, slurm_queue
 from cnnlab.launch.slurm_queue import Queued
 from cnnlab.metrics.direction import implied
 from cnnlab.training import run_folder
@@ -91,7 +91,7 @@ def state(folder: Path, queue: Mapping[str, Queued]) -> State:
 def _standing(  # noqa: PLR0911
     folder: Path, record: dict[str, Any], queue: Mapping[str, Queued]
 ) -> tuple[str, str]:
-    if presence.is_training(folder):
+    if run_lock.is_training(folder):
         return "running", ""
     if os.path.lexists(folder / "result.json"):
         missing = run_folder.open_ends(folder)
@@ -111,8 +111,8 @@ def _standing(  # noqa: PLR0911
     if not record and (folder.parent.parent / SWEEP).exists():
         return _trial(folder)
     if not record:
-        return presence.ended(folder)
-    if presence.is_training(folder / jobs.FOLDER):
+        return run_lock.ended(folder)
+    if run_lock.is_training(folder / jobs.FOLDER):
         return "running", "starting"
     if last.get("state") in ("preempted", "time limit", "requeued"):
         return "stopped", f"{last['state']}, {last['reason']}; not in the queue any more"

@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Integer
 
-from cnnlab.losses.by_rows import by_rows
+from cnnlab.losses.chunked import by_rows
 from cnnlab.losses.distances import products
 
 

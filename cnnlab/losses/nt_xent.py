@@ -11,8 +11,8 @@ Deviations: none.
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from cnnlab.losses.cross_replica import first_row, gather
 from cnnlab.losses.distances import unit
-from cnnlab.losses.gathering import first_row, gather
 from cnnlab.losses.info_nce import info_nce
 
 

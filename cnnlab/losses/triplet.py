@@ -26,9 +26,9 @@ from jaxtyping import Array, Bool, Float, Integer
 
 from cnnlab.choices import pick
 from cnnlab.errors import UserError
-from cnnlab.losses.by_rows import by_rows
+from cnnlab.losses.chunked import by_rows
+from cnnlab.losses.cross_replica import first_row, gather
 from cnnlab.losses.distances import DISTANCES
-from cnnlab.losses.gathering import first_row, gather
 from cnnlab.losses.mining import MINING, Candidates, Penalty
 from cnnlab.metrics.mean import Mean
 

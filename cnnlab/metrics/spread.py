@@ -11,8 +11,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from cnnlab.losses.cross_replica import gather
 from cnnlab.losses.distances import unit
-from cnnlab.losses.gathering import gather
 from cnnlab.metrics.mean import Mean
 
 

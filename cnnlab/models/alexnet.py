@@ -30,12 +30,12 @@ from jaxtyping import Array, Float
 
 from cnnlab.choices import pick
 from cnnlab.layers.activations import ACTIVATIONS
-from cnnlab.layers.adaptive_pooling import adaptive_avg_pool
-from cnnlab.layers.convolution import Conv
+from cnnlab.layers.convolution.conv import Conv
 from cnnlab.layers.dropout import Dropout
 from cnnlab.layers.initializers import he_normal, normal, zeros
-from cnnlab.layers.local_response import local_response_norm
-from cnnlab.layers.pooling import max_pool
+from cnnlab.layers.normalization.local_response import local_response_norm
+from cnnlab.layers.pooling.adaptive import adaptive_avg_pool
+from cnnlab.layers.pooling.pool import max_pool
 from cnnlab.models.architecture import Architecture
 from cnnlab.models.parts import check_images, classify, scaled
 from cnnlab.models.stage import stage

@@ -30,9 +30,9 @@ from jaxtyping import Array, Float
 from cnnlab.choices import pick
 from cnnlab.errors import UserError
 from cnnlab.layers.activations import relu
+from cnnlab.layers.convolution.masked import MaskedConv
+from cnnlab.layers.convolution.patches import cut_patches, drop_colors, jitter_patches
 from cnnlab.layers.initializers import he_normal
-from cnnlab.layers.masked import MaskedConv
-from cnnlab.layers.patches import cut_patches, drop_colors, jitter_patches
 from cnnlab.models.architecture import Architecture
 from cnnlab.models.parts import check_images, classify, scaled
 from cnnlab.models.resnet_v2 import ResNetV2

@@ -2,7 +2,7 @@
 
 van den Oord, Li & Vinyals 2018, section 3.1. Five convolutions over time with ReLU, strides 5, 4,
 2, 2, 2 and kernels of 10, 8, 4, 4, 4 samples, make one latent of every 160 samples (10 ms at 16
-kHz), each seeing 465; a GRU (`cnnlab.layers.recurrent`) runs over them. Shapes at the paper's size:
+kHz), each seeing 465; a GRU (`layers/recurrent/gru.py`) runs over them. Shapes at the paper's size:
 
     20480    latents 128x1x512    context 128x1x256    features 256
 
@@ -20,8 +20,8 @@ from jaxtyping import Array, Float
 
 from cnnlab.errors import UserError
 from cnnlab.layers.activations import relu
-from cnnlab.layers.convolution import Conv
-from cnnlab.layers.recurrent import GRU
+from cnnlab.layers.convolution.conv import Conv
+from cnnlab.layers.recurrent.gru import GRU
 from cnnlab.models.architecture import Architecture
 from cnnlab.models.parts import classify, scaled
 

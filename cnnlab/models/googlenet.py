@@ -30,10 +30,10 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from cnnlab.errors import UserError
-from cnnlab.layers.global_pooling import global_avg_pool
 from cnnlab.layers.initializers import xavier_uniform
-from cnnlab.layers.local_response import local_response_norm
-from cnnlab.layers.pooling import max_pool
+from cnnlab.layers.normalization.local_response import local_response_norm
+from cnnlab.layers.pooling.global_pool import global_avg_pool
+from cnnlab.layers.pooling.pool import max_pool
 from cnnlab.models.architecture import Architecture
 from cnnlab.models.inception import AuxiliaryClassifier, Inception, unit
 from cnnlab.models.parts import check_images, classify, scaled

@@ -22,8 +22,8 @@ from jaxtyping import Array, Float
 from cnnlab.choices import pick
 from cnnlab.errors import UserError
 from cnnlab.layers.activations import relu
-from cnnlab.layers.batch_norm import BatchNorm
 from cnnlab.layers.initializers import he_normal, lecun_normal
+from cnnlab.layers.normalization.batch_norm import BatchNorm
 
 # Arguments of the BatchNorm after the last layer, for each that has one.
 LAST_NORMS: dict[str, dict[str, Any]] = {

@@ -23,11 +23,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from cnnlab.layers.activations import Activation, relu
-from cnnlab.layers.adaptive_pooling import adaptive_avg_pool
-from cnnlab.layers.convolution import Conv
+from cnnlab.layers.convolution.conv import Conv
 from cnnlab.layers.dropout import Dropout
 from cnnlab.layers.initializers import xavier_uniform
-from cnnlab.layers.pooling import avg_pool, max_pool
+from cnnlab.layers.pooling.adaptive import adaptive_avg_pool
+from cnnlab.layers.pooling.pool import avg_pool, max_pool
 from cnnlab.models.stage import stage
 
 RELU = Activation(relu, xavier_uniform)

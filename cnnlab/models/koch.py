@@ -28,9 +28,9 @@ from jaxtyping import Array, Float
 from cnnlab.choices import pick
 from cnnlab.errors import UserError
 from cnnlab.layers.activations import Activation, relu
-from cnnlab.layers.convolution import Conv
+from cnnlab.layers.convolution.conv import Conv
 from cnnlab.layers.initializers import he_normal, lecun_normal, normal, zeros
-from cnnlab.layers.pooling import max_pool
+from cnnlab.layers.pooling.pool import max_pool
 from cnnlab.models.architecture import Architecture
 from cnnlab.models.parts import check_images, classify, scaled
 from cnnlab.models.stage import stage

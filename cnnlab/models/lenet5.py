@@ -23,9 +23,9 @@ from jaxtyping import Array, Float
 from cnnlab.choices import pick
 from cnnlab.errors import UserError
 from cnnlab.layers import activations
-from cnnlab.layers.convolution import Conv
-from cnnlab.layers.locally_connected import LocallyConnected
-from cnnlab.layers.pooling import avg_pool, max_pool
+from cnnlab.layers.convolution.conv import Conv
+from cnnlab.layers.convolution.locally_connected import LocallyConnected
+from cnnlab.layers.pooling.pool import avg_pool, max_pool
 from cnnlab.models.architecture import Architecture
 from cnnlab.models.parts import classify
 from cnnlab.models.stage import stage

@@ -31,9 +31,9 @@ from jaxtyping import Array, Float
 
 from cnnlab.errors import UserError
 from cnnlab.layers.activations import scaled_tanh
-from cnnlab.layers.connection_table import TableConv, lecun_uniform
-from cnnlab.layers.convolution import Conv
-from cnnlab.layers.subsampling import Subsampling
+from cnnlab.layers.convolution.connection_table import TableConv, lecun_uniform
+from cnnlab.layers.convolution.conv import Conv
+from cnnlab.layers.pooling.subsampling import Subsampling
 from cnnlab.models.architecture import Architecture
 from cnnlab.models.lenet5_codes import digit_codes
 from cnnlab.models.parts import check_images, classify

@@ -26,10 +26,10 @@ from jaxtyping import Array, Float
 from cnnlab.choices import pick
 from cnnlab.errors import UserError
 from cnnlab.layers.activations import Activation, relu
-from cnnlab.layers.convolution import Conv
-from cnnlab.layers.depthwise import DepthwiseConv
-from cnnlab.layers.global_pooling import global_avg_pool
+from cnnlab.layers.convolution.conv import Conv
+from cnnlab.layers.convolution.depthwise import DepthwiseConv
 from cnnlab.layers.initializers import he_normal
+from cnnlab.layers.pooling.global_pool import global_avg_pool
 from cnnlab.models.architecture import Architecture
 from cnnlab.models.parts import check_images, classify, scaled
 from cnnlab.models.stage import stage

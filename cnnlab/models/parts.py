@@ -12,9 +12,9 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from cnnlab.errors import UserError
-from cnnlab.layers.batch_norm import BatchNorm
 from cnnlab.layers.dropout import Dropout
 from cnnlab.layers.initializers import lecun_normal
+from cnnlab.layers.normalization.batch_norm import BatchNorm
 
 # Groups of channels (Wu & He 2018, table 3: 32 is best).
 GROUPS = 32

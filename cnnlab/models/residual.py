@@ -30,9 +30,9 @@ from jaxtyping import Array, Float
 from cnnlab.choices import suggest
 from cnnlab.errors import UserError
 from cnnlab.layers.activations import relu
-from cnnlab.layers.convolution import Conv
+from cnnlab.layers.convolution.conv import Conv
 from cnnlab.layers.initializers import he_normal, zeros
-from cnnlab.layers.pooling import avg_pool
+from cnnlab.layers.pooling.pool import avg_pool
 from cnnlab.models.parts import norm_layer, scaled
 
 SHORTCUTS = ("A", "B", "C", "D")

@@ -25,11 +25,11 @@ from jaxtyping import Array, Float
 from cnnlab.choices import pick
 from cnnlab.errors import UserError
 from cnnlab.layers.activations import relu
-from cnnlab.layers.adaptive_pooling import adaptive_avg_pool
-from cnnlab.layers.convolution import Conv
+from cnnlab.layers.convolution.conv import Conv
 from cnnlab.layers.dropout import Dropout
 from cnnlab.layers.initializers import he_normal, normal, xavier_uniform
-from cnnlab.layers.pooling import max_pool
+from cnnlab.layers.pooling.adaptive import adaptive_avg_pool
+from cnnlab.layers.pooling.pool import max_pool
 from cnnlab.models.architecture import Architecture
 from cnnlab.models.parts import check_images, classify, norm_layer, scaled
 

@@ -22,8 +22,8 @@ from jaxtyping import Array, Float
 
 from cnnlab.choices import pick
 from cnnlab.layers.activations import relu
-from cnnlab.layers.global_pooling import global_avg_pool
-from cnnlab.layers.pooling import max_pool
+from cnnlab.layers.pooling.global_pool import global_avg_pool
+from cnnlab.layers.pooling.pool import max_pool
 from cnnlab.models.architecture import Architecture
 from cnnlab.models.parts import check_images, classify, scaled
 from cnnlab.models.residual import Layers, Residual, Step, branches, gain_of

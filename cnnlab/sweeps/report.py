@@ -16,9 +16,9 @@ from pathlib import Path
 from rich.measure import Measurement
 from rich.table import Table
 
-from cnnlab.analysis.figures import _save
 from cnnlab.console import output
-from cnnlab.launch import processes
+from cnnlab.launch import distributed
+from cnnlab.plots.run_figures import _save
 from cnnlab.sweeps import report_figures, summary
 from cnnlab.sweeps.folder import SweepFolder
 from cnnlab.sweeps.summary import Point, Row, Summary, short
@@ -78,7 +78,7 @@ def _draw(found: Summary, target: Path) -> list[str]:
     for function, (name, there) in zip(functions, wanted.items(), strict=True):
         (target / name).unlink(missing_ok=True)
         if there:
-            with processes.optional(str(target / name)):
+            with distributed.optional(str(target / name)):
                 _save(function(found), target / name)
     return [name for name in wanted if (target / name).exists()]
 

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Integer, UInt64
 
-from cnnlab.analysis.floors import FLOORS
 from cnnlab.choices import pick, pick_all
+from cnnlab.classical.baselines import FLOORS
 from cnnlab.console import LOG
 from cnnlab.data import pipeline
 from cnnlab.data.batches import EvalData, Prepared

@@ -16,7 +16,7 @@ from orbax.checkpoint import checkpoint_managers as managers
 
 from cnnlab.choices import whole
 from cnnlab.errors import UserError
-from cnnlab.launch import processes
+from cnnlab.launch import distributed
 from cnnlab.training.checkpoint_record import damaged_notes, seal, unseal
 from cnnlab.training.checkpoint_values import Values
 from cnnlab.training.fingerprint import fingerprint, fingerprint_of_array
@@ -63,7 +63,7 @@ class Checkpoints:
         self._root = self._as_literal()
         self.values = Values(self._root, metric, mode)
         if not read_only:
-            processes.first(self._set_damaged_notes_aside)
+            distributed.first(self._set_damaged_notes_aside)
         newest = managers.LatestN(max(1, keep))
         best = managers.BestN(
             get_metric_fn=self.values.rank,
@@ -249,7 +249,7 @@ class Checkpoints:
 
     def _read_together(self, step: int, read: Callable[[], T]) -> T:
         # What one process cannot read is of use to none.
-        return processes.together(lambda: self._read_here(step, read), Damaged)
+        return distributed.together(lambda: self._read_here(step, read), Damaged)
 
     def _read_here(self, step: int, read: Callable[[], T]) -> T:
         try:
@@ -291,7 +291,7 @@ class Checkpoints:
         return None
 
     def _set_aside(self, step: int) -> None:
-        processes.first(lambda: self._move_to_damaged(self.folder / str(step), str(step)))
+        distributed.first(lambda: self._move_to_damaged(self.folder / str(step), str(step)))
         self._manager.reload()
 
     def wait(self) -> None:

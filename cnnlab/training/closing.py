@@ -8,10 +8,10 @@ import jax
 import numpy as np
 from rich.table import Table
 
-from cnnlab.analysis import figures
 from cnnlab.console import add_numbers, output
 from cnnlab.files import write_json
-from cnnlab.launch import processes
+from cnnlab.launch import distributed
+from cnnlab.plots import run_figures
 from cnnlab.training import baselines, representation, run_folder
 from cnnlab.training.loop import Loop, Position
 from cnnlab.training.progress import format_value
@@ -46,7 +46,7 @@ class Closing:
         rows[f"last (step {run.step})"] = self._evaluate(self._state)
         best = run.checkpoints.best_step()
         if metric and best is not None and best != run.step:
-            with processes.optional(f"checkpoint {best}", self.missing, shared=True):
+            with distributed.optional(f"checkpoint {best}", self.missing, shared=True):
                 self._best, _ = run.checkpoints.restore(best, self._state)
                 self._best_step = best
                 rows[f"best {metric} (step {best})"] = self._evaluate(self._best)
@@ -58,7 +58,7 @@ class Closing:
         setup, workdir, found = self._setup, self._run.workdir, self._found
         splits = list(setup.evaluations)
         found["report"] = draw(setup, self._best, splits, workdir, self.missing)
-        processes.first(self._floors)
+        distributed.first(self._floors)
         self._write(pending=True)
         encoders = {f"trained (step {self._run.step})": _variables(self._state)}
         if self._best is not self._state:
@@ -67,30 +67,30 @@ class Closing:
         found["representation"] = representation.plain(rows)
         self._write(pending=True)
         representation.draw(setup, _variables(self._best), rows, workdir)
-        processes.first(self._curves)
+        distributed.first(self._curves)
         self._write()
 
     def _evaluate(self, state: TrainState) -> dict[str, float]:
         values: dict[str, float] = {}
         for split in self._setup.evaluations:
-            with processes.optional(f"'{split}'", self.missing, shared=True):
+            with distributed.optional(f"'{split}'", self.missing, shared=True):
                 values |= evaluate_splits(self._setup, state, [split])
         return values
 
     def _floors(self) -> None:
         setup = self._setup
-        with processes.optional("floors", self.missing):
+        with distributed.optional("floors", self.missing):
             target = getattr(setup.experiment, "target", "label")
             floors = baselines.accuracies(setup.config, setup.evaluations, target)
             self._found["floors"] = floors
 
     def _curves(self) -> None:
         folder, setup = self._run.workdir / "figures", self._setup
-        with processes.optional(str(folder / "curves.png")):
+        with distributed.optional(str(folder / "curves.png")):
             records = read_rows(self._run.workdir / "metrics.jsonl")
-            figures.learning_curves(records, folder / "curves.png")
-        with processes.optional(str(folder / "learning_rate.png")):
-            figures.schedule(setup.schedule, setup.steps, folder / "learning_rate.png")
+            run_figures.learning_curves(records, folder / "curves.png")
+        with distributed.optional(str(folder / "learning_rate.png")):
+            run_figures.schedule(setup.schedule, setup.steps, folder / "learning_rate.png")
 
     def _write(self, *, pending: bool = False) -> None:
         setup, run = self._setup, self._run
@@ -111,7 +111,7 @@ class Closing:
                 open_ends["missing"] = self.missing
             write_json(run.workdir / "result.json", {**self._found, **facts, **open_ends})
 
-        processes.first(write)
+        distributed.first(write)
 
 
 def _variables(state: TrainState) -> tuple[Any, Any]:
@@ -147,12 +147,12 @@ def draw(
     report: dict[str, Any] = {}
     for split in splits:
         what = f"report on '{split}'"
-        with processes.optional(what, missing, shared=True):
+        with distributed.optional(what, missing, shared=True):
             evaluation = setup.evaluate(state, split)
             assert evaluation is not None
             source, folder = setup.evaluations[split].source, workdir / "figures" / split
             made = functools.partial(setup.experiment.report, evaluation, source, folder)
-            report[split] = processes.first_optional(made, what, missing, default={})
+            report[split] = distributed.first_optional(made, what, missing, default={})
     return report
 
 

@@ -11,11 +11,11 @@ import jax
 import numpy as np
 from jaxtyping import Integer, PyTree
 
-from cnnlab.analysis import planes
 from cnnlab.choices import suggest
 from cnnlab.data.batches import EvalData, TrainData
 from cnnlab.errors import UserError
 from cnnlab.evaluators import EVALUATORS, Embedded
+from cnnlab.plots import projections
 from cnnlab.training import protocols
 from cnnlab.training.evaluation import Evaluation
 
@@ -120,7 +120,7 @@ def _view(config: Any, evaluations: Mapping[str, EvalData]) -> None:
             f"embedding_view colors points by class: '{source.info.name}' gives no 'label' of one "
             "integer; add it to data.keys"
         )
-    planes.check(options.view, min(options.limit, len(source)))
+    projections.check(options.view, min(options.limit, len(source)))
 
 
 def _declared(source: Any) -> list[str]:

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 from jaxtyping import PyTree
 
-from cnnlab.launch import board, processes
+from cnnlab.launch import distributed, kv_store
 from cnnlab.metrics import merge
 from cnnlab.training.parallel import Parallel
 
@@ -68,8 +68,8 @@ def evaluate(
         if keep:
             out = {**parallel.local_rows(out), "index": batch["index"]}
             outputs.append({key: value[batch["mask"]] for key, value in out.items()})
-    if board.count() > 1:
-        data.share_skipped(processes.gather_rows)
+    if kv_store.count() > 1:
+        data.share_skipped(distributed.gather_rows)
     assert total is not None, "an empty split is refused when it is opened"
     return Evaluation(total, _joined(outputs))
 
@@ -79,9 +79,9 @@ def _joined(parts: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
     if not parts:
         return {}
     rows = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
-    if board.count() == 1:
+    if kv_store.count() == 1:
         return rows
-    rows = processes.gather_rows(rows)
+    rows = distributed.gather_rows(rows)
     order = np.argsort(rows["index"], kind="stable")
     return {key: values[order] for key, values in rows.items()}
 

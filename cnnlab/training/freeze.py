@@ -18,7 +18,7 @@ from jaxtyping import PyTree
 
 from cnnlab import paths
 from cnnlab.errors import UserError
-from cnnlab.layers.batch_norm import BatchNorm
+from cnnlab.layers.normalization.batch_norm import BatchNorm
 
 WHAT = "freeze"
 

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from cnnlab.console import LOG
-from cnnlab.launch import board
-from cnnlab.launch.agreement import Agreement
+from cnnlab.launch import kv_store
+from cnnlab.launch.stop_agreement import Agreement
 from cnnlab.signals import handled
 
 
@@ -47,7 +47,7 @@ class Flag:
 @contextmanager
 def interruption() -> Iterator[Flag]:
     """Within this context, note signals in a flag instead of dying of them."""
-    agreement = Agreement() if board.count() > 1 else None
+    agreement = Agreement() if kv_store.count() > 1 else None
     flag = Flag(agreement)
     heard = False
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from cnnlab.console import LOG
 from cnnlab.errors import UserError
-from cnnlab.launch import processes
+from cnnlab.launch import distributed
 from cnnlab.training import run_folder, selection
 from cnnlab.training.checkpoint import Checkpoints
 from cnnlab.training.fingerprint import first_not_finite
@@ -60,7 +60,7 @@ class Loop:
             setup,
             setup.config,
             workdir,
-            profile if processes.is_first() else (0, 0),
+            profile if distributed.is_first() else (0, 0),
         )
         options = self.config.checkpoint
         self.checkpoints = Checkpoints(
@@ -111,8 +111,8 @@ class Loop:
             Interrupted: after a signal, with the state saved.
             NonFinite: when the loss or a gradient stops being a number.
         """
-        self.writer = Writer(self.workdir, self.step) if processes.is_first() else Silent()
-        if processes.is_first() and self.writer.last < self.position.recorded:
+        self.writer = Writer(self.workdir, self.step) if distributed.is_first() else Silent()
+        if distributed.is_first() and self.writer.last < self.position.recorded:
             LOG.warning(
                 "%s lacks the records of steps %d to %d: they are lost, the training is not",
                 self.workdir / "metrics.jsonl",

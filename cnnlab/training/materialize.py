@@ -22,8 +22,8 @@ from jax.interpreters.partial_eval import dce_jaxpr
 from jaxtyping import PyTree
 
 from cnnlab import memory
-from cnnlab.analysis.cost import PRODUCTS
-from cnnlab.analysis.trace import Equation, Program, flatten, programs_of
+from cnnlab.analysis.jaxpr import Equation, Program, flatten, programs_of
+from cnnlab.analysis.macs import PRODUCTS
 
 # Elements of a block: few enough for the cache of a core, where they take half the time.
 BLOCK = 1 << 15

@@ -22,11 +22,11 @@ import jax
 import numpy as np
 from jaxtyping import PyTree
 
-from cnnlab.analysis import planes
 from cnnlab.choices import check_keywords, pick, suggest
 from cnnlab.errors import UserError
 from cnnlab.evaluators import EVALUATORS, Embedded, Score
-from cnnlab.launch import board, processes
+from cnnlab.launch import distributed, kv_store
+from cnnlab.plots import projections
 from cnnlab.training.embedder import BANK, PIXELS, Embedder, Stopped
 
 # Of an entry of the config, beside the keywords of the evaluator.
@@ -81,9 +81,9 @@ def check(config: Any) -> None:
     if view.split and view.split not in config.data.eval.splits:
         hint = suggest(view.split, config.data.eval.splits)
         raise UserError(f"embedding_view.split: no split '{view.split}'{hint}")
-    pick(planes.VIEWS, view.view, "embedding_view.view")
+    pick(projections.VIEWS, view.view, "embedding_view.view")
     if view.split:
-        planes.check(view.view)
+        projections.check(view.view)
         if view.limit < 1:
             raise UserError(f"embedding_view.limit={view.limit}: needs to be at least 1")
 
@@ -116,7 +116,7 @@ class Protocols:
 
     def _on_host(self, params: PyTree) -> PyTree:
         # Process 0 alone computes with them.
-        return params if board.count() == 1 else self._parallel.fetch(params)
+        return params if kv_store.count() == 1 else self._parallel.fetch(params)
 
     def embed(self, variables: PyTree, split: str, endpoint: str) -> Embedded:
         """Return a split as the network sees it."""
@@ -187,7 +187,7 @@ class Protocols:
                     continue
                 for endpoint in (PIXELS,) if raw else _endpoints(entry):
                     what = f"{name} on '{split}'" + (f" of {encoder}" if encoder else "")
-                    with processes.optional(f"{what}, {endpoint}", missing, shared=True):
+                    with distributed.optional(f"{what}, {endpoint}", missing, shared=True):
                         try:
                             rows = self._rows_of(
                                 name, split, functools.partial(embed, endpoint=endpoint)
@@ -197,7 +197,7 @@ class Protocols:
                         compare = None
                         if learned and endpoint == "embedding":
                             compare = self._experiment.similarity(self._on_host(variables[0]))
-                        with processes.optional(f"{what}, {endpoint}", missing):
+                        with distributed.optional(f"{what}, {endpoint}", missing):
                             score = self._score(name, rows, entry["key"], compare, own)
                             place = (encoder, name, split, endpoint, score.setting)
                             found.append(Row(*place, score.values, score.curves))
@@ -238,7 +238,7 @@ class Protocols:
             setting = made[0].setting if key == "label" else f"{key}: {made[0].setting}"
             return [setting, made[0].values]
 
-        setting, values = processes.first(plain)
+        setting, values = distributed.first(plain)
         return Score(setting, values, made[0].curves if made else {})
 
 

@@ -11,12 +11,12 @@ import numpy as np
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from cnnlab.analysis.embedding_view import embedding_view
-from cnnlab.analysis.projector import write_projector
-from cnnlab.analysis.roc_figure import roc_curves
 from cnnlab.console import add_numbers, output
 from cnnlab.evaluators import Embedded
-from cnnlab.launch import processes
+from cnnlab.launch import distributed
+from cnnlab.plots.embedding import embedding_view
+from cnnlab.plots.roc_curve import roc_curves
+from cnnlab.plots.tensorboard_projector import write_projector
 from cnnlab.training import run_folder
 from cnnlab.training.progress import format_metrics, format_value
 from cnnlab.training.protocols import Row
@@ -50,7 +50,7 @@ def rows(
     if "pixels" in controls:
         add(PIXELS, variables, raw=True)
     if "random" in controls:
-        with processes.optional(RANDOM, missing, shared=True):
+        with distributed.optional(RANDOM, missing, shared=True):
             drawn = setup.random_variables()
             params = drawn.pop("params")
             # What it would compare embeddings by is random too: it is given the usual measure.
@@ -59,7 +59,7 @@ def rows(
         if name in controls:
             made = functools.partial(_labeled, name, workdir / name)
             what = f"representation of control '{name}'"
-            plain_rows: list[dict[str, Any]] = processes.first_optional(
+            plain_rows: list[dict[str, Any]] = distributed.first_optional(
                 made, what, missing, default=[]
             )
             found.extend(Row(**row) for row in plain_rows)
@@ -94,7 +94,7 @@ def draw(setup: Setup, variables: Any, made: list[Row], workdir: Path) -> None:
     options = setup.config.embedding_view
     embedded = None
     if options.split:
-        with processes.optional("embedding_view", shared=True):
+        with distributed.optional("embedding_view", shared=True):
             embedded = setup.protocols.embed(variables, options.split, options.endpoint)
 
     def write() -> None:
@@ -106,19 +106,19 @@ def draw(setup: Setup, variables: Any, made: list[Row], workdir: Path) -> None:
                 for curve in row.curves.values()
             }
             path = workdir / "figures" / split / "roc.png"
-            with processes.optional(str(path)):
+            with distributed.optional(str(path)):
                 roc_curves(curves, path, title=split)
         if embedded is not None:
             _draw_view(setup, embedded, workdir)
 
-    processes.first(write)
+    distributed.first(write)
 
 
 def _draw_view(setup: Setup, embedded: Embedded, workdir: Path) -> None:
     options = setup.config.embedding_view
     names = setup.evaluations[options.split].source.info.class_names
     path = workdir / "figures" / options.split / "embedding.png"
-    with processes.optional(str(path)):
+    with distributed.optional(str(path)):
         embedding_view(
             embedded.features,
             embedded.label,
@@ -131,7 +131,7 @@ def _draw_view(setup: Setup, embedded: Embedded, workdir: Path) -> None:
         )
     if not options.projector:
         return
-    with processes.optional(str(workdir / "projector")):
+    with distributed.optional(str(workdir / "projector")):
         kept = min(options.limit, len(embedded))
         assert embedded.index is not None
         source = setup.evaluations[options.split].source

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from jax import lax
 
-from cnnlab.analysis.reach import identity
+from cnnlab.analysis.intervals import identity
+from cnnlab.analysis.jaxpr import trace
 from cnnlab.analysis.receptive_field import field, reaches
-from cnnlab.analysis.trace import trace
-from cnnlab.layers.convolution import conv
+from cnnlab.layers.convolution.conv import conv
 
 CASES = json.loads((Path(__file__).parent / "conv_arithmetic.json").read_text())
 N = 24

@@ -10,7 +10,7 @@ import pytest
 from cnnlab import models
 from cnnlab.analysis.summary import summarize
 from cnnlab.errors import UserError
-from cnnlab.layers.table import LAYERS
+from cnnlab.layers.catalog import LAYERS
 
 
 def test_lenet5_is_as_counted_by_hand():

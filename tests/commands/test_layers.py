@@ -8,7 +8,7 @@ from PIL import Image
 
 from cnnlab import commands
 from cnnlab.analysis import listings
-from cnnlab.layers import table
+from cnnlab.layers import catalog
 
 
 def run(capsys, *arguments):
@@ -22,8 +22,8 @@ def run(capsys, *arguments):
 def few(monkeypatch):
     """A table of two layers, quick to check."""
     names = ("conv", "transposed")
-    rows = {name: table.LAYERS[name] for name in names}
-    monkeypatch.setattr(table, "LAYERS", rows)
+    rows = {name: catalog.LAYERS[name] for name in names}
+    monkeypatch.setattr(catalog, "LAYERS", rows)
     stored = {name: entry for name, entry in listings.layers().items() if name in names}
     monkeypatch.setattr(listings, "layers", lambda: stored)
     return rows
@@ -76,15 +76,15 @@ def test_layer_that_is_not_as_worked_by_hand_is_told(capsys, few, monkeypatch):
 def test_one_layer_is_shown_with_what_draws_it(capsys):
     status, out, _ = run(capsys, "conv")
     assert status == 0
-    assert out.startswith("conv: Conv in cnnlab.layers.convolution\n")
+    assert out.startswith("conv: Conv in cnnlab.layers.convolution.conv\n")
     assert "check       ok" in out
     assert "launch.py layers conv --picture=conv.gif" in out
 
 
 def test_every_picture_is_of_a_layer():
-    from cnnlab.analysis.drawing.pictures import PICTURES
+    from cnnlab.plots.layers.pictures import PICTURES
 
-    assert set(PICTURES) <= set(table.LAYERS)
+    assert set(PICTURES) <= set(catalog.LAYERS)
 
 
 def test_pictures_are_drawn(capsys, tmp_path):
@@ -118,7 +118,7 @@ def test_fields_of_a_model_are_listed_and_drawn(capsys, tmp_path):
 
 
 def test_effective_fields_are_plotted(capsys, tmp_path, monkeypatch):
-    from cnnlab.analysis.drawing import effective
+    from cnnlab.plots.layers import effective
 
     monkeypatch.setattr(effective, "DEPTHS", (1, 2, 3, 4, 5))
     monkeypatch.setattr(effective, "DILATIONS", (1, 2))

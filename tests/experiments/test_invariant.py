@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from cnnlab.errors import UserError
-from cnnlab.layers.batch_norm import BatchNorm
+from cnnlab.layers.normalization.batch_norm import BatchNorm
 from experiments.base import Experiment
 from experiments.invariant import CURES, Invariant
 

@@ -173,7 +173,7 @@ def test_mistakes_are_drawn_with_the_image_that_was_taken_wrong(tmp_path, monkey
     def sheet(images, captions, path, *, title):
         drawn.update(images=images, captions=captions, path=path, title=title)
 
-    monkeypatch.setattr("cnnlab.analysis.figures.image_sheet", sheet)
+    monkeypatch.setattr("cnnlab.plots.run_figures.image_sheet", sheet)
     outputs = {
         "logits": np.array([[5.0, 0], [0, 1], [3.0, 0], [0, 9.0]], np.float32),
         "label": np.array([0, 0, 1, 1]),

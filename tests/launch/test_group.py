@@ -16,17 +16,17 @@ from cnnlab.training.state import leaf_names
 
 ALONE = """
 import sys, time
-from cnnlab.launch import processes
+from cnnlab.launch import distributed
 
-processes.connect(*sys.argv[2:3], *map(int, sys.argv[3:5]))
-processes.barrier("all are here")
-with processes.explained():
-    if processes.board.index() == 1:
+distributed.connect(*sys.argv[2:3], *map(int, sys.argv[3:5]))
+distributed.barrier("all are here")
+with distributed.explained():
+    if distributed.kv_store.index() == 1:
         if sys.argv[1] == "fails":
             raise ValueError("of my own")
         import os
         os.kill(os.getpid(), 9)
-    processes.barrier("never")
+    distributed.barrier("never")
 """
 # How process 1 ends, and with which status.
 ENDS = {"fails": 1, "is killed": -9}
@@ -140,8 +140,8 @@ def test_what_ends_one_process_ends_all_and_is_told():
 
 def test_process_that_waits_in_vain_says_for_whom():
     code = (
-        "import sys; from cnnlab.launch import processes\n"
-        "processes.connect(sys.argv[1], 2, int(sys.argv[3]), initialization_timeout=1)"
+        "import sys; from cnnlab.launch import distributed\n"
+        "distributed.connect(sys.argv[1], 2, int(sys.argv[3]), initialization_timeout=1)"
     )
     (started,) = process_group.start(["-c", code], 1)
     ((status, printed),) = process_group.finish([started], seconds=600)

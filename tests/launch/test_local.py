@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from cnnlab.errors import UserError
-from cnnlab.launch import jobs, local, peers
+from cnnlab.launch import jobs, local, process_environment
 from cnnlab.launch.resources import Resources
 
 ROOT = Path(__file__).parents[2]
@@ -194,7 +194,7 @@ def test_dry_run_prints_the_commands(tmp_path, capsys, monkeypatch):
 
 def test_gpus_are_shared_equally(monkeypatch):
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    monkeypatch.setattr(peers, "gpus", lambda _: 4)
+    monkeypatch.setattr(process_environment, "gpus", lambda _: 4)
     assert local.share(2, 4) == ["0,1", "2,3"]
     assert local.share(2, 0) == ["", ""]
     with pytest.raises(UserError, match=r"8 GPUs asked for .* shows 4: ask for fewer"):

@@ -51,7 +51,8 @@ def test_script_asks_for_what_the_resources_say(tmp_path):
     assert f"{tmp_path}/my run/jobs" in step
     # What comes last is given the exit status of the step.
     after = lines[lines.index(step) + 1 :]
-    assert next(line for line in after if line and line[0] != "#").endswith("launch.after $?")
+    command = next(line for line in after if line and line[0] != "#")
+    assert command.endswith("launch.slurm_epilogue $?")
     assert not tmp_path.joinpath("my run").exists()
 
 

@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from cnnlab.layers.table.describe import compare, describe, parameters
-from cnnlab.layers.table.layer import Layer, normal
+from cnnlab.layers.catalog.describe import compare, describe, parameters
+from cnnlab.layers.catalog.layer import Layer, normal
 
 
 class Scaled(nn.Module):

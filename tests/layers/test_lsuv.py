@@ -8,7 +8,7 @@ import pytest
 
 from cnnlab import models
 from cnnlab.errors import UserError
-from cnnlab.layers.convolution import Conv
+from cnnlab.layers.convolution.conv import Conv
 from cnnlab.layers.lsuv import lsuv
 
 KEY = jax.random.key(0)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from loss_checks import assert_same_on_eight_devices, finite_differences, largest_array
 
-from cnnlab.losses.gathering import first_row, gather
+from cnnlab.losses.cross_replica import first_row, gather
 from cnnlab.losses.info_nce import info_nce
 
 RNG = np.random.default_rng(0)

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from cnnlab import models
-from cnnlab.analysis.cost import macs
+from cnnlab.analysis.jaxpr import trace
+from cnnlab.analysis.macs import macs
 from cnnlab.analysis.summary import summarize
-from cnnlab.analysis.trace import trace
 from cnnlab.errors import UserError
 from cnnlab.models.mobilenet import ACTIVATIONS, Block
 

@@ -13,9 +13,9 @@ from parity.peers import declare
 from cnnlab.losses.contrastive import contrastive
 from cnnlab.losses.distances import paired_euclidean
 from cnnlab.losses.info_nce import info_nce
-from cnnlab.losses.invariance import barlow_twins, negative_cosine, vicreg
 from cnnlab.losses.nt_xent import nt_xent
 from cnnlab.losses.triplet import triplet
+from cnnlab.losses.vicreg_barlow import barlow_twins, negative_cosine, vicreg
 
 pytestmark = pytest.mark.parity
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from cnnlab.layers.adaptive_pooling import adaptive_avg_pool
+from cnnlab.layers.pooling.adaptive import adaptive_avg_pool
 
 pytestmark = pytest.mark.parity
 

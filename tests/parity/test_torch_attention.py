@@ -17,10 +17,10 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cnnlab.layers import attention as file
-from cnnlab.layers.attention import attention, causal_mask
-from cnnlab.layers.conv_lstm import conv_lstm
-from cnnlab.layers.multi_head_attention import MultiHeadAttention
+from cnnlab.layers.attention import dot_product as file
+from cnnlab.layers.attention.dot_product import attention, causal_mask
+from cnnlab.layers.attention.multi_head import MultiHeadAttention
+from cnnlab.layers.recurrent.conv_lstm import conv_lstm
 
 pytestmark = pytest.mark.parity
 few = st.integers(1, 4)

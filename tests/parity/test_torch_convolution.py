@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cnnlab.layers.convolution import conv
-from cnnlab.layers.convolution_backward import conv_backward
-from cnnlab.layers.im2col import conv_im2col, conv_im2col_backward
+from cnnlab.layers.convolution.conv import conv
+from cnnlab.layers.convolution.conv_backward import conv_backward
+from cnnlab.layers.convolution.im2col import conv_im2col, conv_im2col_backward
 
 pytestmark = pytest.mark.parity
 

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from cnnlab.layers.depthwise import depthwise_conv
-from cnnlab.layers.grouped import channel_shuffle
-from cnnlab.layers.transposed import conv_transpose
-from cnnlab.layers.upsampling import BilinearUpsampling
+from cnnlab.layers.convolution.depthwise import depthwise_conv
+from cnnlab.layers.convolution.grouped import channel_shuffle
+from cnnlab.layers.convolution.transposed import conv_transpose
+from cnnlab.layers.pooling.upsample import BilinearUpsampling
 
 pytestmark = pytest.mark.parity
 

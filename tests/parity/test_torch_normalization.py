@@ -10,13 +10,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cnnlab.layers.batch_norm import (
+from cnnlab.layers.normalization.batch_norm import (
     BatchNorm,
     batch_norm_backward,
     batch_norm_inference,
     batch_norm_train,
 )
-from cnnlab.layers.local_response import local_response_norm, local_response_norm_backward
+from cnnlab.layers.normalization.local_response import (
+    local_response_norm,
+    local_response_norm_backward,
+)
 
 pytestmark = pytest.mark.parity
 each = settings(max_examples=100, deadline=None, derandomize=True, database=None)

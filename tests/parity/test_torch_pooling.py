@@ -7,8 +7,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from cnnlab.layers.pooling import avg_pool, max_pool
-from cnnlab.layers.unpooling import max_pool_with_switches, unpool
+from cnnlab.layers.pooling.pool import avg_pool, max_pool
+from cnnlab.layers.pooling.unpool import max_pool_with_switches, unpool
 
 pytestmark = pytest.mark.parity
 

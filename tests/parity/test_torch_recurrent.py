@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from cnnlab.layers.recurrent import gru
+from cnnlab.layers.recurrent.gru import gru
 
 pytestmark = pytest.mark.parity
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cnnlab import models
-from cnnlab.layers.pooling import max_pool
+from cnnlab.layers.pooling.pool import max_pool
 from cnnlab.losses.classification import sigmoid_cross_entropy, softmax_cross_entropy
 from cnnlab.training import optimizers, schedules
 

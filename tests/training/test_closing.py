@@ -7,9 +7,9 @@ import small
 
 from cnnlab import commands
 from cnnlab import config as cfg
-from cnnlab.analysis import figures
 from cnnlab.commands.train import train
 from cnnlab.launch.state import state as standing
+from cnnlab.plots import run_figures
 from cnnlab.training import closing, protocols, representation, run_folder
 
 EVALUATORS = {"knn": {"k": 3}, "collapse": {}, "verification": {"splits": ("test",)}}
@@ -36,10 +36,10 @@ def broken(*arguments, **keywords):
 
 
 PICTURES = {
-    "confusion_matrix.png": (figures, "confusion_matrix"),
-    "misclassified.png": (figures, "image_sheet"),
-    "curves.png": (figures, "learning_curves"),
-    "learning_rate.png": (figures, "schedule"),
+    "confusion_matrix.png": (run_figures, "confusion_matrix"),
+    "misclassified.png": (run_figures, "image_sheet"),
+    "curves.png": (run_figures, "learning_curves"),
+    "learning_rate.png": (run_figures, "schedule"),
     "roc.png": (representation, "roc_curves"),
     "embedding.png": (representation, "embedding_view"),
     "projector": (representation, "write_projector"),
@@ -144,7 +144,7 @@ def test_eval_prints_its_numbers_whatever_fails_to_be_drawn(
     run = tmp_path / "run"
     train(settings, run, "stop", show=False)
     (last,) = result(run)["results"].values()
-    monkeypatch.setattr(figures, "confusion_matrix", broken)
+    monkeypatch.setattr(run_figures, "confusion_matrix", broken)
     monkeypatch.setitem(protocols.EVALUATORS, "knn", broken)
     assert commands.main(["eval", f"--workdir={run}", "--format=json"]) == 0
     found = json.loads(capsys.readouterr().out)

@@ -6,7 +6,7 @@ import pytest
 import small
 
 from cnnlab import config as cfg
-from cnnlab.analysis.floors import nearest_neighbor
+from cnnlab.classical.baselines import nearest_neighbor
 from cnnlab.errors import UserError
 from cnnlab.training import protocols
 

@@ -1,0 +1,1 @@
+"""Vision before convolutional networks."""
