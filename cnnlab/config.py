@@ -53,8 +53,9 @@ def base() -> ConfigDict:
     }
     # Parameters of another training: a run's folder or a .pth or .safetensors file, without those
     # whose path matches `skip` ("head": the classifier). Of a run: which checkpoint. Of both,
-    # whether to take the moving average where there is one.
-    config.init_from = {"path": "", "skip": (), "checkpoint": "latest", "ema": True}
+    # whether to take the moving average where there is one, and which module of the network they
+    # are for, such as backbone; "": all of it.
+    config.init_from = {"path": "", "skip": (), "checkpoint": "latest", "ema": True, "module": ""}
     # Parameters that stay as they are, by expressions searched in their paths.
     config.freeze = ()
 
@@ -179,13 +180,18 @@ def completed(saved: Mapping[str, Any]) -> dict[str, Any]:
     for part, make in NAMED.items():
         # Without the fields of a model that there is no more.
         with contextlib.suppress(UserError):
-            entries[part] = {**make(entries[part]["name"]).to_dict(), **entries[part]}
+            old = {k: _whole_model(v) for k, v in entries[part].items()}
+            entries[part] = {**make(old["name"]).to_dict(), **old}
     if implied(entries["checkpoint"]["best"]):
         entries["checkpoint"]["mode"] = "auto"
     if "ema_warmup" not in saved:
         # Moving averages of earlier versions had none; without one there is no difference.
         entries["ema_warmup"] = not entries["ema_decay"]
     return entries
+
+
+def _whole_model(value: Any) -> Any:
+    return models.nested(value) if models.is_nested(value) else value
 
 
 def keywords(function: Callable, *leave_out: str) -> dict[str, Any]:
@@ -228,11 +234,18 @@ def evaluators(**chosen: Mapping[str, Any]) -> ConfigDict:
 def model(name: str, **given: Any) -> ConfigDict:
     """Return the entry for `model`: its name and every field, given ones replaced.
 
-    To take another model, assign a new entry: setting `config.model.name` in a config file is
-    refused, because the fields of the first would stay. On the command line `--config.model.name`
-    takes that model's own defaults, but for `KEPT` and what the command line sets itself.
+    A model in it is given as `cfg.model(...)` or a mapping with `name`; it has no classifier unless
+    `num_classes` says so. To take another model, assign a new entry: setting `config.model.name` in
+    a config file is refused, because the fields of the first would stay. On the command line
+    `--config.model.name` takes that model's own defaults, but for `KEPT` and what the command line
+    sets itself.
     """
-    return _named("model", name, pick(models.MODELS, name, "model").fields(), given)
+    return _named("model", name, models.fields(name), given)
+
+
+def nested_model(name: str, **given: Any) -> ConfigDict:
+    """Return the entry for a model in another one, or in an objective: `model`, no classifier."""
+    return model(**models.nested({"name": name, **given}))
 
 
 def experiment(name: str, **given: Any) -> ConfigDict:
@@ -257,7 +270,11 @@ def _named(part: str, name: str, fields: Mapping[str, Any], given: Mapping[str, 
     for key in given:
         if key not in fields:
             raise UserError(f"{part} '{name}' has no argument '{key}'{suggest(key, fields)}")
-    entry = ConfigDict({"name": name, **fields, **given}).lock()
+    values = {
+        key: nested_model(**value) if models.is_nested(value) else value
+        for key, value in {**fields, **given}.items()
+    }
+    entry = ConfigDict({"name": name, **values}).lock()
     # Not an entry: whose fields these are, when the name has been changed since.
     object.__setattr__(entry, "made_as", name)
     return entry

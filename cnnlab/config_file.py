@@ -6,7 +6,7 @@ does not have is refused with the nearest one, and so is a value of another type
 
 import ast
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import NoneType
 from typing import Any
@@ -54,13 +54,17 @@ def load(argument: str) -> ConfigDict:
         raise UserError(f"{path}: {error}") from None
 
 
-def _check_name(part: str, entry: Any) -> None:
-    made_as = vars(entry).get("made_as") if isinstance(entry, ConfigDict) else None
+def _check_name(path: str, entry: Any, make: str = "") -> None:
+    if not isinstance(entry, ConfigDict):
+        return
+    make, made_as = make or path, vars(entry).get("made_as")
     if made_as and entry.name != made_as:
         raise UserError(
-            f"{part}.name = '{entry.name}' would keep the fields of '{made_as}': "
-            f"write config.{part} = cfg.{part}('{entry.name}', ...)"
+            f"{path}.name = '{entry.name}' would keep the fields of '{made_as}': "
+            f"write config.{path} = cfg.{make}('{entry.name}', ...)"
         )
+    for key, value in entry.items():
+        _check_name(f"{path}.{key}", value, cfg.nested_model.__name__)
 
 
 def override(config: ConfigDict, given: Mapping[str, str]) -> ConfigDict:
@@ -77,15 +81,35 @@ def override(config: ConfigDict, given: Mapping[str, str]) -> ConfigDict:
         UserError: for a part or an entry that does not exist.
     """
     for part, make in cfg.NAMED.items():
-        name, old = given.get(f"{part}.name"), config[part]
-        if name is not None and name != old.name:
-            new = make(name)
-            new.update({key: old[key] for key in cfg.KEPT[part] if key in old and key in new})
+        new = _renamed(config[part], part, given, make, cfg.KEPT[part])
+        if new is not config[part]:
             config[part] = new
     for path, text in given.items():
         _find(config, path, text)
     _warn_optimizer(config, given)
     return config
+
+
+def _renamed(
+    old: ConfigDict | None,
+    path: str,
+    given: Mapping[str, str],
+    make: Callable[..., ConfigDict],
+    kept: Sequence[str],
+) -> ConfigDict | None:
+    """Return a named part at a path as a command line names it and the models in it."""
+    name, new = given.get(f"{path}.name"), old
+    if name is not None and (old is None or name != old.name):
+        new = make(name)
+        new.update({key: old[key] for key in kept if key in old and key in new} if old else {})
+    if new is None:
+        return new
+    for key, value in list(new.items()):
+        if value is None or (isinstance(value, ConfigDict) and "name" in value):
+            inner = _renamed(value, f"{path}.{key}", given, cfg.nested_model, cfg.KEPT["model"])
+            if inner is not value:
+                new[key] = inner
+    return new
 
 
 def _warn_optimizer(config: ConfigDict, given: Mapping[str, str]) -> None:
@@ -128,7 +152,7 @@ def _check_key(key: Any, entries: Any, above: str) -> None:
     if isinstance(entries, ConfigDict | Mapping) and key in entries:
         return
     where = f" in {above}" if above else ""
-    if above in cfg.NAMED and "name" in entries:
+    if above.partition(".")[0] in cfg.NAMED and "name" in entries:
         where += f" ('{entries['name']}')"
     near = suggest_entry(str(key), entries) if isinstance(entries, ConfigDict | Mapping) else ""
     raise UserError(f"the config has no entry '{key}'{where}{near}")
@@ -155,11 +179,20 @@ def _completed(config: ConfigDict, *, strict: bool) -> ConfigDict:
         entry = config[part]
         if strict and not isinstance(entry.get("name"), str):
             raise UserError(f"{part} has no name: it is cfg.{part}('NAME', ...)")
-        _fill(entry, make(entry.name).to_dict(), part, strict)
+        _fill(entry, _with_models(make(entry.name), entry), part, strict)
     for name, entry in config.evaluators.items():
         if strict or name in EVALUATORS:
             _fill(entry, cfg.evaluators(**{name: {}})[name].to_dict(), f"evaluators.{name}", strict)
     return config.lock()
+
+
+def _with_models(defaults: ConfigDict, entry: ConfigDict) -> dict[str, Any]:
+    """Return the defaults of a named part, those of models in it as the entry names them."""
+    filled = defaults.to_dict()
+    for key, value in entry.items():
+        if isinstance(value, ConfigDict) and "name" in value and key in filled:
+            filled[key] = _with_models(cfg.nested_model(value.name), value)
+    return filled
 
 
 @functools.cache

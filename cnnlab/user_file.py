@@ -63,7 +63,7 @@ def call(path: Path, function: str, *arguments: Any) -> Any:
         UserError: if the file has no such function or fails, with the file, the line of it that
             was reached last, and the type of the exception.
     """
-    module = _guarded(path, lambda: _module(path))
+    module = guarded(path, lambda: _module(path))
     if not callable(getattr(module, function, None)):
         raise UserError(f"{path}: has no function {function}()")
     called: Callable[..., Any] = getattr(module, function)
@@ -72,7 +72,7 @@ def call(path: Path, function: str, *arguments: Any) -> Any:
     except TypeError as error:
         shown = ", ".join(map(repr, arguments))
         raise UserError(f"{path}: cannot call {function}({shown}): {error}") from None
-    return _guarded(path, lambda: called(*arguments))
+    return guarded(path, lambda: called(*arguments))
 
 
 def _module(path: Path) -> ModuleType:
@@ -86,7 +86,12 @@ def _module(path: Path) -> ModuleType:
     return module
 
 
-def _guarded(path: Path, run: Callable[[], Any]) -> Any:
+def guarded(path: Path, run: Callable[[], Any]) -> Any:
+    """Return what `run` returns, which executes a file.
+
+    Raises:
+        UserError: where it fails, with the line of the file that was reached last.
+    """
     try:
         return run()
     except KeyboardInterrupt:

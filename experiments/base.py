@@ -10,6 +10,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
+from cnnlab.models.parts import synchronized
+
 Batch = dict[str, Any]
 
 
@@ -85,8 +87,8 @@ class Experiment:
         """
         variables = {"params": params, **model_state}
         model = self.model
-        if self.sync_bn and axis_name is not None and hasattr(model, "norm_axis_name"):
-            model = model.clone(norm_axis_name=axis_name)
+        if self.sync_bn and axis_name is not None:
+            model = synchronized(model, axis_name)
         if not train:
             result: Any = model.apply(variables, inputs, train=False)
             output, endpoints = result

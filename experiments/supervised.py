@@ -164,9 +164,11 @@ class Supervised(Experiment):
 
     def check(self, info: Any) -> None:
         """Refuse a data set whose labels do not fit the model's outputs."""
-        classes, outputs = len(info.class_names), self.model.num_classes
+        # Of a model without the field the shapes say it.
+        classes, outputs = len(info.class_names), getattr(self.model, "num_classes", None)
         _, dtype = info.spec.get(self.target, ((), ""))
-        if np.issubdtype(np.dtype(dtype or "O"), np.integer) and classes > outputs:
+        labels = np.issubdtype(np.dtype(dtype or "O"), np.integer)
+        if outputs is not None and labels and classes > outputs:
             raise UserError(
                 f"'{info.name}' has {classes} classes, the model {outputs} outputs: "
                 f"set --config.model.num_classes={classes}"

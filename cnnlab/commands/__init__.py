@@ -10,6 +10,7 @@ from pathlib import Path
 
 from absl import flags
 
+from cnnlab import import_path
 from cnnlab.allocator import keep_freed_memory
 from cnnlab.choices import suggest
 from cnnlab.errors import LostProcess, UserError, explain_os_error
@@ -107,6 +108,7 @@ def main(arguments: list[str]) -> int:
             print(OVERVIEW.format(commands=listing), flush=True)
             return 0
         command, rest = _split(arguments)
+        import_path.search(Path.cwd())
         from cnnlab.commands.parsing import parse
         from cnnlab.console import set_up_logging
 

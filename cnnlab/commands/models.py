@@ -105,8 +105,10 @@ def _entries(pattern: str, values: flags.FlagValues) -> dict[str, dict | None]:
         stored = listings.models()
         if names := fnmatch.filter(stored, pattern):
             return {name: stored[name] for name in names}
-    from cnnlab import models
+    from cnnlab import import_path, models
 
+    if import_path.is_place(pattern):
+        return {pattern: None}
     names = fnmatch.filter(models.MODELS, pattern)
     if not names:
         raise UserError(
@@ -170,7 +172,7 @@ def _traced(name: str, values: flags.FlagValues) -> tuple[dict[str, Any], Any]:
     from cnnlab.analysis.model_table import model_row, stage_rows
     from cnnlab.analysis.summary import summarize
 
-    architecture = models.MODELS[name]
+    architecture = models.architecture(name)
     shape = architecture.input
     if len(shape) == 1:
         # Samples of sound.
@@ -178,7 +180,7 @@ def _traced(name: str, values: flags.FlagValues) -> tuple[dict[str, Any], Any]:
     else:
         height, width, channels = shape
         shape = values.size or height, values.size or width, values.channels or channels
-    given = _arguments(values.set, architecture.fields())
+    given = _arguments(name, values.set)
     if values.num_classes is not None:
         given["num_classes"] = values.num_classes
     model = models.create(name, **given)
@@ -188,15 +190,33 @@ def _traced(name: str, values: flags.FlagValues) -> tuple[dict[str, Any], Any]:
     return {**row, "stages": stage_rows(summary)}, summary
 
 
-def _arguments(texts: list[str], fields: dict[str, Any]) -> dict[str, Any]:
-    """Return `key=value` texts as values of the types that the fields have."""
-    found = {}
+def _arguments(name: str, texts: list[str]) -> dict[str, Any]:
+    """Return `key=value` texts as values of the types that the fields of a model have.
+
+    `backbone.width=0.5` is of the model in it that is the field `backbone`.
+    """
+    from cnnlab import models
+
+    usual, found = models.fields(name), {}
+    inner: dict[str, list[str]] = {}
     for text in texts:
         key, equals, value = text.partition("=")
         if not equals:
             raise UserError(f"--set={text} must be --set=key=value, such as --set=width=0.5")
-        # A model that has no such argument says so itself.
-        found[key] = _read(key, value, fields.get(key, ""))
+        field, dot, rest = key.partition(".")
+        if dot:
+            inner.setdefault(field, []).append(f"{rest}={value}")
+        else:
+            # A model that has no such argument says so itself.
+            found[key] = _read(key, value, usual.get(key, ""))
+    for field, given in inner.items():
+        names = [text.removeprefix("name=") for text in given if text.startswith("name=")]
+        nested = names[-1] if names else (usual.get(field) or {}).get("name")
+        if not nested:
+            raise UserError(f"--set={field}.{given[0]}: which model? --set={field}.name=resnet18")
+        others = [text for text in given if not text.startswith("name=")]
+        kept = {} if names else usual[field]
+        found[field] = {**kept, "name": nested, **_arguments(nested, others)}
     return found
 
 

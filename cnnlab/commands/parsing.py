@@ -10,7 +10,7 @@ from absl import flags
 from ml_collections import ConfigDict
 from ml_collections.config_flags import config_flags, tuple_parser
 
-from cnnlab import user_file
+from cnnlab import import_path, user_file
 from cnnlab.choices import suggest
 from cnnlab.errors import UserError
 from cnnlab.files import expand
@@ -124,6 +124,7 @@ def _load_config(values: flags.FlagValues, arguments: list[str]) -> list[str]:
 
     path, colon, variant = file.partition(":")
     file = f"{user_file.find(Path(expand(path)), 'config', Path('configs'))}{colon}{variant}"
+    import_path.search(Path(file.partition(":")[0]).parent)
     config = config_file.override(config_file.load(file), _overrides(others))
     values["config"].parser = _Loaded(config)
     return [f"--config={file}", *others]

@@ -1,5 +1,6 @@
 """What the architectures share: norms by name, the classifier, widths, sizes of images."""
 
+import dataclasses
 import math
 from collections import OrderedDict
 from collections.abc import Callable
@@ -88,6 +89,21 @@ def classify(
 def scaled(channels: int, width: float, multiple: int = 1) -> int:
     """Return `channels` times `width`, rounded to a multiple of `multiple` that is not 0."""
     return max(1, round(channels * width / multiple)) * multiple
+
+
+def synchronized(module: nn.Module, axis_name: str) -> nn.Module:
+    """Return a module of which every BatchNorm shares its statistics over a mapped axis.
+
+    Those are the modules with a field `norm_axis_name`, it and the modules in its fields.
+    """
+    changes: dict[str, Any] = {}
+    for field in dataclasses.fields(module):
+        value = getattr(module, field.name, None)
+        if isinstance(value, nn.Module) and field.name != "parent":
+            changes[field.name] = synchronized(value, axis_name)
+    if hasattr(module, "norm_axis_name"):
+        changes["norm_axis_name"] = axis_name
+    return module.clone(**changes) if changes else module
 
 
 def check_images(images: Array | np.ndarray, smallest: int, model: str) -> None:

@@ -6,8 +6,7 @@ from typing import Any
 
 import flax.linen as nn
 
-from cnnlab.models import MODELS
-from cnnlab.models import create as create_model
+from cnnlab import models
 from cnnlab.pretrained.checkpoint_file import Checkpoint, read_checkpoint
 from cnnlab.pretrained.comparing import is_head, without_absent_auxiliaries
 from cnnlab.pretrained.fields import trained_with
@@ -49,7 +48,7 @@ def create(
     name = name or name_of_file(checkpoint, path)
     fields = _fields(name, checkpoint, path, ema, prefix, arguments)
     weights = take(name, checkpoint, path, skip=skip, ema=ema, prefix=prefix, **fields)
-    return create_model(name, **fields), weights.variables
+    return models.create(name, **fields), weights.variables
 
 
 def _fields(
@@ -61,7 +60,7 @@ def _fields(
     given: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Return the fields with which the model fits the file; or nearly, if none are found."""
-    ours = MODELS[name].fields()
+    ours = models.fields(name)
     source, slots, found = find_source(name, checkpoint, path, ema, prefix, **given)
     theirs = trained_with(name, source, checkpoint.metadata)
     fields = {**{k: v for k, v in theirs.items() if v != ours[k]}, **given}

@@ -15,10 +15,12 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax.core import freeze
 from flax.traverse_util import unflatten_dict
 
+from cnnlab import models
 from cnnlab.errors import UserError
-from cnnlab.models import MODELS, create
+from cnnlab.models import MODELS
 from cnnlab.pretrained.slots import shapes_of
 from cnnlab.pretrained.sources import Source
 
@@ -48,8 +50,8 @@ def trained_with(model_name: str, source: Source, metadata: Mapping[str, str]) -
             given = dict(json.loads(metadata.get("arguments", "{}")))
         except (ValueError, TypeError) as error:
             raise UserError(f"no arguments can be read from {metadata['arguments']!r}") from error
-    fields = {**MODELS[name].fields(), **given}
-    ours = MODELS[model_name].fields()
+    fields = {**models.fields(name), **given}
+    ours = models.fields(model_name)
     theirs = {k: as_field(v) for k, v in fields.items() if k in ours and k not in FREE}
     for key, value in theirs.items():
         kinds = (int, float) if isinstance(ours[key], float) else type(ours[key])
@@ -66,7 +68,7 @@ def contradictions(model_name: str, ours: Mapping[str, Any], theirs: Mapping[str
         ours: fields of the model that differ from the defaults of its name.
         theirs: fields that weights were trained with.
     """
-    fields = {**MODELS[model_name].fields(), **ours}
+    fields = {**models.fields(model_name), **ours}
     other = {key: value for key, value in theirs.items() if as_field(fields[key]) != value}
 
     def matter(values: Fields) -> bool:
@@ -95,7 +97,9 @@ def name_of(model: nn.Module) -> tuple[str, Fields]:
 
 
 def as_field(value: Any) -> Any:
-    """Return a value as models have it: JSON and configs know no tuples."""
+    """Return a value as models have it, hashable: JSON and configs know no tuples."""
+    if isinstance(value, Mapping):
+        return freeze({key: as_field(inner) for key, inner in value.items()})
     return tuple(map(as_field, value)) if isinstance(value, list | tuple) else value
 
 
@@ -116,12 +120,12 @@ def _same(model_name: str, one: Fields, other: Fields) -> bool:
 
 @functools.cache
 def _equations(model_name: str, arguments: tuple[tuple[str, Any], ...]) -> tuple[str, ...]:
-    model = create(model_name, **dict(arguments))
+    model = models.create(model_name, **dict(arguments))
     shapes = {
         path: jax.ShapeDtypeStruct(shape, jnp.float32)
         for path, shape in shapes_of(model_name, **dict(arguments)).items()
     }
-    images = jax.ShapeDtypeStruct((1, *MODELS[model_name].input), jnp.float32)
+    images = jax.ShapeDtypeStruct((1, *models.architecture(model_name).input), jnp.float32)
     variables = unflatten_dict(shapes, sep="/")
     traced = jax.make_jaxpr(lambda v, x: model.apply(v, x)[0])(variables, images)
     # Functions with derivatives of their own are shown with their address.

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from cnnlab import models
 from cnnlab.errors import UserError
-from cnnlab.models import MODELS
 from cnnlab.pretrained.comparing import Differences, compare, is_head, without_absent_auxiliaries
 from cnnlab.pretrained.matching import Match, match
 from cnnlab.pretrained.slots import Slot, shapes_of, slots_for, slots_of
@@ -44,7 +44,7 @@ def fitting(arrays: Mapping[str, np.ndarray]) -> list[str]:
 
 
 def _fits(arrays: Mapping[str, np.ndarray], model_name: str, free: bool) -> bool:
-    given = {} if free else MODELS[model_name].fields()
+    given = {} if free else models.fields(model_name)
     for source in SOURCES[model_name]:
         if not _looks_like(arrays, model_name, source):
             continue
@@ -62,7 +62,7 @@ def _looks_like(arrays: Mapping[str, np.ndarray], model_name: str, source: Sourc
         names = [f"{name}.weight" for name in source.names([module]).values()]
         return any(f".{name}".endswith(f".{there}") for name in arrays for there in names)
 
-    fields = MODELS[model_name].fields()
+    fields = models.fields(model_name)
     if "depths" not in fields:
         return any(map(has, ("stem", "conv1", "conv1_1")))
     last = [f"stage{n}/block{depth}" for n, depth in enumerate(fields["depths"], 1)]
@@ -92,7 +92,7 @@ def fit(
         fields: of the model that differ from the defaults of its name.
         given: those among them that must stay.
     """
-    usual = MODELS[model_name].fields()
+    usual = models.fields(model_name)
     for guess in ({}, *_guesses({**usual, **fields}, given, slots, found)):
         try:
             guessed = slots_for(model_name, found.arrays, source, **{**fields, **guess})

@@ -8,8 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax.traverse_util import unflatten_dict
 
-from cnnlab import paths
-from cnnlab.choices import pick
+from cnnlab import models, paths
 from cnnlab.errors import UserError
 from cnnlab.models import MODELS
 from cnnlab.pretrained.checkpoint_file import Checkpoint, read_checkpoint, read_metadata
@@ -121,7 +120,7 @@ def take(
     if other := contradictions(model_name, arguments, unasked):
         raise UserError(_contradiction(model_name, path, source, other))
     report(path, found, checkpoint.arrays)
-    ours = MODELS[model_name].fields()
+    ours = models.fields(model_name)
     return Pretrained(
         _variables(found.arrays, wanted),
         _preprocessing(source, checkpoint.metadata, path),
@@ -160,7 +159,7 @@ def preprocessing(path_or_name: str | Path, path: str | Path | None = None) -> P
 def name_and_path(path_or_name: str | Path, path: str | Path | None) -> tuple[str, Path]:
     """Return a model's name, "" for none, and the path of its weights, as calls take them."""
     if path is not None:
-        pick(MODELS, str(path_or_name), "model")
+        models.architecture(str(path_or_name))
         return str(path_or_name), Path(path)
     if path_or_name in MODELS and not Path(path_or_name).exists():
         raise UserError(
@@ -239,7 +238,7 @@ def _preprocessing(source: Source, metadata: Mapping[str, str], path: Any) -> Pr
 
 
 def _contradiction(model_name: str, path: Any, source: Source, other: Mapping[str, Any]) -> str:
-    ours = MODELS[model_name].fields()
+    ours = models.fields(model_name)
     theirs = ", ".join(f"{key}={value!r}" for key, value in other.items())
     mine = ", ".join(f"{key}={ours[key]!r}" for key in other)
     instead = f"the model {source.instead}, or " if source.instead else ""

@@ -14,11 +14,11 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax.core import freeze
 from flax.traverse_util import flatten_dict
 
-from cnnlab.choices import pick
+from cnnlab import models
 from cnnlab.errors import UserError
-from cnnlab.models import MODELS, create
 from cnnlab.pretrained.sources import OWN, Source
 
 LEAVES = {
@@ -88,9 +88,10 @@ def shapes_of(model_name: str, channels: int = 0, /, **arguments: Any) -> dict[s
     Raises:
         UserError: an unknown model or argument.
     """
-    pick(MODELS, model_name, "model")
+    models.architecture(model_name)
     # From configs tuples can come as lists.
     given = {k: tuple(v) if isinstance(v, list) else v for k, v in arguments.items()}
+    given = {k: freeze(v) if isinstance(v, Mapping) else v for k, v in given.items()}
     return dict(_trace(model_name, channels, tuple(sorted(given.items()))))
 
 
@@ -99,9 +100,9 @@ def shapes_of(model_name: str, channels: int = 0, /, **arguments: Any) -> dict[s
 def _trace(
     model_name: str, channels: int, arguments: tuple[tuple[str, Any], ...]
 ) -> tuple[tuple[str, Shape], ...]:
-    *size, usual = MODELS[model_name].input
+    *size, usual = models.architecture(model_name).input
     images = jax.ShapeDtypeStruct((1, *size, channels or usual), jnp.float32)
-    model = create(model_name, **dict(arguments))
+    model = models.create(model_name, **dict(arguments))
     variables = jax.eval_shape(model.init, jax.random.key(0), images)
     shapes = [(path, leaf.shape) for path, leaf in flatten_dict(variables, sep="/").items()]
     # Parameters first, also in messages.
@@ -123,7 +124,7 @@ def slots_for(
         UserError: as `shapes_of` and `slots_of`.
     """
     slots = slots_of(shapes_of(model_name, **arguments), source)
-    image = MODELS[model_name].input
+    image = models.architecture(model_name).input
     for slot in slots.values():
         # Of all kernels the first alone has as few inputs as an image has channels.
         if len(image) != 3 or len(slot.shape) != 4 or slot.shape[2] != image[2]:

@@ -52,7 +52,8 @@ def check(
         try:
             # A command line is parsed once for all points that set the same entries, unless they
             # name other models: what there is to set depends on those.
-            alike = (*point, *(repr(point.get(f"{part}.name")) for part in cfg.NAMED))
+            named = [key for key in point if key.partition(".")[0] in cfg.NAMED]
+            alike = (*point, *(repr(point[key]) for key in named if key.endswith(".name")))
             if alike not in commands:
                 commands[alike] = _command(point, config, overrides)
             values = commands[alike]

@@ -1,5 +1,6 @@
 """A run is a folder: its config, its environment, its results, and nothing outside it."""
 
+import contextlib
 import json
 import os
 import platform
@@ -14,6 +15,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from cnnlab import import_path
 from cnnlab.choices import whole
 from cnnlab.errors import UserError
 from cnnlab.files import read_json, write_json
@@ -192,22 +194,33 @@ def check_length(workdir: Path, done: int, steps: int) -> None:
 
 
 def record(workdir: Path, config: Mapping[str, Any]) -> None:
-    """Write the config and the environment that the run now goes on with."""
+    """Write the config and the environment that the run now goes on with.
+
+    The environment has the folders of a person's own modules that the config names.
+    """
     write_json(workdir / "config.json", config)
-    write_json(workdir / "environment.json", environment())
+    modules = import_path.roots(flatten(config).values())
+    write_json(workdir / "environment.json", environment() | {"modules": modules})
 
 
 def read_config(workdir: Path) -> dict[str, Any]:
-    """Return the config that a run folder was made with.
+    """Return the config that a run folder was made with; modules it names can be found then.
 
     Raises:
         UserError: if the folder holds no run, or its config is damaged.
     """
     path = workdir / "config.json"
     try:
-        return read_json(path, CONFIG, remedy="restore it, or use a new folder")
+        config = read_json(path, CONFIG, remedy="restore it, or use a new folder")
     except FileNotFoundError:
         raise UserError(f"no run in {workdir}: there is no config.json") from None
+    # A run of an earlier version, or one that has not started, names no modules.
+    with contextlib.suppress(FileNotFoundError):
+        form = {"modules?": {str: str}}
+        written = read_json(workdir / "environment.json", form, remedy="remove it")
+        for folder in written.get("modules", {}).values():
+            import_path.search(folder)
+    return config
 
 
 def read_result(workdir: Path, form: Any = RESULT) -> dict[str, Any]:

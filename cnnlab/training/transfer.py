@@ -4,7 +4,9 @@
 `ema` the moving average where one was kept; or a file of weights, .pth or .safetensors, which
 `cnnlab.pretrained` reads. BatchNorm's statistics come along. Parameters whose path matches an
 expression of `skip` (`cnnlab.paths`; "head" is the classifier) keep the values that the
-model drew for them; all others have to be there, in the same shape.
+model drew for them; all others have to be there, in the same shape. With `module` they are those of
+a module of the network, say of the model in its field `backbone`, and all other parameters keep
+their values; paths and expressions are then relative to it.
 
 Weights expect the normalization that they were trained with: another one is warned of.
 """
@@ -17,7 +19,8 @@ import jax
 import numpy as np
 from jaxtyping import PyTree
 
-from cnnlab import paths
+from cnnlab import models, paths
+from cnnlab.choices import suggest
 from cnnlab.console import LOG
 from cnnlab.errors import UserError
 from cnnlab.files import expand
@@ -77,7 +80,13 @@ def load(
     # What an objective keeps for itself, such as a momentum teacher, is no part of the network.
     networks = {"params", "batch_stats", *model_state}
     given = {name: x for name, x in given.items() if name.partition("/")[0] in networks}
-    taken = _choose(shapes, given, tuple(options.skip), origin)
+    part = {_outside(name, options.module): shape for name, shape in shapes.items()}
+    part.pop("", None)
+    if not part:
+        hint = suggest(options.module, {_inner(name).partition("/")[0] for name in shapes})
+        raise UserError(f"init_from.module: the network has no module '{options.module}'{hint}")
+    chosen = _choose(part, given, tuple(options.skip), origin)
+    taken = {_inside(name, options.module): value for name, value in chosen.items()}
     if any(paths.matches(("head",), _inner(name), "") for name in taken):
         classes.check_transfer(theirs, class_names, origin)
     left = [name for name in shapes if name not in taken and name.startswith("params/")]
@@ -132,13 +141,12 @@ def _from_run(folder: Path, config: Any) -> tuple[dict[str, np.ndarray], str, Se
 
 def _from_file(file: Path, config: Any) -> dict[str, np.ndarray]:
     from cnnlab import pretrained
-    from cnnlab.models import MODELS
     from cnnlab.pretrained.fields import as_field
 
-    model = config.model.to_dict()
-    name, options = model.pop("name"), config.init_from
+    model, options = _model(config), config.init_from
+    name = model.pop("name")
     # Of fields at the default of the name nobody said that they shall contradict the weights.
-    usual = MODELS[name].fields()
+    usual = models.fields(name)
     chosen = {key: value for key, value in model.items() if usual.get(key) != as_field(value)}
     average = None if options.ema else False
     weights = pretrained.read(name, file, skip=options.skip, ema=average, **chosen)
@@ -154,7 +162,7 @@ def _compare(folder: Path, settings: Mapping[str, Any], config: Any) -> None:
     _compare_normalization(settings["data"]["normalize"], config, str(folder))
     old, new = (
         {key: value for key, value in model.items() if key not in FREE}
-        for model in (settings["model"], config.model.to_dict())
+        for model in (settings["model"], _model(config))
     )
     for line in run_folder.difference(old, new):
         LOG.warning("init_from: the run's model differs in %s", line)
@@ -212,6 +220,38 @@ def _choose(
             f"{', '.join(list(wrong.values())[:SHOWN])}{more}{hint if skippable else ''}"
         )
     return {name: given[name] for name in shapes if not skipped(name)}
+
+
+def _model(config: Any) -> dict[str, Any]:
+    """Return the entry of the model that the parameters are for.
+
+    Raises:
+        UserError: `init_from.module` is no model in the model, which has a name.
+    """
+    model, module = config.model.to_dict(), config.init_from.module
+    for field in module.split("/") if module else ():
+        inner = model.get(field)
+        if not models.is_nested(inner):
+            known = [key for key, value in model.items() if models.is_nested(value)]
+            raise UserError(
+                f"init_from.module='{module}': '{field}' is no model in '{model['name']}'"
+                f"{suggest(field, known)}"
+            )
+        model = inner
+    return model
+
+
+def _inside(name: str, module: str) -> str:
+    """Return the name in the whole network of an array of a module."""
+    collection, _, path = name.partition("/")
+    return f"{collection}/{module}/{path}" if module else name
+
+
+def _outside(name: str, module: str) -> str:
+    """Return the name in a module of an array of the whole network; "" if it is not in it."""
+    collection, _, path = name.partition("/")
+    inside = path.startswith(f"{module}/") if module else True
+    return f"{collection}/{path.removeprefix(module).lstrip('/')}" if inside else ""
 
 
 def _inner(name: str) -> str:

@@ -267,3 +267,40 @@ def test_a_damaged_checkpoint_is_not_taken(pretrained, tmp_path):
             file.write_bytes(bytes(data))
     with pytest.raises(UserError, match=r"cannot be read|is damaged"):
         small.build(start(folder))
+
+
+NESTED = {"name": "mlp", "hidden": (16,), "norm": "batch", "num_classes": 0}
+
+
+def nested(path, **changes):
+    model = cfg.model("own_parts:Detector", backbone=NESTED)
+    start = {"path": str(path), "skip": ("head",), "module": "backbone"}
+    entries = {f"init_from__{key}": value for key, value in {**start, **changes}.items()}
+    return small.config(model=model, **entries)
+
+
+def test_a_run_gives_its_parameters_to_a_model_in_another(pretrained):
+    folder, saved = pretrained
+    params, statistics = saved.ema
+    found = small.build(nested(folder)).state
+    own = small.build(small.config(model=cfg.model("own_parts:Detector", backbone=NESTED))).state
+    assert_same(found.params["backbone"], {k: v for k, v in params.items() if k != "logits"})
+    assert_same(found.model_state["batch_stats"]["backbone"], statistics["batch_stats"])
+    assert_same(found.params["boxes"], own.params["boxes"])
+    with pytest.raises(UserError, match="'bakbone' is no model in 'own_parts:Detector'; did"):
+        small.build(nested(folder, module="bakbone"))
+
+
+def test_a_file_of_weights_is_for_a_model_in_another(tmp_path):
+    from cnnlab import models, pretrained
+
+    fields = {"width": 0.125, "depths": (1,), "widths": (64,), "stem": "cifar"}
+    trained = models.create("resnet18", **fields)
+    variables = trained.init(jax.random.key(5), np.zeros((1, 8, 8, 1), np.float32))
+    path = tmp_path / "resnet.safetensors"
+    pretrained.save(trained, variables, path)
+    settings = nested(path, skip=())
+    settings.model = cfg.model("own_parts:Detector", backbone={"name": "resnet18", **fields})
+    params = small.build(settings).state.params
+    assert_same(params["backbone"]["stage1"], variables["params"]["stage1"])
+    assert "logits" not in params["backbone"]
