@@ -6,19 +6,18 @@ configure, always all of them, so that every one can be set from the command lin
 """
 
 import contextlib
-import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from ml_collections import ConfigDict
 
-from cnnlab import models
+from cnnlab import models, objectives
 from cnnlab.choices import check_keywords, defaults, pick, suggest
 from cnnlab.data.augment import AUGMENT
 from cnnlab.data.preprocess import PREPROCESS
 from cnnlab.data.samplers import SAMPLERS
 from cnnlab.errors import UserError
-from cnnlab.evaluators import EVALUATORS
+from cnnlab.evaluators import find as find_evaluator
 from cnnlab.metrics.direction import implied
 from cnnlab.training.initial import INITS
 from cnnlab.training.optimizers import OPTIMIZERS
@@ -220,11 +219,15 @@ def preprocess(**chosen: Mapping[str, Any]) -> ConfigDict:
 
 
 def evaluators(**chosen: Mapping[str, Any]) -> ConfigDict:
-    """Return the entry for `evaluators`: each with all its keywords, given ones replaced."""
+    """Return the entry for `evaluators`: each with all its keywords, given ones replaced.
+
+    An entry of another key has the evaluator's name, or its place: `cfg.evaluators(
+    near={"name": "knn", "k": 1}, mine={"name": "package.module:function"})`.
+    """
     return ConfigDict(
         {
             name: ConfigDict(
-                {**COMMON, **keywords(pick(EVALUATORS, name, "evaluator")), **given}
+                {**COMMON, **keywords(find_evaluator(given.get("name", name))), **given}
             ).lock()
             for name, given in chosen.items()
         }
@@ -250,14 +253,7 @@ def nested_model(name: str, **given: Any) -> ConfigDict:
 
 def experiment(name: str, **given: Any) -> ConfigDict:
     """Return the entry for `experiment`: its name and every hyper-parameter; as `model`."""
-    from experiments import EXPERIMENTS
-
-    fields = {
-        field.name: field.default
-        for field in dataclasses.fields(pick(EXPERIMENTS, name, "experiment"))
-        if field.default is not dataclasses.MISSING and field.name != "sync_bn"
-    }
-    return _named("experiment", name, fields, given)
+    return _named("experiment", name, objectives.fields(name), given)
 
 
 # Entries whose fields are those of what they name.

@@ -21,6 +21,7 @@ from cnnlab.choices import nearest, suggest_entry
 from cnnlab.console import LOG
 from cnnlab.errors import UserError
 from cnnlab.evaluators import EVALUATORS
+from cnnlab.import_path import is_place
 from cnnlab.training.optimizers import OPTIMIZERS
 
 # Entries that take values of another type than their default's too.
@@ -181,8 +182,12 @@ def _completed(config: ConfigDict, *, strict: bool) -> ConfigDict:
             raise UserError(f"{part} has no name: it is cfg.{part}('NAME', ...)")
         _fill(entry, _with_models(make(entry.name), entry), part, strict)
     for name, entry in config.evaluators.items():
-        if strict or name in EVALUATORS:
-            _fill(entry, cfg.evaluators(**{name: {}})[name].to_dict(), f"evaluators.{name}", strict)
+        kind = entry.get("name", name)
+        if strict or kind in EVALUATORS or is_place(kind):
+            named = {"name": kind} if "name" in entry else {}
+            _fill(
+                entry, cfg.evaluators(**{name: named})[name].to_dict(), f"evaluators.{name}", strict
+            )
     return config.lock()
 
 

@@ -51,10 +51,18 @@ class Experiment:
         x, grouped = batch[key], 5 if key == "image" else 3
         return x.reshape(-1, *x.shape[2:]) if x.ndim == grouped else x
 
+    def build(self, model: nn.Module) -> nn.Module:
+        """Return the network: the model, or a module that has heads of the objective on it.
+
+        It is called as a model is, and returns `(output, endpoints)`. With `nn.share_scope(self,
+        model)` in its `setup` the model's parameters keep the paths that they have without heads.
+        """
+        return model
+
     def init(self, rng: Any, batch: Batch) -> dict[str, PyTree]:
-        """Return the model's variables; `batch` is a prepared batch, of which one row is used."""
+        """Return the network's variables; `batch` is a prepared batch, of which one row is used."""
         row = jax.tree.map(lambda x: x[:1], self.inputs(batch))
-        return dict(self.model.init(rng, row, train=False))
+        return dict(self.build(self.model).init(rng, row, train=False))
 
     def apply(
         self,
@@ -86,7 +94,7 @@ class Experiment:
         Collections and entries that are not the model's (heads, a teacher) stay as they are.
         """
         variables = {"params": params, **model_state}
-        model = self.model
+        model = self.build(self.model)
         if self.sync_bn and axis_name is not None:
             model = synchronized(model, axis_name)
         if not train:

@@ -43,8 +43,7 @@ def run(values: flags.FlagValues, arguments: list[str]) -> int:
         raise UserError(f"unexpected argument '{arguments[0]}': flags begin with --")
     if not values.workdir:
         raise UserError("--workdir is missing: the folder of the run to evaluate")
-    import experiments
-    from cnnlab import config_file
+    from cnnlab import config_file, objectives
     from cnnlab.data import source as sources
     from cnnlab.training import class_names, closing, representation, run_folder, setup
     from cnnlab.training.checkpoint import Checkpoints, Damaged, pick_step
@@ -63,7 +62,7 @@ def run(values: flags.FlagValues, arguments: list[str]) -> int:
         workdir / "checkpoints", metric=options.best, mode=options.mode, read_only=True
     )
     step = pick_step(checkpoints, values.checkpoint)
-    experiment = experiments.create(
+    experiment = objectives.create(
         config.experiment.to_dict(), config.model.to_dict(), sync_bn=config.parallel.sync_bn
     )
     names = class_names.saved(checkpoints)

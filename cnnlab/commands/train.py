@@ -134,14 +134,13 @@ def train(
         Interrupted: after a signal, with the state saved.
         UserError: for what cannot work.
     """
-    import experiments
     from cnnlab import config as cfg
-    from cnnlab import labeled
+    from cnnlab import labeled, objectives
     from cnnlab.launch import distributed
     from cnnlab.training import class_names, closing, run_folder, setup
 
     setup.check(config)
-    experiment = experiments.create(
+    experiment = objectives.create(
         config.experiment.to_dict(), config.model.to_dict(), sync_bn=config.parallel.sync_bn
     )
 

@@ -5,6 +5,7 @@
     folder:/path                          a folder of images per class
     wav:/path                             a folder of sounds per class
     npz:/path/to/file.npz                 arrays
+    package.module:Name                   one's own: called with the split, returns a `Source`
 
 An example is a flat dict of numpy arrays: `image` uint8 of shape (h, w, c), or `waveform` of shape
 (t,), int16 or float32 from -1 to 1; `label` an int32 scalar; and whatever else the set has.
@@ -18,8 +19,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Integer
 
+from cnnlab import import_path
 from cnnlab.data.decode import CorruptFile
-from cnnlab.data.info import OWN, Source, data_folder
+from cnnlab.data.info import OWN, Info, Source, data_folder
 from cnnlab.errors import UserError
 
 # A training set in which so many neighbors are unreadable is broken, not blemished.
@@ -53,6 +55,8 @@ def load(name: str, split: str, *, data_dir: str = "") -> Source:
         from cnnlab.data.npz import NpzSource
 
         return NpzSource(path, split)
+    if colon and kind not in OWN and all(part.isidentifier() for part in kind.split(".")):
+        return _own(name, split)
     from cnnlab.data.builders import EMBEDDED
     from cnnlab.data.tfds import TFDSSource, find
 
@@ -62,6 +66,22 @@ def load(name: str, split: str, *, data_dir: str = "") -> Source:
 
         return TFDSSource(prepare(name, folder), split, name=name)
     return TFDSSource(find(name, folder), split, name=name)
+
+
+def _own(name: str, split: str) -> Source:
+    """Return what is at `package.module:Name`, called with the split.
+
+    Raises:
+        UserError: there is none, or it returns no source.
+    """
+    made = import_path.load(name, "data set", callable, "class or function")(split)
+    missing = [key for key in ("__len__", "__getitem__", "info") if not hasattr(made, key)]
+    if missing or not isinstance(made.info, Info):
+        what = missing[0] if missing else "info (a cnnlab.data.info.Info)"
+        raise UserError(
+            f"data set '{name}' has no {what}: a source has a length, examples and info"
+        )
+    return made
 
 
 def moved(data: Mapping[str, Any], place: str) -> dict[str, Any]:

@@ -3,11 +3,15 @@
 Each is a pure function on the host, `f(query, *, bank, tune, seed, similarity, **own) -> Score`:
 `query` is the split that is evaluated, `bank` the training split, `tune` the split on which what
 is to be chosen is chosen. `similarity` maps a [n, d] and b [m, d] to [n, m], larger meaning more
-alike, where the network has learned one; None: the keyword `distance` says how to compare.
+alike, where the network has learned one; None: the keyword `distance` says how to compare. One's
+own is named by `package.module:function`.
 """
 
+import inspect
 from collections.abc import Callable
+from typing import Any
 
+from cnnlab import import_path
 from cnnlab.evaluators.collapse import collapse
 from cnnlab.evaluators.embedded import Embedded, Score
 from cnnlab.evaluators.few_shot import few_shot
@@ -27,4 +31,24 @@ EVALUATORS: dict[str, Callable[..., Score]] = {
     "retrieval": retrieval,
 }
 
-__all__ = ["EVALUATORS", "Embedded", "Score"]
+
+def find(name: str) -> Callable[..., Score]:
+    """Return an evaluator by name, or by `package.module:function`.
+
+    Raises:
+        UserError: an unknown name, or a place without a function of embeddings.
+    """
+    wanted = "function f(query, *, bank, tune, seed, similarity, ...)"
+    return import_path.pick(EVALUATORS, name, "evaluator", _is_evaluator, wanted)
+
+
+def _is_evaluator(found: Any) -> bool:
+    if not inspect.isfunction(found):
+        return False
+    parameters = inspect.signature(found).parameters
+    given = ("bank", "tune", "seed", "similarity")
+    any_keyword = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    return any_keyword or all(name in parameters for name in given)
+
+
+__all__ = ["EVALUATORS", "Embedded", "Score", "find"]

@@ -106,8 +106,7 @@ _WRONG = object()
 
 def _check_config(config: ConfigDict, point: Point) -> None:
     """Raise a `UserError` for a config that a run would refuse before its first step."""
-    import experiments
-    from cnnlab import labeled
+    from cnnlab import labeled, objectives
     from cnnlab.training import setup
 
     for key, value in point.items():
@@ -115,7 +114,7 @@ def _check_config(config: ConfigDict, point: Point) -> None:
     config_file.check(config)
     setup.check(config)
     labeled.check(config)
-    experiments.create(
+    objectives.create(
         config.experiment.to_dict(), config.model.to_dict(), sync_bn=config.parallel.sync_bn
     )
     # A run in epochs learns its steps from the data; names and ranges are checked all the same.

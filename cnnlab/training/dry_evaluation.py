@@ -14,7 +14,7 @@ from jaxtyping import Integer, PyTree
 from cnnlab.choices import suggest
 from cnnlab.data.batches import EvalData, TrainData
 from cnnlab.errors import UserError
-from cnnlab.evaluators import EVALUATORS, Embedded
+from cnnlab.evaluators import Embedded, find
 from cnnlab.plots import projections
 from cnnlab.training import protocols
 from cnnlab.training.evaluation import Evaluation
@@ -77,7 +77,7 @@ def _evaluators(
     bank, choosing = train, tuple(config.evaluate.splits)
     entries = config.evaluators.to_dict()
     for name, entry in entries.items():
-        own = {key: value for key, value in entry.items() if key not in protocols.COMMON}
+        own, evaluator = protocols.keywords(entry), protocols.kind(name, entry)
         roles = {entry["key"]: "class", own.get("within", ""): "group", own.get("drawer", ""): ""}
         for key, most in LESS.items():
             if isinstance(own.get(key), int):
@@ -85,19 +85,19 @@ def _evaluators(
         for split in entry["splits"] or sorted(evaluations):
             query = _stand_in(evaluations[split], roles, name)
             rows = {"query": query, "bank": query, "tune": query}
-            if name in protocols.WITH_BANK:
+            if protocols.needs(evaluator, protocols.WITH_BANK):
                 rows["bank"] = _stand_in(bank, roles, name)
-            if name in protocols.WITH_TUNING and choosing[:1] != (split,):
+            if protocols.needs(evaluator, protocols.WITH_TUNING) and choosing[:1] != (split,):
                 other = evaluations[choosing[0]] if choosing else bank
                 rows["tune"] = _stand_in(other, roles, name)
-            elif name not in WHOLE:
+            elif evaluator not in WHOLE:
                 # Of few rows a fifth may be too few, though it is not of all.
                 rows["tune"] = _stand_in(evaluations[split], roles, name)
             what = f"evaluators.{name} on '{split}'"
             try:
                 given = {role: x.labeled_by(entry["key"]) for role, x in rows.items()}
                 query = given.pop("query")
-                score = EVALUATORS[name](query, **given, seed=0, similarity=None, **own)
+                score = find(evaluator)(query, **given, seed=0, similarity=None, **own)
             except UserError as error:
                 raise UserError(f"{what}: {error}") from error
             except Exception as error:

@@ -8,6 +8,10 @@
     splits    of `data.eval.splits`; () for all
     key       integers that are taken for the classes, where it is not "label"
 
+and an entry under a name of one's own also
+
+    name      of the evaluator, or its place: `package.module:function`
+
 The bank is the training split, not augmented; what has to be chosen is chosen on the first of
 `evaluate.splits`. Where splits overlap, an example that is evaluated is left out of the bank and of
 what chooses. A row of the result names encoder, protocol, split, endpoint and setting.
@@ -22,9 +26,10 @@ import jax
 import numpy as np
 from jaxtyping import PyTree
 
+from cnnlab import import_path
 from cnnlab.choices import check_keywords, pick, suggest
 from cnnlab.errors import UserError
-from cnnlab.evaluators import EVALUATORS, Embedded, Score
+from cnnlab.evaluators import Embedded, Score, find
 from cnnlab.launch import distributed, kv_store
 from cnnlab.plots import projections
 from cnnlab.training.embedder import BANK, PIXELS, Embedder, Stopped
@@ -60,13 +65,13 @@ class Row:
 def check(config: Any) -> None:
     """Raise a `UserError` for an evaluator, a keyword, a split or a cadence that cannot be."""
     for name, entry in config.evaluators.to_dict().items():
-        function = pick(EVALUATORS, name, "evaluator")
+        function = find(kind(name, entry))
         for key in COMMON:
             if key not in entry:
                 raise UserError(f"evaluators.{name} has no '{key}': make it with cfg.evaluators")
         if not _endpoints(entry):
             raise UserError(f"evaluators.{name}.endpoint names none")
-        own = {key: value for key, value in entry.items() if key not in COMMON}
+        own = keywords(entry)
         check_keywords(function, own, f"evaluators.{name}")
         for split in entry["splits"]:
             if split not in config.data.eval.splits:
@@ -177,9 +182,9 @@ class Protocols:
 
         found: list[Row] = []
         for name, entry in evaluators.items():
-            if raw and name == "collapse":
+            if raw and kind(name, entry) == "collapse":
                 continue
-            own = {key: value for key, value in entry.items() if key not in COMMON}
+            own = keywords(entry)
             if raw and "distance" in own:
                 own["distance"] = "euclidean"
             for split in entry["splits"] or sorted(self._config.data.eval.splits):
@@ -209,9 +214,9 @@ class Protocols:
         """Return what an evaluator is given on a split: `query`, `bank` and `tune`."""
         query = embed(split)
         rows = {"query": query, "bank": query, "tune": query}
-        if name in WITH_BANK:
+        if needs(kind(name, self._evaluators.get(name, {})), WITH_BANK):
             rows["bank"] = embed(BANK)
-        if name in WITH_TUNING:
+        if needs(kind(name, self._evaluators.get(name, {})), WITH_TUNING):
             choosing = tuple(self._config.evaluate.splits)
             rows["tune"] = embed(choosing[0] if choosing else BANK)
         return rows
@@ -231,7 +236,7 @@ class Protocols:
             query, bank, tune = (rows[x].labeled_by(key) for x in ("query", "bank", "tune"))
             seed = self._config.seed
             made.append(
-                EVALUATORS[name](
+                find(kind(name, self._evaluators.get(name, {})))(
                     query, bank=bank, tune=tune, seed=seed, similarity=similarity, **own
                 )
             )
@@ -240,6 +245,21 @@ class Protocols:
 
         setting, values = distributed.first(plain)
         return Score(setting, values, made[0].curves if made else {})
+
+
+def kind(name: str, entry: Mapping[str, Any]) -> str:
+    """Return the evaluator of an entry of the config: its `name`, or the key that it is under."""
+    return entry.get("name", name)
+
+
+def keywords(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the evaluator's own keywords of an entry of the config."""
+    return {key: value for key, value in entry.items() if key not in COMMON and key != "name"}
+
+
+def needs(evaluator: str, those: tuple[str, ...]) -> bool:
+    """Return whether an evaluator is among `those`, as all of a person's own are taken to be."""
+    return evaluator in those or import_path.is_place(evaluator)
 
 
 def scalar_names(

@@ -8,6 +8,7 @@ import small
 from cnnlab import config as cfg
 from cnnlab.classical.baselines import nearest_neighbor
 from cnnlab.errors import UserError
+from cnnlab.evaluators import EVALUATORS
 from cnnlab.training import protocols
 
 ENTRIES = dict(
@@ -76,9 +77,9 @@ def test_only_what_is_due_is_evaluated_and_only_on_the_splits_of_training(built)
 
 def test_learned_similarity_serves_the_embedding_alone(built, monkeypatch):
     seen = []
-    score = protocols.EVALUATORS["collapse"]
+    score = EVALUATORS["collapse"]
     monkeypatch.setitem(
-        protocols.EVALUATORS,
+        EVALUATORS,
         "knn",
         lambda query, *, bank, tune, seed, similarity, **_: (
             seen.append(similarity)

@@ -1,0 +1,71 @@
+"""Objectives by name, or by `package.module:Name`: the table is another package's, found by place.
+
+The package on top, with the objectives of the project, is not imported by name: what is installed
+without it still knows objectives by their place.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from cnnlab import import_path, models
+from cnnlab.choices import check_keywords
+from cnnlab.errors import UserError
+
+# Where the table of the project's own objectives is.
+TABLE = "experiments:EXPERIMENTS"
+
+
+def find(name: str) -> Any:
+    """Return the class of an objective.
+
+    Raises:
+        UserError: an unknown name, or a place without such a class.
+    """
+    table: Mapping[str, Any] = {}
+    if not import_path.is_place(name):
+        table = import_path.load(TABLE, "table", lambda x: isinstance(x, Mapping), "table of names")
+    return import_path.pick(table, name, "experiment", _is_objective, "dataclass with a loss()")
+
+
+def _is_objective(found: Any) -> bool:
+    # The base of them all has a loss too, but no more than its words.
+    abstract = getattr(found, "__module__", "").endswith(".base")
+    whole = dataclasses.is_dataclass(found) and hasattr(found, "loss") and hasattr(found, "init")
+    return isinstance(found, type) and whole and not abstract
+
+
+def fields(name: str) -> dict[str, Any]:
+    """Return every hyper-parameter of an objective with its default."""
+    return {
+        field.name: field.default
+        for field in dataclasses.fields(find(name))
+        if field.default is not dataclasses.MISSING and field.name != "sync_bn"
+    }
+
+
+def create(
+    experiment: Mapping[str, Any], model: Mapping[str, Any], *, sync_bn: bool = False
+) -> Any:
+    """Build the objective that a config describes.
+
+    Args:
+        experiment: `name` and the keyword arguments of the class behind it; a mapping with `name`
+            among them is a model.
+        model: `name` and the keyword arguments of the model.
+        sync_bn: share BatchNorm's batch statistics between the replicas of `pmap`.
+
+    Raises:
+        UserError: for an unknown name or keyword, with the nearest right one.
+    """
+    chosen = {
+        key: models.create(**models.nested(value)) if models.is_nested(value) else value
+        for key, value in experiment.items()
+        if key != "name"
+    }
+    cls = find(experiment["name"])
+    check_keywords(cls, chosen, f"experiment '{experiment['name']}'")
+    needed = {f.name for f in dataclasses.fields(cls) if f.default is dataclasses.MISSING}
+    if missing := sorted(needed - {"model", *chosen}):
+        raise UserError(f"experiment '{experiment['name']}' needs experiment.{missing[0]}")
+    return cls(model=models.create(**model), sync_bn=sync_bn, **chosen)

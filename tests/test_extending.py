@@ -1,0 +1,47 @@
+"""docs/extending.md works as it stands: its files are written to a folder and its commands run."""
+
+import json
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from cnnlab.commands import main
+
+TEXT = (Path(__file__).parent.parent / "docs" / "extending.md").read_text()
+FILES = re.findall(r"```python\n# (mine/\w+\.py)\n(.*?)```", TEXT, re.DOTALL)
+COMMANDS = re.findall(r"^    python launch.py (.*)$", TEXT, re.MULTILINE)
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    (tmp_path / "mine").mkdir()
+    for name, text in FILES:
+        (tmp_path / name).write_text(text)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.chdir(tmp_path)
+    yield tmp_path
+    for name in [name for name in sys.modules if name.partition(".")[0] == "mine"]:
+        del sys.modules[name]
+
+
+def test_every_example_of_the_page_trains_and_is_evaluated(folder, capfd):
+    assert len(FILES) == 5 and len(COMMANDS) == 4
+    for command in COMMANDS:
+        extra = ["--config.parallel.devices=1"] if command.startswith("train") else []
+        assert main([*command.split(), *extra]) == 0, capfd.readouterr().err
+    out = capfd.readouterr().out
+    assert "top" in out
+    for run in ("net", "rotation"):
+        result = json.loads((folder / "runs" / run / "result.json").read_text())
+        assert "missing" not in result
+        rows = [row for row in result["representation"] if row["protocol"] == "means"]
+        assert {row["split"] for row in rows} == {"validation", "test"}
+        assert {row["setting"] for row in rows} == {"power 2.0"}
+    environment = json.loads((folder / "runs" / "rotation" / "environment.json").read_text())
+    assert environment["modules"] == dict.fromkeys(
+        ("mine.net:OnTop", "mine.rotation:Rotation", "mine.rings:Rings", "mine.judge:nearest_mean"),
+        str(folder),
+    )
+    assert "validation/accuracy" in result["results"]["last (step 20)"]
