@@ -44,6 +44,23 @@ def fields(name: str) -> dict[str, Any]:
     }
 
 
+def head_names(config: Any) -> tuple[str, ...]:
+    """Return the modules on top of the network that objective and model of a config declare.
+
+    Those of models in its fields count too, for they are loaded by themselves.
+    """
+    names = dict.fromkeys(getattr(find(config["experiment"]["name"]), "head_names", ()))
+
+    def add(model: Any) -> None:
+        names.update(dict.fromkeys(models.architecture(model["name"]).head_names))
+        for value in model.values():
+            if hasattr(value, "keys") and "name" in value:
+                add(value)
+
+    add(config["model"])
+    return tuple(names)
+
+
 def create(
     experiment: Mapping[str, Any], model: Mapping[str, Any], *, sync_bn: bool = False
 ) -> Any:

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -41,6 +41,9 @@ class Experiment:
 
     model: nn.Module
     sync_bn: bool = False
+
+    # Modules that are the objective's, on top of the network.
+    head_names: ClassVar[tuple[str, ...]] = ()
 
     def inputs(self, batch: Batch) -> Any:
         """Return what the model is applied to: the images, or the waveforms where there are none.

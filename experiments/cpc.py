@@ -23,7 +23,7 @@ with 64 rows, and scale scores by 0.1; here it is one matrix, as in the first pa
 import dataclasses
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -114,6 +114,8 @@ class CPC(Experiment):
         negatives: "all", "image" or "batch": what the candidates are.
         chunk: with "all": predictions that are scored at a time, to save memory; 0: all at once.
     """
+
+    head_names: ClassVar[tuple[str, ...]] = ("prediction",)
 
     steps: int = 5
     skip: int = 0

@@ -20,7 +20,7 @@ does not say; a linear layer before a BatchNorm has no bias in any of them (`cnn
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -147,6 +147,8 @@ class Invariant(Experiment):
             statistics (the others).
         chunk: rows of similarities that nt_xent holds at a time; 0: all.
     """
+
+    head_names: ClassVar[tuple[str, ...]] = ("projector", "predictor")
 
     cure: str = "simsiam"
     projector: tuple[int, ...] = (2048, 2048, 2048)

@@ -17,7 +17,7 @@ Deviation: the head has a bias, which the paper's formula has not.
 import dataclasses
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -79,6 +79,8 @@ class Siamese(Experiment):
             weights N(0, 0.2) and a bias N(0.5, 0.01); "negative" weights -|N(0, 0.1)| and a bias of
             2.5, so that from the start what is far apart is taken for different.
     """
+
+    head_names: ClassVar[tuple[str, ...]] = ("verification",)
 
     objective: str = "verification"
     margin: float = 1.0

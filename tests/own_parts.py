@@ -20,6 +20,8 @@ class Plain(nn.Module):
 class Detector(nn.Module):
     """A backbone, and a head on its features."""
 
+    head_names = ("boxes",)
+
     backbone: nn.Module = freeze({"name": "mlp", "hidden": (6,), "norm": "batch"})
     boxes: int = 10
 

@@ -38,3 +38,19 @@ def test_an_evaluator_by_place_has_its_keywords_under_a_name_of_ones_own():
     for place in ("cnnlab.evaluators.knn:overlap", "cnnlab.evaluators:nn"):
         with pytest.raises(UserError, match=r"evaluator '.*did you mean|evaluator '.*there are"):
             cfg.evaluators(near={"name": place})
+
+
+@pytest.mark.parametrize(
+    ("objective", "model", "names"),
+    [
+        ("supervised", {"name": "googlenet"}, {"logits", "auxiliary1", "auxiliary2"}),
+        ("invariant", {"name": "mlp"}, {"logits", "projector", "predictor"}),
+        ("siamese", {"name": "mlp"}, {"logits", "verification"}),
+        ("cpc", {"name": "cpc_small"}, {"logits", "prediction"}),
+        ("triplet", {"name": "own_parts:Detector"}, {"logits", "boxes"}),
+    ],
+)
+def test_head_stands_for_what_objective_and_model_declare(objective, model, names):
+    config = cfg.base()
+    config.experiment, config.model = cfg.experiment(objective), cfg.model(**model)
+    assert set(objectives.head_names(config)) == names

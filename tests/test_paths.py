@@ -25,7 +25,8 @@ NAMES = [
     ],
 )
 def test_expressions_and_words_take_paths(pattern, taken):
-    found = [i for i, name in enumerate(NAMES) if paths.matches((pattern,), name, "freeze")]
+    heads = ("logits", "auxiliary1")
+    found = [i for i, name in enumerate(NAMES) if paths.matches((pattern,), name, "freeze", heads)]
     assert found == taken
 
 

@@ -15,7 +15,8 @@ and output are float32), and where they make sense
 A person's own Flax module is a model too, by `package.module:Name`: it takes the inputs, and
 `train` if it has that argument, and returns `(output, endpoints)` or one array. A field may be a
 model itself, given as a mapping with `name`: `backbone={"name": "resnet50", "width": 0.5}`. It
-comes without a classifier unless `num_classes` says otherwise.
+comes without a classifier unless `num_classes` says otherwise. The class attribute `head_names`
+has the modules that are the classifier, where those are not `logits` alone.
 """
 
 import contextlib

@@ -6,6 +6,8 @@ from typing import Any
 
 import flax.linen as nn
 
+from cnnlab.paths import HEADS
+
 
 @dataclasses.dataclass(frozen=True)
 class Architecture:
@@ -38,6 +40,11 @@ class Architecture:
         own = {field.name: _default(field) for field in self._own()}
         data = {key: value for key, value in own.items() if _is_data(value)}
         return {**data, **dict.fromkeys(self.required()), **self.arguments}
+
+    @property
+    def head_names(self) -> tuple[str, ...]:
+        """Names of the modules that are the classifier: what the module declares, or `logits`."""
+        return tuple(getattr(self.module, "head_names", HEADS))
 
     def required(self) -> list[str]:
         """Return the fields without a default."""

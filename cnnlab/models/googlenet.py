@@ -22,7 +22,7 @@ over the end (Caffe), which table 1's shapes need.
 """
 
 from collections import OrderedDict
-from typing import Any
+from typing import Any, ClassVar
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -80,6 +80,8 @@ class GoogLeNet(nn.Module):
     """
 
     num_classes: int = 1000
+    head_names: ClassVar[tuple[str, ...]] = ("logits", *AUXILIARY)
+
     auxiliary: bool = True
     auxiliary_pool: str = "strided"
     auxiliary_dropout: float = 0.7

@@ -101,7 +101,7 @@ def take(
         del arguments["num_classes"]
         skip = ("head", *skip)
     source, slots, found = find_source(model_name, checkpoint, path, ema, prefix, **arguments)
-    skipped = _skipped(slots, tuple(skip))
+    skipped = _skipped(slots, tuple(skip), models.architecture(model_name).head_names)
     slots = without_absent_auxiliaries(slots, found.arrays)
     wanted = {p: slot for p, slot in slots.items() if p not in skipped}
     differences = compare(found.arrays, wanted, [slots[p] for p in slots if p in skipped])
@@ -187,10 +187,10 @@ def name_of_file(checkpoint: Checkpoint, path: str | Path) -> str:
     return next((name for name in names if not sources(name)[0].instead), names[0])
 
 
-def _skipped(slots: Mapping[str, Slot], skip: tuple[str, ...]) -> set[str]:
+def _skipped(slots: Mapping[str, Slot], skip: tuple[str, ...], heads: tuple[str, ...]) -> set[str]:
     inner = {path: path.partition("/")[2] for path in slots}
-    paths.check(skip, sorted(set(inner.values())), "skip")
-    return {path for path, name in inner.items() if paths.matches(skip, name, "skip")}
+    paths.check(skip, sorted(set(inner.values())), "skip", heads)
+    return {path for path, name in inner.items() if paths.matches(skip, name, "skip", heads)}
 
 
 def find_source(

@@ -29,18 +29,20 @@ class Freeze:
 
     Attributes:
         patterns: expressions that are searched in the paths of parameters.
+        heads: names of the modules that "head" stands for.
     """
 
     patterns: tuple[str, ...] = ()
+    heads: tuple[str, ...] = paths.HEADS
 
     def covers(self, path: str) -> bool:
         """Return whether what has this path is frozen."""
-        return paths.matches(self.patterns, path, WHAT)
+        return paths.matches(self.patterns, path, WHAT, self.heads)
 
     def check(self, params: PyTree) -> None:
         """Raise a `UserError` for a pattern that matches nothing, or if nothing is left."""
         names = paths.paths(params)
-        paths.check(self.patterns, names, WHAT)
+        paths.check(self.patterns, names, WHAT, self.heads)
         if self.patterns and all(map(self.covers, names)):
             raise UserError(f"freeze={self.patterns} leaves no parameter to train")
 

@@ -23,12 +23,13 @@ WHAT = "optimizer.multipliers"
 Pairs = Sequence[Any]
 
 
-def check(pairs: Pairs, params: PyTree | None = None) -> None:
+def check(pairs: Pairs, params: PyTree | None = None, heads: Sequence[str] = paths.HEADS) -> None:
     """Raise a `UserError` for what is no pair of expression and factor, or matches nothing.
 
     Args:
         pairs: the multipliers.
         params: whose paths the expressions are to match; None to look at the pairs alone.
+        heads: names of the modules that "head" stands for.
     """
     for pair in pairs:
         if not isinstance(pair, list | tuple) or len(pair) != 2:
@@ -38,16 +39,18 @@ def check(pairs: Pairs, params: PyTree | None = None) -> None:
         if not (_is_number(factor) and math.isfinite(factor) and factor >= 0):
             raise UserError(f"{WHAT}: '{pattern}' has {factor!r}, no finite number, zero or more")
     if params is not None:
-        paths.check([pattern for pattern, _ in pairs], paths.paths(params), WHAT)
+        paths.check([pattern for pattern, _ in pairs], paths.paths(params), WHAT, heads)
 
 
 def by_path(
-    pairs: Pairs, rule: Callable[[float], optax.GradientTransformation]
+    pairs: Pairs,
+    rule: Callable[[float], optax.GradientTransformation],
+    heads: Sequence[str] = paths.HEADS,
 ) -> optax.GradientTransformation:
     """Return an optimizer that updates each parameter by `rule(factor)`, the factor of its path."""
     if not pairs:
         return rule(1.0)
-    compiled = [(paths.expression(pattern, WHAT), float(factor)) for pattern, factor in pairs]
+    compiled = [(paths.expression(pattern, WHAT, heads), float(f)) for pattern, f in pairs]
 
     def factor_of(keys, _):
         path = paths.path_of(keys)

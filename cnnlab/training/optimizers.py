@@ -10,7 +10,7 @@ the results:
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -19,6 +19,7 @@ import optax
 
 from cnnlab.choices import defaults, pick, suggest
 from cnnlab.errors import UserError
+from cnnlab.paths import HEADS
 from cnnlab.training import multipliers as multipliers_lib
 from cnnlab.training.ranger import ranger
 
@@ -243,6 +244,7 @@ def make(
     clip_norm: Number = 0.0,
     decay_mask: str = "kernels",
     multipliers: multipliers_lib.Pairs = (),
+    heads: Sequence[str] = HEADS,
     **kwargs: Any,
 ) -> optax.GradientTransformation:
     """Return the optimizer called `name`; the rate of update t is `schedule(t)`.
@@ -255,6 +257,7 @@ def make(
         decay_mask: "kernels" leaves out biases and norm scales, "not_depthwise" depthwise filters
             too, "all" decays everything.
         multipliers: of the learning rate, by path; see `cnnlab.training.multipliers`.
+        heads: names of the modules that "head" stands for in them.
         kwargs: the optimizer's own hyper-parameters.
 
     Raises:
@@ -274,7 +277,7 @@ def make(
         rate = (lambda step: factor * schedule(step)) if factor != 1 else schedule
         return function(rate, weight_decay, mask, **kwargs)
 
-    rule = multipliers_lib.by_path(multipliers, rule_of)
+    rule = multipliers_lib.by_path(multipliers, rule_of, heads)
     return optax.chain(optax.clip_by_global_norm(clip_norm), rule) if clip_norm else rule
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import optax
 
-from cnnlab import memory, models
+from cnnlab import memory, models, objectives
 from cnnlab.choices import pick
 from cnnlab.console import LOG
 from cnnlab.data import device, pipeline, preprocess
@@ -126,6 +126,7 @@ def check(config: Any) -> None:
 
 def learning(config: Any, steps: int) -> tuple[optax.Schedule, optax.GradientTransformation]:
     """Return the learning-rate schedule and the optimizer of a config."""
+    heads = objectives.head_names(config)
     schedule = schedules.make(
         config.schedule.name,
         config.optimizer.learning_rate,
@@ -140,9 +141,10 @@ def learning(config: Any, steps: int) -> tuple[optax.Schedule, optax.GradientTra
         clip_norm=config.optimizer.clip_norm,
         decay_mask=config.optimizer.decay_mask,
         multipliers=config.optimizer.multipliers,
+        heads=heads,
         **config.optimizer[config.optimizer.name],
     )
-    return schedule, Freeze(config.freeze).optimizer(optimizer)
+    return schedule, Freeze(config.freeze, heads).optimizer(optimizer)
 
 
 def _steps_per_dispatch(config: Any, steps: int, platform: str) -> int:
@@ -252,9 +254,10 @@ def make(
         )
     shapes = jax.eval_shape(state_of, variable_shapes)
     inputs = (shapes.params, shapes.model_state)
-    freeze = Freeze(config.freeze)
+    heads = objectives.head_names(config)
+    freeze = Freeze(config.freeze, heads)
     freeze.check(shapes.params)
-    multipliers.check(config.optimizer.multipliers, shapes.params)
+    multipliers.check(config.optimizer.multipliers, shapes.params, heads)
     evaluators = protocols.Protocols(
         config,
         experiment,

@@ -11,6 +11,7 @@ their values; paths and expressions are then relative to it.
 Weights expect the normalization that they were trained with: another one is warned of.
 """
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ import jax
 import numpy as np
 from jaxtyping import PyTree
 
-from cnnlab import models, paths
+from cnnlab import models, objectives, paths
 from cnnlab.choices import suggest
 from cnnlab.console import LOG
 from cnnlab.errors import UserError
@@ -64,8 +65,10 @@ def load(
         return {}
     where = Path(expand(options.path))
     theirs: Sequence[str] = ()
+    heads = objectives.head_names(config)
     if where.is_dir():
-        given, origin, theirs = _from_run(where, config)
+        given, origin, theirs, others = _from_run(where, config)
+        heads = tuple(dict.fromkeys((*heads, *others)))
     elif where.is_file():
         given, origin = _from_file(where, config), str(where)
     else:
@@ -85,9 +88,9 @@ def load(
     if not part:
         hint = suggest(options.module, {_inner(name).partition("/")[0] for name in shapes})
         raise UserError(f"init_from.module: the network has no module '{options.module}'{hint}")
-    chosen = _choose(part, given, tuple(options.skip), origin)
+    chosen = _choose(part, given, tuple(options.skip), origin, heads)
     taken = {_inside(name, options.module): value for name, value in chosen.items()}
-    if any(paths.matches(("head",), _inner(name), "") for name in taken):
+    if any(paths.matches(("head",), _inner(name), "", heads) for name in taken):
         classes.check_transfer(theirs, class_names, origin)
     left = [name for name in shapes if name not in taken and name.startswith("params/")]
     total = sum(int(np.prod(shapes[name])) for name in shapes if name.startswith("params/"))
@@ -113,7 +116,10 @@ def replace(variables: PyTree, given: Mapping[str, np.ndarray]) -> PyTree:
     return jax.tree_util.tree_map_with_path(one, variables)
 
 
-def _from_run(folder: Path, config: Any) -> tuple[dict[str, np.ndarray], str, Sequence[str]]:
+def _from_run(
+    folder: Path, config: Any
+) -> tuple[dict[str, np.ndarray], str, Sequence[str], Sequence[str]]:
+    """Return the arrays of a run, where they are from, its classes, and the names of its heads."""
     options = config.init_from
     settings = run_folder.read_config(folder)
     checkpoints = Checkpoints(
@@ -136,7 +142,12 @@ def _from_run(folder: Path, config: Any) -> tuple[dict[str, np.ndarray], str, Se
         prefix = next((p for p in renamed if name.startswith(p)), "")
         given[renamed.get(prefix, "") + name.removeprefix(prefix)] = value
     _compare(folder, settings, config)
-    return given, f"step {step} of {folder}{', moving average' if average else ''}", names
+    origin = f"step {step} of {folder}{', moving average' if average else ''}"
+    heads: Sequence[str] = ()
+    # Of a run whose objective or model there is no more.
+    with contextlib.suppress(UserError):
+        heads = objectives.head_names(settings)
+    return given, origin, names, heads
 
 
 def _from_file(file: Path, config: Any) -> dict[str, np.ndarray]:
@@ -188,13 +199,17 @@ def _same(ours: Any, theirs: Any) -> bool:
 
 
 def _choose(
-    shapes: Mapping[str, tuple], given: Mapping[str, np.ndarray], skip: tuple, origin: str
+    shapes: Mapping[str, tuple],
+    given: Mapping[str, np.ndarray],
+    skip: tuple,
+    origin: str,
+    heads: Sequence[str] = paths.HEADS,
 ) -> dict[str, np.ndarray]:
     """Return what is not skipped, or say all that does not fit."""
-    paths.check(skip, sorted({_inner(name) for name in (*shapes, *given)}), "init_from.skip")
+    paths.check(skip, sorted({_inner(name) for name in (*shapes, *given)}), "init_from.skip", heads)
 
     def skipped(name: str) -> bool:
-        return paths.matches(skip, _inner(name), "init_from.skip")
+        return paths.matches(skip, _inner(name), "init_from.skip", heads)
 
     wrong: dict[str, str] = {}
     for name in (*shapes, *(n for n in given if n not in shapes)):
@@ -210,7 +225,11 @@ def _choose(
     if wrong:
         inner = [_inner(name) for name in wrong]
         skippable = next(
-            (p for p in ("^auxiliary", "head") if all(map(paths.expression(p, "").search, inner))),
+            (
+                p
+                for p in ("^auxiliary", "head")
+                if all(map(paths.expression(p, "", heads).search, inner))
+            ),
             "",
         )
         hint = f"; start it anew with --config.init_from.skip=\"('{skippable}',)\""

@@ -41,7 +41,8 @@ def attention(
 
     The softmax is computed in at least float32. On CPU a few heads are taken at a time, which is
     the same to rounding, and the backward pass computes the scores again: that needs less memory,
-    and is faster where the C library gives freed memory back.
+    and is faster where the C library gives freed memory back. Elsewhere it is
+    `jax.nn.dot_product_attention`, if no weights are dropped or returned and d_v is d.
 
     Args:
         q: queries.
@@ -81,14 +82,35 @@ def attention(
 
     batch, size = scores[:-2], math.prod(scores[-2:])
     heads, most = math.prod(batch), max(1, SCORES_AT_A_TIME // max(1, size))
-    if heads <= most:
-        return whole(*arrays)
-    group = max(n for n in range(1, most + 1) if heads % n == 0)
 
     def in_groups(*arrays):
+        group = max(n for n in range(1, most + 1) if heads % n == 0)
         return _map(whole, arrays, batch, group).reshape(*scores[:-1], v.shape[-1])
 
-    return lax.platform_dependent(*arrays, cpu=in_groups, default=whole)
+    def library(*arrays):
+        return by_library(*arrays[:-1], scale=scale)
+
+    same = factor is None and q.shape == (*scores[:-1], v.shape[-1]) and size > 0
+    on_cpu, elsewhere = in_groups if heads > most else whole, library if same else whole
+    if on_cpu is elsewhere:
+        return whole(*arrays)
+    return lax.platform_dependent(*arrays, cpu=on_cpu, default=elsewhere)
+
+
+def by_library(q, k, v, mask=None, bias=None, *, scale):
+    """Return what `attention` does by `jax.nn.dot_product_attention`; d_v is d, without dropout."""
+    # Theirs are [batch, tokens, heads, d], and [batch, heads, queries, keys].
+    heads = (-1, q.shape[-3] if q.ndim > 3 else 1)
+    q_, k_, v_ = (jnp.swapaxes(x.reshape(*heads, *x.shape[-2:]), 1, 2) for x in (q, k, v))
+    scores = (*q.shape[:-1], k.shape[-2])
+    mask_, bias_ = (
+        x if x is None else jnp.broadcast_to(x, scores).reshape(*heads, *scores[-2:])
+        for x in (mask, bias)
+    )
+    y = jax.nn.dot_product_attention(q_, k_, v_, bias=bias_, mask=mask_, scale=scale)
+    y = jnp.swapaxes(y, 1, 2).reshape(v.shape[:-2] + y.shape[-3:-2] + v.shape[-1:])
+    # Of a query that may look nowhere theirs is the mean of all values.
+    return y if mask is None else jnp.where(jnp.any(mask, axis=-1, keepdims=True), y, 0)
 
 
 def attention_weights(q, k, mask=None, bias=None, factor=None, *, scale):

@@ -11,7 +11,12 @@ from jax.test_util import check_grads
 
 from cnnlab.errors import UserError
 from cnnlab.layers.attention import dot_product as file
-from cnnlab.layers.attention.dot_product import attention, causal_mask, padding_mask
+from cnnlab.layers.attention.dot_product import (
+    attention,
+    by_library,
+    causal_mask,
+    padding_mask,
+)
 
 RNG = np.random.default_rng(0)
 
@@ -215,3 +220,41 @@ def test_vmap_over_grouped_heads_equals_a_batch(monkeypatch):
     q, k, v = arrays(2, 3)
     mapped = jax.vmap(partial(attention, mask=causal_mask(4, 6)))(q, k, v)
     close(mapped, attention(q, k, v, mask=causal_mask(4, 6)))
+
+
+@pytest.mark.parametrize("batch", [(), (3,), (2, 3), (2, 2, 3)])
+@pytest.mark.parametrize("changes", [(), ("mask",), ("bias",), ("mask", "bias")])
+def test_the_library_computes_the_same_with_the_same_gradients(batch, changes):
+    rng = np.random.default_rng(0)
+    q, k, v, weight = (
+        jnp.asarray(rng.normal(size=(*batch, tokens, 4)), jnp.float32) for tokens in (5, 7, 7, 5)
+    )
+    # One query may look nowhere, and one mask serves the whole batch.
+    given = {
+        "mask": jnp.asarray(rng.random((5, 7)) < 0.6).at[2].set(False),
+        "bias": jnp.asarray(rng.normal(size=(*batch, 1, 7)), jnp.float32),
+    }
+    given = {name: given[name] for name in changes}
+
+    def of(function):
+        def weighted(q, k, v):
+            return jnp.sum(function(q, k, v, scale=0.3, **given) * weight)
+
+        return function(q, k, v, scale=0.3, **given), jax.grad(weighted, (0, 1, 2))(q, k, v)
+
+    for ours, theirs in zip(
+        jax.tree.leaves(of(attention)), jax.tree.leaves(of(by_library)), strict=True
+    ):
+        np.testing.assert_allclose(ours, theirs, atol=2e-6)
+
+
+@pytest.mark.parametrize("drop", [False, True])
+def test_the_library_serves_other_platforms_where_nothing_is_dropped(drop, monkeypatch):
+    monkeypatch.setattr(file, "by_library", lambda q, k, v, *_, scale: jnp.cos(v[..., :5, :]))
+    x = jnp.ones((2, 5, 4))
+    given = {"drop_rate": 0.5, "dropout_key": jax.random.key(0)} if drop else {}
+    traced = jax.jit(lambda x: attention(x, x, x, **given)).trace(x)
+    there = {
+        p: "cosine" in traced.lower(lowering_platforms=(p,)).as_text() for p in ("cpu", "cuda")
+    }
+    assert there == {"cpu": False, "cuda": not drop}
