@@ -71,7 +71,9 @@ def derive(config: Any, name: str, workdir: Path, info: Any) -> ConfigDict:
         raise UserError(f"controls: '{name}' needs classes, and '{info.name}' names none")
     new = ConfigDict(config.to_dict())
     new.experiment = cfg.experiment("supervised")
-    new.model = cfg.model(**{**config.model.to_dict(), "num_classes": len(info.class_names)})
+    # A person's own model may have as many outputs as it has.
+    classes = {"num_classes": len(info.class_names)} if "num_classes" in config.model else {}
+    new.model = cfg.model(**{**config.model.to_dict(), **classes})
     new.init_from = cfg.base().init_from
     if name == "fine_tune":
         new.init_from.path, new.init_from.skip = str(workdir), ("head",)

@@ -19,7 +19,8 @@ from cnnlab import config as cfg
 from cnnlab.sweeps import workers
 
 ROOT = Path(__file__).resolve().parents[2]
-DOCUMENTS = sorted((ROOT / "docs").glob("*.md"))
+# test_extending.py writes the files of extending.md and runs its commands.
+DOCUMENTS = [path for path in sorted((ROOT / "docs").glob("*.md")) if path.name != "extending.md"]
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # By their beginning: what does not run here, and why.
 NOT_RUN = {

@@ -9,9 +9,9 @@ import pytest
 
 from cnnlab.commands import main
 
-TEXT = (Path(__file__).parent.parent / "docs" / "extending.md").read_text()
+TEXT = (Path(__file__).parents[2] / "docs" / "extending.md").read_text()
 FILES = re.findall(r"```python\n# (mine/\w+\.py)\n(.*?)```", TEXT, re.DOTALL)
-COMMANDS = re.findall(r"^    python launch.py (.*)$", TEXT, re.MULTILINE)
+COMMANDS = re.findall(r"^python launch.py (.*)$", TEXT, re.MULTILINE)
 
 
 @pytest.fixture
