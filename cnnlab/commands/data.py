@@ -86,7 +86,8 @@ def _show(name: str, values: flags.FlagValues) -> int:
     info = source.info
     print(f"{info.name}, split {info.split}: {len(source):,} examples")
     for key, (shape, dtype) in sorted(info.spec.items()):
-        print(f"  {key:12} {dtype:8} ({', '.join('?' if n is None else str(n) for n in shape)})")
+        sides = f"({', '.join('?' if n is None else str(n) for n in shape)})"
+        print(f"  {key:12} {dtype:8} {sides:12} {info.kinds.get(key, '')}".rstrip())
     if info.class_names:
         shown = ", ".join(info.class_names[:20]) + (" ..." if len(info.class_names) > 20 else "")
         print(f"  {len(info.class_names)} classes: {shown}")
