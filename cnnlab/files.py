@@ -1,8 +1,10 @@
 """Paths as a person writes them, and JSON files: written whole, checked when they are read."""
 
+import errno
 import json
 import os
 import re
+import stat
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -32,6 +34,15 @@ def expand(path: str) -> str:
     return found
 
 
+def is_text(path: str | Path) -> bool:
+    """Return whether a path is text; file names may be any bytes, which C++ libraries refuse."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _plain(value: Any) -> Any:
     """Return arrays and their scalars as numbers."""
     return value.tolist() if hasattr(value, "tolist") else str(value)
@@ -52,6 +63,18 @@ def write_json(path: Path, value: Any) -> None:
         temporary.unlink(missing_ok=True)
 
 
+def read_file(path: Path, size: int = -1) -> bytes:
+    """Return the first `size` bytes of a file, or all.
+
+    Raises:
+        OSError: if it cannot be read, or is a pipe or a device, whose reading may have no end.
+    """
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OSError(errno.EINVAL, "it is no regular file but a pipe, a device or a folder")
+    with path.open("rb") as file:
+        return file.read(size)
+
+
 def read_json(path: Path, form: Any = dict, *, remedy: str) -> Any:
     """Return the JSON in a file.
 
@@ -65,7 +88,7 @@ def read_json(path: Path, form: Any = dict, *, remedy: str) -> Any:
         UserError: there is something that is not this; names the file, the fault and the remedy.
     """
     try:
-        data = path.read_bytes()
+        data = read_file(path)
     except FileNotFoundError:
         if path.is_symlink():
             raise damaged(path, "a link to a file that does not exist", remedy) from None

@@ -121,6 +121,7 @@ def _folder(values: flags.FlagValues, path: Path) -> Any:
 def _settings(values: flags.FlagValues) -> Any:
     """Return what the flags ask for, every point checked."""
     from cnnlab.sweeps import measure, points
+    from cnnlab.sweeps import space as space_lib
     from cnnlab.sweeps.settings import Settings
     from cnnlab.sweeps.values import plain
     from cnnlab.training.run_folder import flatten
@@ -153,6 +154,7 @@ def _settings(values: flags.FlagValues) -> Any:
     unique, repeated = points.check(tried, config.config_filename, overrides)
     if repeated and not values.search:
         LOG.warning("%d of %d points repeat another: each is run once", repeated, len(tried))
+    space_lib.check_count(len(unique) * values.repeat)
     if values.repeat > 1 and any("seed" in point for point in unique):
         raise UserError(
             f"--repeat={values.repeat} sets the seed, and so does the sweep: choose one"

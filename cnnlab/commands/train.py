@@ -40,6 +40,7 @@ from cnnlab.commands.launching import define_launch, join, launch
 from cnnlab.commands.parsing import define_path
 from cnnlab.console import LOG, console
 from cnnlab.errors import UserError
+from cnnlab.files import is_text
 from cnnlab.launch import jobs
 
 
@@ -84,6 +85,8 @@ def run(values: flags.FlagValues, arguments: list[str]) -> int:
     if not values.workdir:
         raise UserError("--workdir is missing: the folder of the run, as in --workdir=runs/first")
     profile = _steps(values.profile)
+    if any(profile) and not is_text(values.workdir):
+        raise UserError(f"--profile writes to paths of UTF-8 only, not {values.workdir}")
     config = values.config
     if config.deterministic:
         # Read when the backend starts, hence before jax is asked for its devices.

@@ -12,16 +12,15 @@ that has none at all is truncated: decoders take zeros, as an interrupted downlo
 pixels.
 """
 
-import errno
 import io
 import re
-import stat
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
 
 from cnnlab.errors import UserError
+from cnnlab.files import read_file
 
 EXTENSIONS = (
     *(".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff"),
@@ -49,18 +48,6 @@ class CorruptFile(UserError):
             f"cannot decode {self.what} {self.file} (index {self.index}): {self.reason}; repair or "
             f"remove it, or leave such {self.what}s out with --config.data.on_corrupt=skip"
         )
-
-
-def read_file(path: Path, size: int = -1) -> bytes:
-    """Return the first `size` bytes of a file, or all.
-
-    Raises:
-        OSError: if it cannot be read, or is a pipe or a device, whose reading may have no end.
-    """
-    if not stat.S_ISREG(path.stat().st_mode):
-        raise OSError(errno.EINVAL, "it is no regular file but a pipe, a device or a folder")
-    with path.open("rb") as file:
-        return file.read(size)
 
 
 class CorruptImage(CorruptFile):

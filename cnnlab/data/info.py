@@ -8,7 +8,8 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from cnnlab.data.spatial_targets import NAMES, Pairs, Targets, has_rank
-from cnnlab.files import expand
+from cnnlab.errors import UserError
+from cnnlab.files import expand, is_text
 
 # Kinds of source whose name has a path behind a colon.
 OWN = ("folder", "wav", "npz")
@@ -76,6 +77,12 @@ def data_folder(data_dir: str = "") -> str:
     """Return where prepared sets live.
 
     That is `data_dir`, or if it is empty CNNLAB_DATA, TFDS_DATA_DIR, ~/tensorflow_datasets.
+
+    Raises:
+        UserError: if TFDS cannot open it, whose reader needs paths of text.
     """
     variables = os.environ.get("CNNLAB_DATA") or os.environ.get("TFDS_DATA_DIR")
-    return expand(data_dir or variables or "~/tensorflow_datasets")
+    folder = expand(data_dir or variables or "~/tensorflow_datasets")
+    if not is_text(folder):
+        raise UserError(f"data_dir={folder}: the path is no UTF-8; name another folder")
+    return folder

@@ -22,11 +22,12 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float32
 
-from cnnlab.data.decode import CorruptFile, read_file
+from cnnlab.data.decode import CorruptFile
 from cnnlab.data.identity import file_ids
 from cnnlab.data.info import Info
 from cnnlab.data.listing import File, Kind, list_split
 from cnnlab.errors import UserError
+from cnnlab.files import read_file
 
 KIND = Kind("wav", "sounds", (".wav", ".wave"))
 PCM, FLOAT, EXTENSIBLE = 1, 3, 0xFFFE

@@ -1,6 +1,5 @@
 """Checkpoint files as arrays by name: .safetensors, and .pth of PyTorch, told by their content."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,10 +9,14 @@ import numpy as np
 import safetensors
 
 from cnnlab.errors import UserError
+from cnnlab.files import parse_json
 from cnnlab.pretrained import torch_file
 
 # What PyTorch wraps modules in, at any place of a name: torch.compile, FSDP, checkpointing.
 WRAPPERS = ("_orig_mod.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module.")
+
+# The header of a .safetensors file.
+HEADER = {"__metadata__?": {str: str}, str: dict}
 
 # How many names a message gives.
 LISTED = 10
@@ -65,10 +68,8 @@ def read_metadata(path: str | Path) -> dict[str, str]:
         length, start = int.from_bytes(file.read(8), "little"), file.read(1)
         if start != b"{" or length > path.stat().st_size:
             return {}
-        try:
-            return json.loads(start + file.read(length - 1)).get("__metadata__", {})
-        except ValueError as error:
-            raise _damaged(path, error) from error
+        text = start + file.read(length - 1)
+    return parse_json(text, HEADER, path, "cut short? get it again").get("__metadata__", {})
 
 
 def _read_safetensors(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:

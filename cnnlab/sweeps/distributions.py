@@ -8,7 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from cnnlab.errors import UserError
-from cnnlab.sweeps.values import plain
+from cnnlab.sweeps.values import plain_values
 
 
 @runtime_checkable
@@ -122,7 +122,7 @@ def choice(*values: Any) -> Choice:
         several = values[0]
     if isinstance(several, str | Mapping):
         raise UserError(f"choice needs several values, not {several!r}")
-    found = tuple(plain(value, "choice") for value in several)
+    found = plain_values(several, "choice")
     if not found:
         raise UserError("choice needs a value to choose")
     return Choice(found)

@@ -117,5 +117,3 @@ def _check_config(config: ConfigDict, point: Point) -> None:
     objectives.create(
         config.experiment.to_dict(), config.model.to_dict(), sync_bn=config.parallel.sync_bn
     )
-    # A run in epochs learns its steps from the data; names and ranges are checked all the same.
-    setup.learning(config, config.steps or 1000)

@@ -22,7 +22,7 @@ import numpy as np
 
 from cnnlab.errors import UserError
 from cnnlab.sweeps.distributions import Choice, Distribution, choice, integers, log_uniform, uniform
-from cnnlab.sweeps.values import plain, plain_point
+from cnnlab.sweeps.values import LIMIT, plain_point, plain_values
 
 Point = dict[str, Any]
 
@@ -42,11 +42,8 @@ __all__ = [
 ]
 
 
-# Points of a sweep: each is checked, and a file and a folder on disk.
-LIMIT = 100_000
-
-
-def _check_count(count: int) -> None:
+def check_count(count: int) -> None:
+    """Raise a `UserError` for more points than a sweep may have."""
     if count > LIMIT:
         raise UserError(
             f"a sweep of {count:,} points is more than {LIMIT:,}: take fewer values or draws, or "
@@ -79,7 +76,7 @@ class Grid:
 
     def points(self) -> list[Point]:
         """Return every combination."""
-        _check_count(math.prod(len(column) for column in self.values.values()))
+        check_count(math.prod(len(column) for column in self.values.values()))
         return [
             dict(zip(self.values, row, strict=True))
             for row in itertools.product(*self.values.values())
@@ -104,7 +101,7 @@ class Draws:
 
     def points(self) -> list[Point]:
         """Return `count` points; a longer list of the same seed begins with them."""
-        _check_count(self.count)
+        check_count(self.count)
         random = np.random.default_rng(self.seed)
         return [
             {key: distribution.draw(random) for key, distribution in self.distributions.items()}
@@ -149,7 +146,7 @@ class Product:
     def points(self) -> list[Point]:
         """Return every combination; the last part changes fastest."""
         lists = [part.points() for part in self.parts]
-        _check_count(math.prod(map(len, lists)))
+        check_count(math.prod(map(len, lists)))
         return [_merged(row) for row in itertools.product(*lists)]
 
     def parameters(self) -> dict[str, Distribution]:
@@ -264,7 +261,7 @@ def _keyed(values: Any, what: str) -> dict[str, Any]:
 def _several(key: str, values: Any) -> tuple[Any, ...]:
     if isinstance(values, str | Mapping) or not isinstance(values, Iterable):
         raise UserError(f"'{key}' needs several values, as [{values!r}], not {values!r:.60}")
-    found = tuple(plain(value, key) for value in values)
+    found = plain_values(values, key)
     if not found:
         raise UserError(f"'{key}' has no value to try")
     return found

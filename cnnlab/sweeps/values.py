@@ -1,11 +1,15 @@
 """Values of config entries: as plain Python, as JSON, and as the text of a command line."""
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
 from cnnlab.errors import UserError
+
+# Points of a sweep: each is checked, and a file and a folder on disk.
+LIMIT = 100_000
 
 
 def plain(value: Any, key: str) -> Any:
@@ -30,6 +34,18 @@ def plain(value: Any, key: str) -> Any:
         f"'{key}' is given {value!r:.60} ({type(value).__name__}): a config holds numbers, text, "
         "true and false, tuples and dictionaries of them"
     )
+
+
+def plain_values(values: Iterable[Any], key: str) -> tuple[Any, ...]:
+    """Return every value `plain`.
+
+    Raises:
+        UserError: likewise, and for more values than a sweep has points; there may be no end.
+    """
+    found = tuple(plain(value, key) for value in itertools.islice(values, LIMIT + 1))
+    if len(found) > LIMIT:
+        raise UserError(f"'{key}' has more than {LIMIT:,} values: take fewer")
+    return found
 
 
 def plain_point(point: Any) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from orbax.checkpoint import checkpoint_managers as managers
 
 from cnnlab.choices import whole
 from cnnlab.errors import UserError
+from cnnlab.files import is_text
 from cnnlab.launch import distributed
 from cnnlab.training.checkpoint_record import damaged_notes, seal, unseal
 from cnnlab.training.checkpoint_values import Values
@@ -86,8 +87,8 @@ class Checkpoints:
         self.values.since = self.values.read(steps[-1]).get("since", 0) if steps else 0
 
     def _as_literal(self) -> Path:
-        """Return a path to the folder for Orbax, which takes [, ] and * in one for a pattern."""
-        if glob.escape(str(self.folder)) == str(self.folder):
+        """Return a path for Orbax, which needs UTF-8 and takes [, ] and * for a pattern."""
+        if is_text(self.folder) and glob.escape(str(self.folder)) == str(self.folder):
             return self.folder
         # The process's own, removed with this object.
         self._alias = tempfile.TemporaryDirectory(prefix="cnnlab-")

@@ -9,6 +9,8 @@ from cnnlab.errors import UserError
 
 # Steps and the sizes of arrays are 32-bit integers on the device.
 MAX_COUNT = 2**31 - 1
+# What a config holds, in tuples too.
+PLAIN = (bool, int, float, str)
 # The least and the largest value of counts.
 COUNTS = {
     "steps": (0, MAX_COUNT),
@@ -42,7 +44,10 @@ def check(config: Any) -> None:
             raise UserError(f"{path}={value}: needs to be at least {least}")
         if value > most:
             raise UserError(f"{path}={value}: needs to be at most {most}")
-    for path, value in _numbers(config.to_dict()):
+    for path, value in _leaves(config.to_dict()):
+        # Scalars of numpy have an item.
+        if not (value is None or isinstance(value, PLAIN) or hasattr(value, "item")):
+            raise UserError(f"{path} holds {value!r:.60}: needs numbers, text, true or false")
         if isinstance(value, float) and math.isnan(value):
             raise UserError(f"{path}={value}: needs a number")
         if isinstance(value, int) and abs(value) > MAX_COUNT and path not in COUNTS:
@@ -67,13 +72,13 @@ def steps(config: Any, examples: int) -> int:
     return found
 
 
-def _numbers(entry: Any, above: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the path and value of every number, those in tuples under the path of the tuple."""
+def _leaves(entry: Any, above: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the path and value of every entry, those in tuples under the path of the tuple."""
     if isinstance(entry, Mapping):
         for key, inner in entry.items():
-            yield from _numbers(inner, f"{above}.{key}" if above else str(key))
+            yield from _leaves(inner, f"{above}.{key}" if above else str(key))
     elif isinstance(entry, tuple | list):
         for inner in entry:
-            yield from _numbers(inner, above)
-    elif isinstance(entry, int | float):
+            yield from _leaves(inner, above)
+    else:
         yield above, entry

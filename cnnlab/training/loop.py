@@ -74,9 +74,10 @@ class Loop:
             setup.state = self.state  # or the initial one stays in memory to the end
             _check_data(record.pop("data"), setup.train.position())
             self.position = Position(**record)
-            LOG.info("resuming at step %d of %d", int(self.state.step), setup.steps)
         self.step = int(self.state.step)
         run_folder.check_length(workdir, self.step, setup.steps)
+        if restored is not None:
+            LOG.info("resuming at step %d of %d", self.step, setup.steps)
         self._judge_by(
             selection.criterion(self.config, setup.evaluations, self.checkpoints.values.mode)
         )

@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import optax
 
-from cnnlab import memory, models, objectives
+from cnnlab import memory, models, objectives, paths
 from cnnlab.choices import pick
 from cnnlab.console import LOG
 from cnnlab.data import device, pipeline, preprocess
@@ -122,6 +122,25 @@ def check(config: Any) -> None:
     protocols.check(config)
     baselines.check(config)
     selection.check(config)
+    # A run measured in epochs gets its length from the data; any long one does for now.
+    learning(config, config.steps or 10**9)
+    initial_lib.make(config.init)
+    transfer.check(config)
+    for pattern in config.freeze:
+        paths.expression(pattern, "freeze")
+
+
+def _check_batches(config: Any, example: Any) -> None:
+    """Raise a `UserError` for batches that do not fit the memory, given the shapes of an example.
+
+    Batches of evaluation are filled up to their size, however few examples a split has.
+    """
+    size = sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(example))
+    for name, count in (
+        ("batch_size", config.batch_size),
+        ("evaluate.batch_size", config.evaluate.batch_size),
+    ):
+        memory.check(size * count // jax.process_count(), f"a batch of {name}={count}")
 
 
 def learning(config: Any, steps: int) -> tuple[optax.Schedule, optax.GradientTransformation]:
@@ -226,11 +245,7 @@ def make(
             f"batch_size={config.batch_size} is {per_device} a device, which accumulation="
             f"{config.accumulation} does not divide"
         )
-    # The options of the optimizer are checked before the data is opened, which may take long; a
-    # run measured in epochs gets its length from the data, any long one does for now.
-    learning(config, config.steps or 10**9)
     init = initial_lib.make(config.init)
-    transfer.check(config)
     data = config.data.to_dict()
     train, evaluations = _open_data(config, experiment, parallel, class_names)
     steps = limits.steps(config, train.count)
@@ -244,6 +259,8 @@ def make(
     sampled = train.example(rows, grouped=True)
     prepared = jax.eval_shape(lambda batch: prepare(batch, key, train=True), sampled)
     targets.check(config, experiment, train.source.info, sampled, prepared)
+    one = train.example(1)
+    _check_batches(config, jax.eval_shape(lambda: prepare(one, key, train=False)))
 
     def state_of(variables):
         return state_lib.create(variables, optimizer, config.seed, bool(config.ema_decay))

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from cnnlab.errors import UserError
-from cnnlab.files import damaged, parse_json
+from cnnlab.files import damaged, parse_json, read_file
 
 ROW = {"step": int, str: (float, int)}
 
@@ -13,7 +13,7 @@ ROW = {"step": int, str: (float, int)}
 def read_rows(path: Path) -> list[dict]:
     """Return the records of a `metrics.jsonl`; a last line cut off by a kill is passed over."""
     try:
-        data = path.read_bytes()
+        data = read_file(path)
     except FileNotFoundError:
         return []
     except OSError as error:

@@ -107,7 +107,7 @@ def test_a_safetensors_file_cut_short_is_refused(tmp_path):
     with pytest.raises(UserError, match="damaged or cut short"):
         read_checkpoint(path)
     path.write_bytes((10).to_bytes(8, "little") + b"{not json}")
-    with pytest.raises(UserError, match="damaged or cut short"):
+    with pytest.raises(UserError, match=r"damaged .* get it again"):
         read_metadata(path)
 
 

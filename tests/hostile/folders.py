@@ -1,0 +1,87 @@
+"""Folders of classes with links, odd names and what is no folder."""
+
+import os
+
+from hostile.images import PNG, before
+from hostile.row import Row, Table, link, place
+
+
+def remove(*names):
+    """Make what takes files away."""
+    return lambda folder: [(folder / name).unlink() for name in names]
+
+
+def files(*names):
+    """Make what writes images."""
+    return lambda folder: [place(name, PNG)(folder) for name in names]
+
+
+def loops(folder):
+    """Links to the class itself, to what is above it, and to each other."""
+    link("set/cat/again", ".")(folder)
+    link("set/cat/up", "..")(folder)
+    link("set/dog/other", "../cat")(folder)
+
+
+def odd(name, words, make, read=None):
+    """A row of something that works."""
+    return Row(name, words, make, read, works=True)
+
+
+ROWS = [
+    Row("no such folder", "there is no such folder", read="data folder:gone"),
+    Row("no path", "names no path", read="data folder:"),
+    Row("a file in its place", "no such folder", place("f", b""), "data folder:f"),
+    Row("a pipe in its place", "no such folder", lambda f: os.mkfifo(f / "p"), "data folder:p"),
+    Row("empty", "no folders in it", lambda f: (f / "e").mkdir(), "data folder:e"),
+    Row("images without classes", "no folders in it", files("e/a.png"), "data folder:e"),
+    Row("one class", "one class only, 'cat'", files("e/cat/a.png"), "data folder:e"),
+    Row("no train", "needs a folder 'train'", files("e/val/a/a.png"), "data folder:e"),
+    Row("a class without images", "has no images", lambda f: (f / "set/cow").mkdir()),
+    Row("all images gone", "has no images", remove("set/cat/whole.png", "set/dog/whole.png")),
+    Row(
+        "two folders for a split",
+        "keep one",
+        files("e/train/a/a.png", "e/Train/b/b.png"),
+        "data folder:e",
+    ),
+    Row(
+        "a class that train has not",
+        "'c' that train has not",
+        files("e/train/a/a.png", "e/train/b/b.png", "e/val/c/c.png"),
+        "data folder:e --split=validation",
+    ),
+    Row("a split that there is not", "are: train (2)", read="data folder:set --split=test"),
+    Row("half a slice", "train[", read="data folder:set --split='train[:'"),
+    Row("a slice of words", "train[", read="data folder:set --split='train[a:b]'"),
+    Row("a slice beyond the end", "train[", read="data folder:set --split='train[5:]'"),
+    Row("a slice to 10^30", "train[", read=f"data folder:set --split='train[:{10**30}]'"),
+    Row("an empty split", "''", read="data folder:set --split=''"),
+    Row("name of 300 characters", "name or path is too long", read=f"data folder:{'a' * 300}"),
+    Row("path of 6,000 characters", "name or path is too long", read=f"data folder:{'a/' * 3000}"),
+    Row("a variable that is not set", "which is not set", read="data 'folder:$NOT_SET_1/a'"),
+    Row("the home of nobody", "a user that there is not", read="data folder:~nobody-1/a"),
+    odd("links in circles", "2 examples", loops),
+    odd("a link to /proc", "2 examples", link("set/cat/proc", "/proc/self")),
+    odd("a link to the root", "2 examples", link("set/cat/root", "/")),
+    odd("a class that is a link to nothing", "2 examples", link("set/cow", "gone")),
+    odd("a class that is a link to itself", "2 examples", link("set/cow", "cow")),
+    odd("hidden files", "2 examples", files("set/cat/.x.png", "set/.git/x.png")),
+    odd("other files", "2 examples", files("set/cat/notes.txt", "set/readme")),
+    odd("deep folders", "3 examples", files(f"set/cat/{'d/' * 200}x.png")),
+    odd("a class name that is no UTF-8", "d\\xff", files(os.fsdecode(b"set/d\xff/x.png"))),
+    odd("a class called [red]", "[red]", files("set/[red]/x.png")),
+    odd("a class called [ and one ]", "[, ]", files("set/[/x.png", "set/]/x.png")),
+    odd("a class with a line break", "3 classes", files("set/a\nb/x.png")),
+    odd("a class with math in it", "$a_b^{", files("set/$a_b^{/x.png")),
+    odd("a class called -", "3 classes", files("set/-/x.png")),
+    odd("a class called ..a", "2 classes", files("set/..a/x.png")),
+    odd("a class of 255 letters", "3 classes", files(f"set/{'k' * 255}/x.png")),
+    odd(
+        "brackets in the path",
+        "2 examples",
+        files("[a]*/a/a.png", "[a]*/b/b.png"),
+        "data 'folder:[a]*'",
+    ),
+]
+TABLE = Table("folders", "data folder:set", ROWS, before)
