@@ -260,7 +260,11 @@ def make(
     prepared = jax.eval_shape(lambda batch: prepare(batch, key, train=True), sampled)
     targets.check(config, experiment, train.source.info, sampled, prepared)
     one = train.example(1)
-    _check_batches(config, jax.eval_shape(lambda: prepare(one, key, train=False)))
+    # An accelerator has a memory of its own for what is made of a batch.
+    on_cpu = parallel.platform == "cpu"
+    _check_batches(
+        config, jax.eval_shape(lambda: prepare(one, key, train=False)) if on_cpu else one
+    )
 
     def state_of(variables):
         return state_lib.create(variables, optimizer, config.seed, bool(config.ema_decay))
