@@ -130,11 +130,19 @@ def check(config: Any) -> None:
         paths.expression(pattern, "freeze")
 
 
-def _check_batches(config: Any, example: Any) -> None:
-    """Raise a `UserError` for batches that do not fit the memory, given the shapes of an example.
+def _check_batches(config: Any, example: Any, prepare: Callable[..., Any] | None) -> None:
+    """Raise a `UserError` for batches that do not fit the memory.
 
     Batches of evaluation are filled up to their size, however few examples a split has.
+
+    Args:
+        config: of the run.
+        example: a batch of one.
+        prepare: what is made of it in the same memory: an accelerator has its own.
     """
+    if prepare is not None:
+        key = jax.random.key(0)
+        example = jax.eval_shape(lambda batch: prepare(batch, key, train=False), example)
     size = sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(example))
     for name, count in (
         ("batch_size", config.batch_size),
@@ -259,12 +267,7 @@ def make(
     sampled = train.example(rows, grouped=True)
     prepared = jax.eval_shape(lambda batch: prepare(batch, key, train=True), sampled)
     targets.check(config, experiment, train.source.info, sampled, prepared)
-    one = train.example(1)
-    # An accelerator has a memory of its own for what is made of a batch.
-    on_cpu = parallel.platform == "cpu"
-    _check_batches(
-        config, jax.eval_shape(lambda: prepare(one, key, train=False)) if on_cpu else one
-    )
+    _check_batches(config, train.example(1), prepare if parallel.platform == "cpu" else None)
 
     def state_of(variables):
         return state_lib.create(variables, optimizer, config.seed, bool(config.ema_decay))
