@@ -15,7 +15,7 @@ demo: $(VENV)/.run  ## train LeNet-5 on scanned digits; result, curves and mista
 	$(BIN)/python launch.py train --config=configs/digits_lenet5.py --workdir=runs/demo
 
 test: $(VENV)/.dev  ## the test suite, but for what other targets run
-	$(BIN)/python -m pytest -n $(WORKERS) -m "not slow and not parity and not cluster" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --durations=10 -m "not slow and not parity and not cluster" $(PYTEST_ARGS)
 	@echo "the comparisons with peer libraries wait in: make test-parity; long tests in: make test-slow"
 
 test-slow: $(VENV)/.dev  ## what takes long and proves little more; a part of the suite as an older processor computes

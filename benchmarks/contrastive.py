@@ -78,7 +78,7 @@ def theirs(loss, rows, library):
 
 
 def lightly_loss(rows):
-    sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))
+    sys.path.append(str(Path(__file__).resolve().parents[1] / "tests" / "helpers"))
     from parity.peers import declare
 
     declare()

@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
+from fake import Fake
 from PIL import Image
 
 from cnnlab.data.identity import ids_of, unwrap
 from cnnlab.data.source import SkipCorrupt, load
 from cnnlab.data.subset import Subset
-from tests.data.fake import Fake
 
 
 @pytest.fixture

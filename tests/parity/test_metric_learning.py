@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from parity.peers import declare
+from peers import declare
 
 from cnnlab.losses.contrastive import contrastive
 from cnnlab.losses.distances import paired_euclidean

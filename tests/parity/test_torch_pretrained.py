@@ -6,7 +6,7 @@ Weights and BatchNorm's statistics are random, so that no layer can hide behind 
 import jax
 import numpy as np
 import pytest
-from parity.peers import fastai_xresnet, timm_model, torchvision_model
+from peers import fastai_xresnet, timm_model, torchvision_model
 
 from cnnlab import models, pretrained
 from cnnlab.pretrained.slots import counters, shapes_of, slots_of

@@ -58,7 +58,8 @@ def test_every_trial_is_run_and_failures_stay_alone(tmp_path, capfd):
 
 def start(folder, parallel=1):
     environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT}/tests"}
-    command = [sys.executable, str(ROOT / "tests/stub_sweep.py"), str(folder.path), str(parallel)]
+    program = ROOT / "tests/helpers/stub_sweep.py"
+    command = [sys.executable, str(program), str(folder.path), str(parallel)]
     return subprocess.Popen(
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )

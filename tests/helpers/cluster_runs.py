@@ -12,7 +12,7 @@ import pytest
 
 from cnnlab.launch import jobs
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 CONFIG = f"--config={ROOT / 'tests/cluster/gated.py'}"
 
 
@@ -27,7 +27,7 @@ class Cluster:
         self.environment = {
             **kept,
             "SLURM_CONF": str(lab / "slurm.conf"),
-            "PYTHONPATH": str(ROOT / "tests"),
+            "PYTHONPATH": str(ROOT / "tests/helpers"),
             "XLA_FLAGS": f"{flags} --xla_force_host_platform_device_count=1",
             "GATE": str(self.gate),
         }

@@ -24,7 +24,7 @@ def start(arguments, processes, devices=DEVICES):
     environment = {
         **os.environ,
         "XLA_FLAGS": f"{flags} --xla_force_host_platform_device_count={devices // processes}",
-        "PYTHONPATH": os.pathsep.join(map(str, (HERE.parent, HERE))),
+        "PYTHONPATH": os.pathsep.join(map(str, (HERE.parents[1], HERE))),
     }
     coordinator = f"localhost:{free_port()}"
     return [
