@@ -20,10 +20,12 @@ from cnnlab.sweeps import workers
 
 ROOT = Path(__file__).resolve().parents[2]
 # test_extending.py writes the files of extending.md and runs its commands.
-DOCUMENTS = [path for path in sorted((ROOT / "docs").glob("*.md")) if path.name != "extending.md"]
+OTHERS = [path for path in sorted((ROOT / "docs").glob("*.md")) if path.name != "extending.md"]
+DOCUMENTS = [ROOT / "README.md", *OTHERS]
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # By their beginning: what does not run here, and why.
 NOT_RUN = {
+    "make ": "installs into .venv",
     "pip install": "downloads",
     "srun ": "needs Slurm; `make test-cluster` runs it",
     "bash benchmarks/gpu_check.sh": "needs a GPU; tests/benchmarks/test_gpu_check.py",
