@@ -20,14 +20,14 @@ class Aux(NamedTuple):
 
     Attributes:
         model_state: the collections of the model other than `params`, after this batch.
-        metrics: mergeable sums by name (`cnnlab.metrics`); psum and `+` merge them.
-        outputs: per-example predictions by name, leading axis the batch; gathered to the host by
-            the evaluation, for metrics over a whole set. Empty in training.
+        metrics: by name, sums that psum and `+` merge (`cnnlab.metrics`), or `Collected` ones.
+        output: in evaluation what `predict` needs of the network, arrays [b, ...]; it stays on the
+            device.
     """
 
     model_state: PyTree
     metrics: dict[str, Any]
-    outputs: dict[str, Array]
+    output: PyTree = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -165,10 +165,28 @@ class Experiment:
     def check(self, info: Any) -> None:
         """Raise a `UserError` for a source (its `Info`) that this objective cannot learn from."""
 
-    def report(self, evaluation: Any, source: Any, folder: Path) -> dict[str, Any]:
-        """Draw figures of an evaluated split into `folder`; return whole-set numbers by name."""
-        del evaluation, source, folder
+    def predict(self, output: PyTree, batch: Batch) -> dict[str, Array]:
+        """Return what an evaluation gathers of each example, [b, ...] by name, from `Aux.output`.
+
+        Runs on the device. Reduce here what is large: boxes to the best 100, logits of pixels to a
+        confusion matrix an image.
+        """
+        del output, batch
         return {}
+
+    # An objective may have summarize(outputs, source) -> numbers by name, called on process 0 at
+    # each evaluation, with `predict`'s outputs of the whole split: every example once, in the order
+    # of the source, and `index`, its position there. NaN: nothing to measure, and left out.
+    # Without it outputs are gathered for the figures alone, at the end.
+    summarize: ClassVar[Callable[..., dict[str, float]] | None] = None
+
+    def report(self, evaluation: Any, source: Any) -> dict[str, Any]:
+        """Return what result.json says of an evaluated split beside its scalars, JSON-like."""
+        del evaluation, source
+        return {}
+
+    def draw(self, evaluation: Any, source: Any, folder: Path) -> None:
+        """Draw figures of an evaluated split into `folder`, at the end of a run."""
 
 
 def _vectors(x: Float[Array, "b *s d"]) -> Float[Array, "b d"]:

@@ -199,7 +199,7 @@ class CPC(Experiment):
         }
         if train:
             metrics["embedding_std"] = embedding_std(endpoints["features"], axis_name)
-        return masked_mean(losses, mask, axis_name), Aux(model_state, metrics, {})
+        return masked_mean(losses, mask, axis_name), Aux(model_state, metrics)
 
     def _contrast(self, latents, context, kernel, mask, axis_name):
         """Return the loss and the share of right choices of each example [b]."""

@@ -214,7 +214,7 @@ class Invariant(Experiment):
             UserError: for a training batch without two views.
         """
         if not train:
-            return jnp.zeros(()), Aux(model_state, {}, {})
+            return jnp.zeros(()), Aux(model_state, {})
         self.check_batch(batch)
         images = batch["image"]
         cure, state = CURES[self.cure], dict(model_state)
@@ -238,7 +238,7 @@ class Invariant(Experiment):
             "embedding_std": embedding_std(jnp.concatenate(features), axis_name),
             "projection_std": embedding_std(jnp.concatenate(projections), axis_name),
         }
-        return loss, Aux(state, metrics, {})
+        return loss, Aux(state, metrics)
 
     def _heads(self, width: int, axis_name: str = "") -> dict[str, Head]:
         """Return the heads on features of this width, in the order of their application."""

@@ -131,7 +131,7 @@ class Siamese(Experiment):
         if train:
             self.check_batch(batch)
         if labels.ndim == 1:
-            return jnp.zeros(()), Aux(model_state, {}, {})
+            return jnp.zeros(()), Aux(model_state, {})
         output, _, model_state = self.apply(
             params, model_state, batch, rng, train=train, axis_name=axis_name
         )
@@ -147,7 +147,7 @@ class Siamese(Experiment):
         }
         if train:
             metrics["embedding_std"] = embedding_std(output, axis_name)
-        return masked_mean(values, mask, axis_name), Aux(model_state, metrics, {})
+        return masked_mean(values, mask, axis_name), Aux(model_state, metrics)
 
     def _judge(self, params, first, second, distance, same):
         """Return the loss of each pair, and whether it is taken for what it is."""

@@ -25,18 +25,12 @@ from jaxtyping import Array, Float
 
 from cnnlab.choices import pick
 from cnnlab.errors import UserError
-from cnnlab.launch import distributed
 from cnnlab.losses.output_losses import OBJECTIVES
 from cnnlab.losses.reduce import masked_mean
 from cnnlab.metrics.classification import Confusion, top_k
 from cnnlab.metrics.mean import Mean
-from cnnlab.plots import run_figures
+from cnnlab.plots import classification_figures
 from experiments.base import Aux, Batch, Experiment
-
-# Images on the sheet of misclassified examples.
-MISTAKES = 40
-# Letters of a class's name above one of them.
-CAPTION = 12
 
 
 def dense_target(batch: Batch, name: str, outputs: int) -> Float[Array, "b c"]:
@@ -115,12 +109,14 @@ class Supervised(Experiment):
             metrics["auxiliary_loss"] = Mean.of(extra, mask)
             values = values + self.auxiliary_weight * extra
         metrics |= self._metrics(logits, batch, target, mask)
-        outputs: dict[str, Array] = {}
-        if not train:
-            if self._classifies(batch):
-                metrics["confusion"] = Confusion.of(logits, batch[self.target], mask)
-            outputs = {"logits": logits.astype(jnp.float32), self.target: batch[self.target]}
-        return masked_mean(values, mask, axis_name), Aux(model_state, metrics, outputs)
+        if not train and self._classifies(batch):
+            metrics["confusion"] = Confusion.of(logits, batch[self.target], mask)
+        output = None if train else logits
+        return masked_mean(values, mask, axis_name), Aux(model_state, metrics, output)
+
+    def predict(self, output: Float[Array, "b c"], batch: Batch) -> dict[str, Array]:
+        """Return float32 logits and the target."""
+        return {"logits": output.astype(jnp.float32), self.target: batch[self.target]}
 
     def _classifies(self, batch: Batch) -> bool:
         return jnp.issubdtype(batch[self.target].dtype, jnp.integer)
@@ -174,41 +170,18 @@ class Supervised(Experiment):
                 f"set --config.model.num_classes={classes}"
             )
 
-    def report(self, evaluation: Any, source: Any, folder: Path) -> dict[str, Any]:
-        """Draw the confusion matrix and the worst mistakes; return the per-class accuracy."""
+    def report(self, evaluation: Any, source: Any) -> dict[str, Any]:
+        """Return the per-class accuracy."""
         if "confusion" not in evaluation.metrics:
             return {}
         confusion = evaluation.metrics["confusion"]
-        counts = confusion.compute()
-        names = source.info.output_names(len(counts))
-        path = folder / "confusion_matrix.png"
-        with distributed.optional(str(path)):
-            run_figures.confusion_matrix(counts, names, path)
-        # Sound has nothing to draw.
-        if "image" in source.keys:
-            path = folder / "misclassified.png"
-            with distributed.optional(str(path)):
-                self._draw_mistakes(evaluation.outputs, source, names, path)
+        names = source.info.output_names(len(confusion.compute()))
         # A class without examples has no accuracy, and JSON no NaN.
         per_class = [None if np.isnan(a) else float(a) for a in confusion.per_class_accuracy()]
         return {"per_class_accuracy": dict(zip(names, per_class, strict=True))}
 
-    def _draw_mistakes(self, outputs: dict, source: Any, names: Any, path: Path) -> None:
-        scores = np.asarray(OBJECTIVES[self.objective].activation(outputs["logits"]))
-        predicted, true = scores.argmax(axis=-1), outputs[self.target]
-        wrong = np.flatnonzero(predicted != true)
-        path.unlink(missing_ok=True)
-        if not len(wrong):
-            return
-        confidence = scores[wrong, predicted[wrong]]
-        shown = [run_figures.short(name, CAPTION) for name in names]
-        worst = wrong[np.argsort(-confidence, kind="stable")][:MISTAKES]
-        run_figures.image_sheet(
-            [source[int(i)]["image"] for i in outputs["index"][worst]],
-            [
-                f"{shown[true[i]]} → {shown[predicted[i]]} {scores[i, predicted[i]]:.0%}"
-                for i in worst
-            ],
-            path,
-            title=f"{len(wrong)} of {len(true)} wrong: true → predicted, most confident first",
-        )
+    def draw(self, evaluation: Any, source: Any, folder: Path) -> None:
+        """Draw the confusion matrix and the worst mistakes."""
+        if "confusion" in evaluation.metrics:
+            activation = OBJECTIVES[self.objective].activation
+            classification_figures.draw(evaluation, source, folder, self.target, activation)

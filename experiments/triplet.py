@@ -104,4 +104,4 @@ class Triplet(Experiment):
         }
         if train:
             metrics["embedding_std"] = embedding_std(embeddings, axis_name)
-        return value, Aux(model_state, metrics, {})
+        return value, Aux(model_state, metrics)

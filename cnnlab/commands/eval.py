@@ -76,8 +76,9 @@ def run(values: flags.FlagValues, arguments: list[str]) -> int:
     if values.checkpoint == "best":
         best = {"best": {"metric": options.best, "value": checkpoints.values.of(step)}}
     splits = values.splits or list(parts.evaluations)
-    results = closing.evaluate_splits(parts, state, splits)
-    closing.draw(parts, state, splits, workdir)
+    evaluations = closing.evaluate_splits(parts, state, splits)
+    results = closing.scalars(evaluations)
+    closing.report(parts, evaluations, workdir)
     variables = (state.params, state.model_state)
     rows = parts.protocols.rows(f"step {step}", variables, splits=tuple(splits)) or []
     if values.format == "json":

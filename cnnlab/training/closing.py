@@ -1,6 +1,7 @@
 """The end of a run: every split evaluated, `result.json`, floors, figures and a closing table."""
 
 import functools
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from cnnlab.files import write_json
 from cnnlab.launch import distributed
 from cnnlab.plots import run_figures
 from cnnlab.training import baselines, representation, run_folder
+from cnnlab.training.evaluation import Evaluation
 from cnnlab.training.loop import Loop, Position
 from cnnlab.training.progress import format_value
 from cnnlab.training.setup import Setup
@@ -41,23 +43,32 @@ class Closing:
         self.missing: dict[str, str] = {}
 
     def numbers(self) -> None:
-        """Evaluate the last and the best state on every split."""
+        """Evaluate the last and the best state on every split, and draw the better one's figures.
+
+        What the loop has evaluated is not evaluated again.
+        """
         run, metric, rows = self._run, self._setup.config.checkpoint.best, self._found["results"]
-        rows[f"last (step {run.step})"] = self._evaluate(self._state)
         best = run.checkpoints.best_step()
         if metric and best is not None and best != run.step:
             with distributed.optional(f"checkpoint {best}", self.missing, shared=True):
                 self._best, _ = run.checkpoints.restore(best, self._state)
                 self._best_step = best
-                rows[f"best {metric} (step {best})"] = self._evaluate(self._best)
+        step, known = run.evaluated
+        known = known if step == run.step else {}
+        run.evaluated = (-1, {})
+        found = self._evaluate(self._state, known, keep=self._best is self._state)
+        rows[f"last (step {run.step})"] = scalars(found)
+        if self._best is not self._state:
+            found = self._evaluate(self._best, {}, keep=True)
+            rows[f"best {metric} (step {self._best_step})"] = scalars(found)
         run.checkpoints.close()
+        self._write(pending=True)
+        self._found["report"] = report(self._setup, found, run.workdir, self.missing)
         self._write(pending=True)
 
     def rest(self) -> None:
         """Compute what is compared with the run, and draw."""
         setup, workdir, found = self._setup, self._run.workdir, self._found
-        splits = list(setup.evaluations)
-        found["report"] = draw(setup, self._best, splits, workdir, self.missing)
         distributed.first(self._floors)
         self._write(pending=True)
         encoders = {f"trained (step {self._run.step})": _variables(self._state)}
@@ -70,12 +81,17 @@ class Closing:
         distributed.first(self._curves)
         self._write()
 
-    def _evaluate(self, state: TrainState) -> dict[str, float]:
-        values: dict[str, float] = {}
+    def _evaluate(
+        self, state: TrainState, known: Mapping[str, Evaluation], *, keep: bool
+    ) -> dict[str, Evaluation]:
+        found: dict[str, Evaluation] = {}
         for split in self._setup.evaluations:
             with distributed.optional(f"'{split}'", self.missing, shared=True):
-                values |= evaluate_splits(self._setup, state, [split])
-        return values
+                if split in known and (known[split].outputs or not keep):
+                    found[split] = known[split]
+                else:
+                    found |= evaluate_splits(self._setup, state, [split], keep=keep)
+        return found
 
     def _floors(self) -> None:
         setup = self._setup
@@ -118,42 +134,50 @@ def _variables(state: TrainState) -> tuple[Any, Any]:
     return state.params, state.model_state
 
 
-def evaluate_splits(setup: Setup, state: TrainState, splits: list[str]) -> dict[str, float]:
-    """Return every scalar metric of the splits, as `split/metric`."""
-    values: dict[str, float] = {}
+def evaluate_splits(
+    setup: Setup, state: TrainState, splits: list[str], *, keep: bool = True
+) -> dict[str, Evaluation]:
+    """Return the evaluation of each split; with `keep` its outputs too."""
+    found: dict[str, Evaluation] = {}
     for split in splits:
-        scalars = setup.evaluate_split(state, split)
-        assert scalars is not None
-        values |= {f"{split}/{name}": value for name, value in scalars.items()}
-    return values
+        evaluation = setup.evaluate_split(state, split, keep=keep)
+        assert evaluation is not None
+        found[split] = evaluation
+    return found
 
 
-def draw(
+def scalars(evaluations: Mapping[str, Evaluation]) -> dict[str, float]:
+    """Return every scalar metric of the splits, as `split/metric`."""
+    return {
+        f"{split}/{name}": value
+        for split, evaluation in evaluations.items()
+        for name, value in evaluation.scalars().items()
+    }
+
+
+def report(
     setup: Setup,
-    state: TrainState,
-    splits: list[str],
+    evaluations: Mapping[str, Evaluation],
     workdir: Path,
     missing: dict[str, str] | None = None,
 ) -> dict[str, Any]:
-    """Let the experiment draw its figures; return its whole-set numbers for each split.
+    """Let the experiment draw its figures; return what it reports of each split.
 
     Args:
         setup: of the run.
-        state: whose predictions are reported.
-        splits: to report on.
+        evaluations: of the splits, with their outputs.
         workdir: of the run.
         missing: gets the splits whose report fails, with the reason.
     """
-    report: dict[str, Any] = {}
-    for split in splits:
-        what = f"report on '{split}'"
-        with distributed.optional(what, missing, shared=True):
-            evaluation = setup.evaluate(state, split)
-            assert evaluation is not None
-            source, folder = setup.evaluations[split].source, workdir / "figures" / split
-            made = functools.partial(setup.experiment.report, evaluation, source, folder)
-            report[split] = distributed.first_optional(made, what, missing, default={})
-    return report
+    found: dict[str, Any] = {}
+    for split, evaluation in evaluations.items():
+        what, folder = f"report on '{split}'", workdir / "figures" / split
+        given = (evaluation, setup.evaluations[split].source)
+        made = functools.partial(setup.experiment.report, *given)
+        found[split] = distributed.first_optional(made, what, missing, default={})
+        drawn = functools.partial(setup.experiment.draw, *given, folder)
+        distributed.first_optional(drawn, f"figures of '{split}'", None, default=None)
+    return found
 
 
 def print_results(

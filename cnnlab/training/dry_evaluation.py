@@ -4,15 +4,19 @@ Every evaluator is tried on the real labels of its splits, with random features 
 raises what it would raise in the end. Labels that only decoding would tell are made up.
 """
 
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Integer, PyTree
 
 from cnnlab.choices import suggest
+from cnnlab.console import LOG
 from cnnlab.data.batches import EvalData, TrainData
+from cnnlab.data.memory import stack
 from cnnlab.errors import UserError
 from cnnlab.evaluators import Embedded, find
 from cnnlab.plots import projections
@@ -24,6 +28,8 @@ WHOLE = ("few_shot", "listed_pairs", "verification")
 CLASSES, EACH = 20, 20
 # Keywords that make an evaluator slow and not wrong: never more than so much of them.
 LESS = {"episodes": 2, "max_iterations": 10}
+# Examples of which outputs are made up.
+ROWS = 8
 # Of a class whose labels are made up.
 MADE_UP = 64
 
@@ -35,6 +41,7 @@ def check(
     evaluations: Mapping[str, EvalData],
     step: Callable[..., Any],
     variables: PyTree,
+    summarize: Callable[..., Mapping[str, float]] | None = None,
 ) -> None:
     """Raise a `UserError` for what would fail after the first step.
 
@@ -44,6 +51,7 @@ def check(
         train, evaluations: its data, opened.
         step: of the evaluation, from `make_eval_step`.
         variables: shapes of `(params, model_state)`.
+        summarize: of the experiment, if it has one; tried on made-up outputs for its names.
     """
     _view(config, evaluations)
     scalars = _evaluators(config, train, evaluations)
@@ -56,12 +64,24 @@ def check(
         )
     if not wanted or wanted in scalars:
         return
-    example = {k: v for k, v in evaluations[split].source[0].items() if k != "mask"}
-    batch = {k: np.repeat(np.asarray(v)[None], 2, axis=0) for k, v in example.items()}
-    batch |= {"index": np.zeros(2, np.int32), "mask": np.ones(2, bool)}
-    found, _ = jax.eval_shape(step, variables, batch, {})
+    batch = _rows(evaluations[split].source)
+    found, (outputs, collected) = jax.eval_shape(step, variables, batch, {})
     ones = jax.tree.map(lambda x: np.ones(x.shape, x.dtype), found)
-    names = set(Evaluation(ones, {}).scalars())
+    names = {*Evaluation(ones, {}).scalars(), *collected}
+    if summarize is not None:
+        try:
+            with warnings.catch_warnings(action="ignore"):
+                names |= set(summarize(_made_up(outputs, batch), evaluations[split].source))
+        except Exception as error:
+            reason = str(error).partition("\n")[0]
+            LOG.warning(
+                "checkpoint.best='%s' could not be checked: summarize fails on made-up outputs: "
+                "%s: %s",
+                wanted,
+                type(error).__name__,
+                reason,
+            )
+            return
     names |= {f"ema/{name}" for name in names if config.ema_decay}
     if metric not in names:
         there = {*scalars, *(f"{split}/{name}" for name in names)}
@@ -107,6 +127,27 @@ def _evaluators(
                 found = protocols.scalar_names(split, name, entries, score.values)
                 names |= dict.fromkeys(found, entry["every"])
     return names
+
+
+def _rows(source: Any) -> dict[str, np.ndarray]:
+    """Return a few examples of a split as a batch, evenly spread: it may be sorted by class."""
+    index = np.unique(np.linspace(0, len(source) - 1, ROWS).astype(np.int32))
+    batch = stack([source[int(i)] for i in index])
+    return {**batch, "index": index, "mask": np.ones(len(index), bool)}
+
+
+def _made_up(outputs: Mapping[str, Any], batch: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Return outputs of these shapes: those of the batch as they are, others drawn or 0."""
+    rng = np.random.default_rng(0)
+
+    def of(name: str, like: Any) -> np.ndarray:
+        real = np.asarray(batch.get(name, 0))
+        if (real.shape, real.dtype) == (like.shape, like.dtype):
+            return real
+        floating = jnp.issubdtype(like.dtype, jnp.floating)
+        return (rng.random(like.shape) if floating else np.zeros(like.shape)).astype(like.dtype)
+
+    return {**{name: of(name, x) for name, x in outputs.items()}, "index": batch["index"]}
 
 
 def _view(config: Any, evaluations: Mapping[str, EvalData]) -> None:

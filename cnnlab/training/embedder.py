@@ -27,7 +27,7 @@ class Stopped(Exception):
 
 
 def make_embed_step(vectors: Callable[..., Mapping[str, Any]], prepare: Prepare):
-    """Return `step((params, model_state), batch, data, axis_name) -> ({}, outputs)`.
+    """Return `step((params, model_state), batch, data, axis_name) -> ({}, (outputs, {}))`.
 
     Args:
         vectors: `vectors(params, model_state, batch)`, arrays [b, d] by name.
@@ -44,7 +44,7 @@ def make_embed_step(vectors: Callable[..., Mapping[str, Any]], prepare: Prepare)
             if name not in COUNTERS and x.ndim == 1 and jnp.issubdtype(x.dtype, jnp.integer)
         }
         prepared = prepare(batch, jax.random.key(0), train=False)
-        return {}, {**vectors(*variables, prepared), **keys}
+        return {}, ({**vectors(*variables, prepared), **keys}, {})
 
     return step
 

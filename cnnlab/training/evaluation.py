@@ -1,7 +1,7 @@
 """Evaluation: every example of a split exactly once, metrics merged, predictions on the host."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -10,6 +10,7 @@ from jaxtyping import PyTree
 
 from cnnlab.launch import distributed, kv_store
 from cnnlab.metrics import merge
+from cnnlab.metrics.collected import partition
 from cnnlab.training.parallel import Parallel
 
 
@@ -19,22 +20,25 @@ class Evaluation:
 
     Attributes:
         metrics: merged metrics by name, as objects (`.compute()` gives the number).
-        outputs: per-example predictions by name, each example once, with `index`, its position
-            in the source; none if they were not to be kept.
+        outputs: per-example predictions by name, each example once, in the order of the source,
+            with `index`, its position there; none if they were not to be kept.
+        summary: more numbers by name: what the objective makes of all outputs, and those of the
+            moving average.
     """
 
     metrics: dict[str, Any]
     outputs: dict[str, np.ndarray]
+    summary: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
     def scalars(self) -> dict[str, float]:
-        """Return the metrics that are one number; means of nothing at all are left out."""
-        counted = {
-            name: metric
-            for name, metric in self.metrics.items()
-            if np.all(getattr(metric, "count", 1) != 0)
-        }
-        computed = {name: np.asarray(metric.compute()) for name, metric in counted.items()}
-        return {name: float(value) for name, value in computed.items() if value.ndim == 0}
+        """Return all that is one number; what there was nothing to measure of is left out."""
+        sums, collected = partition(self.metrics)
+        counted = {n: m for n, m in sums.items() if np.all(getattr(m, "count", 1) != 0)}
+        computed = {n: np.asarray(m.compute()) for n, m in counted.items()}
+        whole = {n: np.asarray(m.compute()) for n, m in collected.items()}
+        computed |= {n: value for n, value in whole.items() if not np.any(np.isnan(value))}
+        single = {n: float(value) for n, value in computed.items() if value.ndim == 0}
+        return {**single, **self.summary}
 
 
 def evaluate(
@@ -57,33 +61,35 @@ def evaluate(
         keep: keep the outputs, of all processes in every process.
     """
     total: dict[str, Any] | None = None
-    outputs: list[dict[str, np.ndarray]] = []
+    parts: list[tuple[dict[str, Any], dict[str, Any]]] = []
     for batch in data.batches():
         if stop():
             return None
-        metrics, out = step(variables, parallel.place_batch(batch), {})
+        metrics, (out, collected) = step(variables, parallel.place_batch(batch), {})
         # float64 on the host: sums over a large set would lose digits in float32.
         metrics = jax.tree.map(_wide, jax.device_get(metrics))
         total = metrics if total is None else merge(total, metrics)
-        if keep:
-            out = {**parallel.local_rows(out), "index": batch["index"]}
-            outputs.append({key: value[batch["mask"]] for key, value in out.items()})
+        if keep or collected:
+            rows = parallel.local_rows((out if keep else {}, collected))
+            kept = ({**rows[0], "index": batch["index"]}, rows[1])
+            parts.append(jax.tree.map(lambda x, real=batch["mask"]: x[real], kept))
     if kv_store.count() > 1:
         data.share_skipped(distributed.gather_rows)
     assert total is not None, "an empty split is refused when it is opened"
-    return Evaluation(total, _joined(outputs))
+    outputs, collected = _joined(parts) if parts else ({}, {})
+    return Evaluation({**total, **collected}, outputs if keep else {})
 
 
-def _joined(parts: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+def _joined(
+    parts: list[tuple[dict[str, Any], dict[str, Any]]],
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the rows of all batches and processes, in the order of the source."""
-    if not parts:
-        return {}
-    rows = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+    rows = jax.tree.map(lambda *values: np.concatenate(values), *parts)
     if kv_store.count() == 1:
         return rows
     rows = distributed.gather_rows(rows)
-    order = np.argsort(rows["index"], kind="stable")
-    return {key: values[order] for key, values in rows.items()}
+    order = np.argsort(rows[0]["index"], kind="stable")
+    return jax.tree.map(lambda values: values[order], rows)
 
 
 def _wide(leaf: Any) -> np.ndarray:

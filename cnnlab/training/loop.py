@@ -15,6 +15,7 @@ from cnnlab.errors import UserError
 from cnnlab.launch import distributed
 from cnnlab.training import run_folder, selection
 from cnnlab.training.checkpoint import Checkpoints
+from cnnlab.training.evaluation import Evaluation
 from cnnlab.training.fingerprint import first_not_finite
 from cnnlab.training.interruption import Flag, Interrupted, interruption
 from cnnlab.training.meter import Meter, NonFinite
@@ -84,6 +85,8 @@ class Loop:
         self.meter = Meter(setup.checked_names)
         self.meter.restore(self.position.meter)
         self._began = time.monotonic() - self.position.seconds
+        # The last evaluation's step and splits, for the closing table; outputs at the end alone.
+        self.evaluated: tuple[int, dict[str, Evaluation]] = (-1, {})
         self._value: float | None = None
         self._tracing = False
         self._verified: int | None = None
@@ -214,11 +217,14 @@ class Loop:
         """Evaluate and record, unless told to stop; return whether the metric improved."""
         self.meter.fetch()
         values: dict[str, float] = {}
+        evaluations: dict[str, Evaluation] = {}
+        last = self.step == self.setup.steps
         for split in self.config.evaluate.splits:
-            evaluated = self.setup.evaluate_split(self.state, split, stop=flag)
+            evaluated = self.setup.evaluate_split(self.state, split, stop=flag, keep=last)
             if evaluated is None:
                 return False
-            values |= {f"{split}/{name}": value for name, value in evaluated.items()}
+            evaluations[split] = evaluated
+            values |= {f"{split}/{name}": value for name, value in evaluated.scalars().items()}
         variables = (self.state.params, self.state.model_state)
         found = self.setup.protocols.scalars(variables, self.step, stop=flag)
         if found is None:
@@ -231,6 +237,7 @@ class Loop:
         self._write(values)
         self.progress.restart_clock(self.step)
         self.position.evaluated = True
+        self.evaluated = (self.step, evaluations)
         return self._judge(values)
 
     def _judge(self, values: dict[str, float]) -> bool:

@@ -15,6 +15,7 @@ from cnnlab.console import LOG
 from cnnlab.data import device, pipeline, preprocess
 from cnnlab.data.batches import EvalData, TrainData
 from cnnlab.errors import UserError
+from cnnlab.launch import distributed
 from cnnlab.training import (
     baselines,
     dry_evaluation,
@@ -79,21 +80,32 @@ class Setup:
     ) -> Evaluation | None:
         """Evaluate a split with the parameters, or with their moving average."""
         variables = state.ema if ema else (state.params, state.model_state)
-        data = self.evaluations[split]
-        return evaluate(self.eval_step, variables, data, self.parallel, stop, keep=keep)
+        data, summarize = self.evaluations[split], self.experiment.summarize
+        whole = keep or summarize is not None
+        found = evaluate(self.eval_step, variables, data, self.parallel, stop, keep=whole)
+        if found is None or summarize is None:
+            return found
+
+        def plain() -> dict[str, float]:
+            numbers = summarize(found.outputs, data.source)
+            return {k: float(v) for k, v in numbers.items() if not math.isnan(v)}
+
+        # One process, so that all decide by the same number.
+        summary = distributed.first(plain)
+        return Evaluation(found.metrics, found.outputs if keep else {}, summary)
 
     def evaluate_split(
-        self, state: Any, split: str, stop: Callable[[], bool] = bool
-    ) -> dict[str, float] | None:
-        """Return the scalar metrics of a split, those of the moving average under `ema/`."""
-        values: dict[str, float] = {}
-        for ema in (False, True) if self.config.ema_decay else (False,):
-            evaluation = self.evaluate(state, split, ema=ema, stop=stop, keep=False)
-            if evaluation is None:
-                return None
-            prefix = "ema/" if ema else ""
-            values |= {f"{prefix}{k}": v for k, v in evaluation.scalars().items()}
-        return values
+        self, state: Any, split: str, stop: Callable[[], bool] = bool, *, keep: bool = False
+    ) -> Evaluation | None:
+        """Evaluate a split, with the scalars of the moving average under `ema/`."""
+        found = self.evaluate(state, split, stop=stop, keep=keep)
+        if found is None or not self.config.ema_decay:
+            return found
+        average = self.evaluate(state, split, ema=True, stop=stop, keep=False)
+        if average is None:
+            return None
+        more = {f"ema/{name}": value for name, value in average.scalars().items()}
+        return dataclasses.replace(found, summary={**found.summary, **more})
 
 
 def check(config: Any) -> None:
@@ -294,7 +306,9 @@ def make(
     eval_step = step_lib.make_eval_step(experiment, prepare)
     if try_out:
         baselines.check_data(config, evaluations, getattr(experiment, "target", "label"))
-        dry_evaluation.check(config, steps, train, evaluations, eval_step, inputs)
+        dry_evaluation.check(
+            config, steps, train, evaluations, eval_step, inputs, experiment.summarize
+        )
     given = {}
     if not resume:
         outputs = train.source.info.class_names if experiment.predicts_labels else ()

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, PyTree
 
+from cnnlab.metrics.collected import partition
 from cnnlab.metrics.mean import Mean
 from cnnlab.metrics.total import object_counts
 from cnnlab.training.freeze import NOTHING, Freeze
@@ -112,7 +113,7 @@ def make_train_step(
             return training_loss(params, model_state, batch, key, train=True, axis_name=axis_name)
 
         (loss, aux), grads = jax.value_and_grad(loss_fn, has_aux=True)(params)
-        return loss, grads, aux.model_state, aux.metrics
+        return loss, grads, aux.model_state, partition(aux.metrics)[0]
 
     def accumulate(state, batch, key, axis_name):
         if accumulation == 1:
@@ -187,17 +188,21 @@ def make_scan(step: Callable[..., Any]) -> Callable[..., Any]:
     return steps
 
 
-def make_eval_step(experiment: Any, prepare: Prepare) -> Callable[..., tuple[dict, dict]]:
-    """Return `step((params, model_state), batch, data, axis_name) -> (metrics, outputs)`."""
+def make_eval_step(experiment: Any, prepare: Prepare) -> Callable[..., tuple[dict, tuple]]:
+    """Return `step((params, model_state), batch, data, axis_name) -> (metrics, rows)`.
+
+    Metrics are sums over the batch, rows what has an axis of examples: the outputs by name, and
+    the collected metrics by name.
+    """
 
     def step(variables, batch, data, axis_name=None):
         params, model_state = variables
         key = jax.random.key(0)
         batch = prepare(fetch(batch, data), key, train=False)
         _, aux = experiment.loss(params, model_state, batch, key, train=False, axis_name=axis_name)
-        metrics = {**aux.metrics, **object_counts(batch)}
+        metrics, collected = partition({**aux.metrics, **object_counts(batch)})
         if axis_name is not None:
             metrics = jax.lax.psum(metrics, axis_name)
-        return metrics, aux.outputs
+        return metrics, (experiment.predict(aux.output, batch), collected)
 
     return step

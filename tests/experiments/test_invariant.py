@@ -207,7 +207,7 @@ def test_metrics():
         assert set(aux.metrics) == {"loss", "embedding_std", "projection_std"} | own.get(
             cure, set()
         )
-        assert aux.outputs == {}
+        assert aux.output is None
         params = wide(start(cure)[0])
         if cure != "nt_xent":
             rows = np.stack([unit(x) for v in range(2) for x in encode(params, IMAGES[:, v])])
@@ -306,7 +306,7 @@ def test_evaluation_of_single_images_has_nothing_to_say():
     experiment, (params, state) = make("byol"), start("byol")
     batch = {"image": IMAGES[:, 0], "mask": np.ones(4, bool)}
     value, aux = experiment.loss(params, state, batch, KEY, train=False, axis_name=None)
-    assert float(value) == 0 and aux.metrics == {} and aux.outputs == {}
+    assert float(value) == 0 and aux.metrics == {} and aux.output is None
     assert aux.model_state is state
     embedded = jax.jit(experiment.embed)(params, state, batch)["embedding"]
     dense, norm = params["dense"], {**params["norm"], **state["batch_stats"]["norm"]}

@@ -143,7 +143,7 @@ def test_padding_counts_nowhere():
     np.testing.assert_allclose(value, expected, rtol=1e-6)
     for name, metric in other.metrics.items():
         assert aux.metrics[name].compute() == pytest.approx(metric.compute()), name
-    assert aux.outputs == {}
+    assert aux.output is None
 
 
 @pytest.mark.parametrize("mining", MINING)

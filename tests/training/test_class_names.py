@@ -58,7 +58,7 @@ def build(folder, settings):
 
 
 def accuracy(parts, state):
-    return parts.evaluate_split(state, "validation")["accuracy"]
+    return parts.evaluate_split(state, "validation").scalars()["accuracy"]
 
 
 def test_checkpoint_knows_the_names(run):

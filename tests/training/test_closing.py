@@ -127,8 +127,8 @@ def test_a_control_that_diverges_costs_its_rows_alone(tmp_path, settings):
 def test_split_that_cannot_be_evaluated_costs_its_numbers_alone(tmp_path, settings, monkeypatch):
     evaluate = closing.evaluate_splits
 
-    def without_test(setup, state, splits):
-        return broken() if "test" in splits else evaluate(setup, state, splits)
+    def without_test(setup, state, splits, **keep):
+        return broken() if "test" in splits else evaluate(setup, state, splits, **keep)
 
     monkeypatch.setattr(closing, "evaluate_splits", without_test)
     run = tmp_path / "run"
@@ -160,7 +160,7 @@ def test_file_in_the_place_of_the_figures_costs_the_figures_alone(tmp_path, sett
         patch.setattr(
             closing.Closing,
             "numbers",
-            lambda self: (numbers(self), (run / "figures").write_text("no folder")),
+            lambda self: ((run / "figures").write_text("no folder"), numbers(self)),
         )
         train(settings, run, "stop", show=False)
     assert run_folder.is_finished(run)

@@ -51,7 +51,7 @@ def test_moving_average_is_evaluated_beside_the_parameters():
         ema=(parts.state.params, parts.state.model_state),
         params={k: {n: v * 0 for n, v in leaf.items()} for k, leaf in parts.state.params.items()},
     )
-    values = parts.evaluate_split(state, "validation")
+    values = parts.evaluate_split(state, "validation").scalars()
     assert values["loss"] == pytest.approx(np.log(10))
     assert values["ema/loss"] != pytest.approx(np.log(10))
 

@@ -126,7 +126,8 @@ def test_a_linear_probe_of_a_transferred_trunk_learns_the_new_classes(pretrained
         steps=60,
     )
     loop, state = small.train(settings, tmp_path / "probe")
-    values = closing.evaluate_splits(loop.setup, state, ["validation", "test"])
+    found = closing.evaluate_splits(loop.setup, state, ["validation", "test"])
+    values = closing.scalars(found)
     # Chance is 0.2.
     assert values["test/accuracy"] > 0.6
     assert values["validation/accuracy"] > 0.6
