@@ -40,7 +40,7 @@ def fields(name: str) -> dict[str, Any]:
     return {
         field.name: field.default
         for field in dataclasses.fields(find(name))
-        if field.default is not dataclasses.MISSING and field.name != "sync_bn"
+        if field.default is not dataclasses.MISSING and field.name not in ("sync_bn", "group")
     }
 
 

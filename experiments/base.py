@@ -1,7 +1,7 @@
 """The contract between an objective and the trainer (DESIGN, contract 2)."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
@@ -10,6 +10,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
+from cnnlab.choices import suggest
+from cnnlab.data.info import INPUTS
+from cnnlab.errors import UserError
 from cnnlab.models.parts import synchronized
 
 Batch = dict[str, Any]
@@ -37,22 +40,47 @@ class Experiment:
     Attributes:
         model: maps inputs to `(output, endpoints)`.
         sync_bn: whether a model with BatchNorm shares its batch statistics over the replicas.
+        input_keys: what the model reads of a batch; of several keys it gets a dictionary. () for
+            the one of `cnnlab.data.info.INPUTS` that there is.
+        group: members of an example in training, [b, g, ...]; 0: as the data has them. In
+            evaluation examples come one by one.
+        groups: what these may be, as `cnnlab.data.device.grouping` calls it.
     """
 
     model: nn.Module
     sync_bn: bool = False
+    input_keys: tuple[str, ...] = ()
+    group: int = 1
+    groups: ClassVar[tuple[str, ...]] = ("single",)
 
     # Modules that are the objective's, on top of the network.
     head_names: ClassVar[tuple[str, ...]] = ()
 
-    def inputs(self, batch: Batch) -> Any:
-        """Return what the model is applied to: the images, or the waveforms where there are none.
+    def select(self, batch: Batch) -> Any:
+        """Return what the model reads of the batch, groups as they are."""
+        keys = self.input_keys or tuple(key for key in INPUTS if key in batch)
+        if len(keys) != 1 and not self.input_keys:
+            raise UserError(
+                f"the batch has {', '.join(keys) or 'none'} of {', '.join(INPUTS)}: name what the "
+                "model reads with --config.experiment.input_keys"
+            )
+        missing = [key for key in keys if key not in batch]
+        if missing:
+            raise UserError(
+                f"experiment.input_keys={tuple(keys)}: the batch has no '{missing[0]}'"
+                f"{suggest(missing[0], batch)}"
+            )
+        return batch[keys[0]] if len(keys) == 1 else {key: batch[key] for key in keys}
 
-        Rows that are groups (pairs, views) come one after another: [b, g, ...] -> [b g, ...].
+    def inputs(self, batch: Batch, *, train: bool = False) -> Any:
+        """Return what the model is applied to.
+
+        In training the members of groups come one after another: [b, g, ...] -> [b g, ...].
         """
-        key = "image" if "image" in batch else "waveform"
-        x, grouped = batch[key], 5 if key == "image" else 3
-        return x.reshape(-1, *x.shape[2:]) if x.ndim == grouped else x
+        found = self.select(batch)
+        if not train or self.group < 2:
+            return found
+        return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), found)
 
     def build(self, model: nn.Module) -> nn.Module:
         """Return the network: the model, or a module that has heads of the objective on it.
@@ -79,7 +107,12 @@ class Experiment:
     ) -> tuple[Array, dict[str, Array], PyTree]:
         """Apply the model to the batch; return its output, endpoints and the state after it."""
         return self.apply_inputs(
-            params, model_state, self.inputs(batch), rng, train=train, axis_name=axis_name
+            params,
+            model_state,
+            self.inputs(batch, train=train),
+            rng,
+            train=train,
+            axis_name=axis_name,
         )
 
     def apply_inputs(
@@ -114,13 +147,40 @@ class Experiment:
         """Return what the evaluators call "embedding": the output, unless the objective says."""
         return output
 
-    def embed(self, params: PyTree, model_state: PyTree, batch: Batch) -> dict[str, Array]:
-        """Return the endpoints in inference, averaged over space, and "embedding"; each [b, d]."""
+    def pool(self, x: Float[Array, "b *s d"], name: str) -> Float[Array, "b d"]:
+        """Return an endpoint as one vector an example: by the model's `pool`, if it has one.
+
+        Without, the mean over the axes of space (and time). A Transformer takes its class token, a
+        graph network the mean of its real nodes.
+        """
+        pool = getattr(self.model, "pool", None)
+        if callable(pool):
+            return pool(x, name)
+        return x.mean(axis=tuple(range(1, x.ndim - 1))) if x.ndim > 2 else x
+
+    def embed(
+        self,
+        params: PyTree,
+        model_state: PyTree,
+        batch: Batch,
+        names: Sequence[str] = ("embedding",),
+    ) -> dict[str, Array]:
+        """Return endpoints in inference, or "embedding", each pooled to float32 [b, d].
+
+        Raises:
+            UserError: for a name that is no endpoint.
+        """
         output, endpoints, _ = self.apply(
             params, model_state, batch, None, train=False, axis_name=None
         )
-        vectors = {"embedding": self.embedding(output), **endpoints}
-        return {name: _vectors(x.astype(jnp.float32)) for name, x in vectors.items()}
+        there = {"embedding": output, **endpoints}
+        for name in names:
+            if name not in there:
+                raise UserError(f"evaluators: no endpoint '{name}'{suggest(name, there)}")
+        vectors = {name: there[name] for name in names}
+        if "embedding" in vectors and "embedding" not in endpoints:
+            vectors["embedding"] = self.embedding(output)
+        return {name: self.pool(x.astype(jnp.float32), name) for name, x in vectors.items()}
 
     def similarity(self, params: PyTree) -> Callable[[Array, Array], Array] | None:
         """Return a learned similarity of embeddings, ([n, d], [m, d]) -> [n, m]; None: none."""
@@ -139,7 +199,7 @@ class Experiment:
     ) -> tuple[Float[Array, ""], Aux]:
         """Return the scalar to minimise and what goes with it; the same function for validation.
 
-        `batch["mask"]`, where there is one, is False for padding: such rows count nowhere.
+        `batch["valid"]`, where there is one, is False for padding: such rows count nowhere.
         """
         raise NotImplementedError
 
@@ -153,9 +213,6 @@ class Experiment:
         Mixed examples are refused for an objective that would take them for whole ones.
         """
         return ()
-
-    def check_batch(self, batch: Batch) -> None:
-        """Raise a `UserError` for a training batch (or its shapes) without the groups it needs."""
 
     @property
     def predicts_labels(self) -> bool:
@@ -187,7 +244,3 @@ class Experiment:
 
     def draw(self, evaluation: Any, source: Any, folder: Path) -> None:
         """Draw figures of an evaluated split into `folder`, at the end of a run."""
-
-
-def _vectors(x: Float[Array, "b *s d"]) -> Float[Array, "b d"]:
-    return x.mean(axis=tuple(range(1, x.ndim - 1))) if x.ndim > 2 else x

@@ -121,6 +121,8 @@ class CPC(Experiment):
     skip: int = 0
     negatives: str = "all"
     chunk: int = 0
+    group: int = 0
+    groups: ClassVar[tuple[str, ...]] = ("single", "pairs", "views")
 
     def __post_init__(self):
         """Check the hyper-parameters."""
@@ -175,7 +177,7 @@ class CPC(Experiment):
         _, endpoints, model_state = self.apply(
             params, model_state, batch, rng, train=train, axis_name=axis_name
         )
-        mask = batch.get("mask")
+        valid = batch.get("valid")
         latents = endpoints["latents"].astype(jnp.float32)
         contexts = jnp.split(
             endpoints["context"].astype(jnp.float32), len(self.directions), axis=-1
@@ -185,40 +187,40 @@ class CPC(Experiment):
                 turn(latents, direction),
                 turn(context, direction),
                 params["prediction"][direction]["kernel"],
-                mask,
+                valid,
                 axis_name,
             )
             for direction, context in zip(self.directions, contexts, strict=True)
         ]
         losses, right = (sum(parts) / len(results) for parts in zip(*results, strict=True))
-        log_n = jnp.log(self._candidates(latents.shape, mask, axis_name))
+        log_n = jnp.log(self._candidates(latents.shape, valid, axis_name))
         metrics = {
-            "loss": Mean.of(losses, mask),
-            "accuracy": Mean.of(right, mask),
-            "bound": Mean.of(log_n - losses, mask),
+            "loss": Mean.of(losses, valid),
+            "accuracy": Mean.of(right, valid),
+            "bound": Mean.of(log_n - losses, valid),
         }
         if train:
             metrics["embedding_std"] = embedding_std(endpoints["features"], axis_name)
-        return masked_mean(losses, mask, axis_name), Aux(model_state, metrics)
+        return masked_mean(losses, valid, axis_name), Aux(model_state, metrics)
 
-    def _contrast(self, latents, context, kernel, mask, axis_name):
+    def _contrast(self, latents, context, kernel, valid, axis_name):
         """Return the loss and the share of right choices of each example [b]."""
         self._check_grid(latents.shape[1])
         queries, at, weights = predict(context, kernel, self.skip)
         latents = latents.reshape(len(latents), -1, latents.shape[-1])
-        if mask is not None:
+        if valid is not None:
             # One more number of each, by which padding gets the same score from every query.
             queries = jnp.pad(queries, ((0, 0), (0, 0), (0, 1)), constant_values=1.0)
             padding = jnp.zeros(queries.shape[-1]).at[-1].set(NEVER)
             latents = jnp.pad(latents, ((0, 0), (0, 0), (0, 1)))
-            latents = jnp.where(mask[:, None, None], latents, padding)
+            latents = jnp.where(valid[:, None, None], latents, padding)
         score = NEGATIVES[self.negatives]
         losses, right = score(queries, latents, at, axis_name=axis_name, chunk=self.chunk)
         return losses @ weights, right.astype(jnp.float32) @ weights
 
-    def _candidates(self, shape, mask, axis_name) -> Float[Array, ""]:
+    def _candidates(self, shape, valid, axis_name) -> Float[Array, ""]:
         """Return N."""
-        count = jnp.asarray(shape[0]) if mask is None else jnp.sum(mask)
+        count = jnp.asarray(shape[0]) if valid is None else jnp.sum(valid)
         if axis_name is not None:
             count = jax.lax.psum(count, axis_name)
         examples = 1 if self.negatives == "image" else jnp.maximum(count, 1)

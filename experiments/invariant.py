@@ -159,6 +159,8 @@ class Invariant(Experiment):
     momentum_steps: int = 0
     joint_views: bool = False
     chunk: int = 0
+    group: int = VIEWS
+    groups: ClassVar[tuple[str, ...]] = ("views", "pairs")
 
     def __post_init__(self):
         """Check the hyper-parameters."""
@@ -196,31 +198,19 @@ class Invariant(Experiment):
             variables["teacher"] = teachers.create(_taught(params), _taught(stats))
         return variables
 
-    def check_batch(self, batch: Batch) -> None:
-        """Refuse images without two views."""
-        shape = batch["image"].shape
-        if len(shape) != 5 or shape[1] != VIEWS:
-            raise UserError(
-                f"invariant needs {VIEWS} views of each image, not images {shape}: "
-                f"set --config.data.train.views={VIEWS}"
-            )
-
     def loss(
         self, params, model_state, batch, rng, *, train, axis_name
     ) -> tuple[Float[Array, ""], Aux]:
-        """Return the loss of a batch of two views; in evaluation, without views, nothing.
-
-        Raises:
-            UserError: for a training batch without two views.
-        """
+        """Return the loss of a batch of two views; in evaluation, without views, nothing."""
         if not train:
             return jnp.zeros(()), Aux(model_state, {})
-        self.check_batch(batch)
-        images = batch["image"]
+        seen = self.select(batch)
         cure, state = CURES[self.cure], dict(model_state)
         old = state.pop("teacher", None)
         # What BatchNorm sees at a time: both views together, or one after the other.
-        parts = [self.inputs(batch)] if self.joint_views else [images[:, v] for v in range(VIEWS)]
+        parts = [jax.tree.map(lambda x, v=v: x[:, v], seen) for v in range(VIEWS)]
+        if self.joint_views:
+            parts = [self.inputs(batch, train=True)]
 
         features, projections, state = self._encode(params, state, parts, rng, axis_name)
         outputs = Outputs(_pair(projections))

@@ -85,6 +85,8 @@ class Siamese(Experiment):
     objective: str = "verification"
     margin: float = 1.0
     head: str = "koch"
+    group: int = 2
+    groups: ClassVar[tuple[str, ...]] = ("pairs",)
 
     def __post_init__(self):
         """Check the hyper-parameters."""
@@ -118,19 +120,12 @@ class Siamese(Experiment):
         """Return the key of the labels."""
         return ("label",)
 
-    def check_batch(self, batch: Batch) -> None:
-        """Refuse images that come alone."""
-        if batch["label"].ndim == 1:
-            raise UserError("siamese learns from pairs: set --config.data.train.sampler.name=pairs")
-
     def loss(
         self, params, model_state, batch, rng, *, train, axis_name
     ) -> tuple[Float[Array, ""], Aux]:
-        """Return the mean loss over the pairs; of single images, in evaluation, 0."""
-        labels, mask = batch["label"], batch.get("mask")
-        if train:
-            self.check_batch(batch)
-        if labels.ndim == 1:
+        """Return the mean loss over the pairs; in evaluation, of single images, 0."""
+        labels, valid = batch["label"], batch.get("valid")
+        if not train:
             return jnp.zeros(()), Aux(model_state, {})
         output, _, model_state = self.apply(
             params, model_state, batch, rng, train=train, axis_name=axis_name
@@ -140,14 +135,14 @@ class Siamese(Experiment):
         distance = paired_euclidean(first, second)
         values, right = self._judge(params, first, second, distance, same)
         metrics = {
-            "loss": Mean.of(values, mask),
-            "accuracy": Mean.of(right, mask),
-            "same_distance": Mean.of(distance, _both(same, mask)),
-            "different_distance": Mean.of(distance, _both(~same, mask)),
+            "loss": Mean.of(values, valid),
+            "accuracy": Mean.of(right, valid),
+            "same_distance": Mean.of(distance, _both(same, valid)),
+            "different_distance": Mean.of(distance, _both(~same, valid)),
         }
         if train:
             metrics["embedding_std"] = embedding_std(output, axis_name)
-        return masked_mean(values, mask, axis_name), Aux(model_state, metrics)
+        return masked_mean(values, valid, axis_name), Aux(model_state, metrics)
 
     def _judge(self, params, first, second, distance, same):
         """Return the loss of each pair, and whether it is taken for what it is."""
@@ -158,5 +153,5 @@ class Siamese(Experiment):
         return contrastive(distance, same, self.margin), (distance < self.margin / 2) == same
 
 
-def _both(a: Bool[Array, " b"], mask: Bool[Array, " b"] | None) -> Bool[Array, " b"]:
-    return a if mask is None else a & mask
+def _both(a: Bool[Array, " b"], valid: Bool[Array, " b"] | None) -> Bool[Array, " b"]:
+    return a if valid is None else a & valid

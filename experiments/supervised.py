@@ -26,29 +26,45 @@ from jaxtyping import Array, Float
 from cnnlab.choices import pick
 from cnnlab.errors import UserError
 from cnnlab.losses.output_losses import OBJECTIVES
-from cnnlab.losses.reduce import masked_mean
+from cnnlab.losses.reduce import labeled, masked_mean
 from cnnlab.metrics.classification import Confusion, top_k
 from cnnlab.metrics.mean import Mean
 from cnnlab.plots import classification_figures
 from experiments.base import Aux, Batch, Experiment
 
+# An `ignore_label` that ignores nothing.
+NOTHING = -1
 
-def dense_target(batch: Batch, name: str, outputs: int) -> Float[Array, "b c"]:
-    """Return `batch[name]` as one row of `outputs` numbers an example.
 
-    Integer labels become one-hot rows (NaN for a label that is no class, which must not train in
-    silence); labels mixed by mixup or cutmix become their weighted sum.
+def dense_target(
+    batch: Batch, name: str, outputs: int, *, rank: int = 2, ignore: int = NOTHING
+) -> Float[Array, "b *places c"]:
+    """Return `batch[name]` as a row of `outputs` numbers an example, or a place of a label map.
+
+    Integer labels, [b] or maps [b, h, w], become one-hot rows (NaN for a label that is no class,
+    which must not train in silence); labels mixed by mixup or cutmix become their weighted sum.
+
+    Args:
+        batch: with the target, and what it is mixed with.
+        name: key of the target.
+        outputs: of the model, c.
+        rank: of the model's output; real targets are flattened where it is 2.
+        ignore: a label that becomes zeros, as 255 in maps; -1: none.
     """
 
     def dense(target):
         if jnp.issubdtype(target.dtype, jnp.integer):
             known = (target >= 0) & (target < outputs)
-            return jnp.where(known[:, None], jax.nn.one_hot(target, outputs), jnp.nan)
-        return target.astype(jnp.float32).reshape(target.shape[0], -1)
+            one_hot = jnp.where(known[..., None], jax.nn.one_hot(target, outputs), jnp.nan)
+            return one_hot if ignore < 0 else jnp.where((target == ignore)[..., None], 0.0, one_hot)
+        target = target.astype(jnp.float32)
+        if rank == 2:
+            return target.reshape(target.shape[0], -1)
+        return target if target.ndim == rank else target[..., None]
 
     target = dense(batch[name])
     if f"{name}_mixed" in batch:
-        weight = batch[f"{name}_weight"][:, None]
+        weight = batch[f"{name}_weight"].reshape(-1, *[1] * (target.ndim - 1))
         target = weight * target + (1 - weight) * dense(batch[f"{name}_mixed"])
     return target
 
@@ -60,17 +76,19 @@ class Supervised(Experiment):
     Attributes:
         objective: `softmax`, `sigmoid`, `linear` or `map`, the output activation and its loss.
         target: key of the target: integer labels, multi-hot rows (`sigmoid`) or real vectors
-            (`linear`).
+            (`linear`); or a map of any of these, [b, h, w], for a model with an output a place.
         label_smoothing: mass moved from the true class to all classes alike (Szegedy et al.
             2016, section 7); training only, so that validation losses stay comparable.
         auxiliary_weight: of the losses of auxiliary classifiers, endpoints that start with
             "auxiliary", where a model has them in training (Szegedy et al. 2014, section 5).
+        ignore_label: an integer label that counts nowhere, as 255 in label maps; -1: none.
     """
 
     objective: str = "softmax"
     target: str = "label"
     label_smoothing: float = 0.0
     auxiliary_weight: float = 0.3
+    ignore_label: int = NOTHING
 
     def __post_init__(self):
         """Check the hyper-parameters."""
@@ -91,50 +109,62 @@ class Supervised(Experiment):
         logits, endpoints, model_state = self.apply(
             params, model_state, batch, rng, train=train, axis_name=axis_name
         )
-        mask = batch.get("mask")
-        target = dense_target(batch, self.target, logits.shape[-1])
+        valid = batch.get("valid")
+        shape = {"rank": logits.ndim, "ignore": self.ignore_label}
+        target = dense_target(batch, self.target, logits.shape[-1], **shape)
+        if target.shape[:-1] != logits.shape[:-1]:
+            raise UserError(
+                f"the model gives outputs {logits.shape[1:]} an example, which '{self.target}' of "
+                f"shape {batch[self.target].shape[1:]} does not fit: one label each for an output "
+                "[classes], a map for an output [height, width, classes]; several labels an "
+                "example are given as floats"
+            )
         if target.shape != logits.shape:
             raise UserError(
                 f"the model gives {logits.shape[-1]} outputs, '{self.target}' has "
                 f"{target.shape[-1]} numbers: set --config.model.num_classes={target.shape[-1]}"
             )
+        if self.ignore_label >= 0 and self._classifies(batch):
+            valid = labeled(batch[self.target], self.ignore_label, valid)
         smoothing = {"label_smoothing": self.label_smoothing} if train else {}
         keywords = smoothing if self.objective == "softmax" else {}
         loss = partial(OBJECTIVES[self.objective].loss, target=target, **keywords)
         values = loss(logits)
-        metrics: dict[str, Any] = {"loss": Mean.of(values, mask)}
+        metrics: dict[str, Any] = {"loss": Mean.of(values, valid)}
         auxiliary = [loss(x) for name, x in endpoints.items() if name.startswith("auxiliary")]
         if train and auxiliary:
             extra = sum(auxiliary)
-            metrics["auxiliary_loss"] = Mean.of(extra, mask)
+            metrics["auxiliary_loss"] = Mean.of(extra, valid)
             values = values + self.auxiliary_weight * extra
-        metrics |= self._metrics(logits, batch, target, mask)
+        metrics |= self._metrics(logits, batch, target, valid)
         if not train and self._classifies(batch):
-            metrics["confusion"] = Confusion.of(logits, batch[self.target], mask)
+            metrics["confusion"] = Confusion.of(logits, batch[self.target], valid)
         output = None if train else logits
-        return masked_mean(values, mask, axis_name), Aux(model_state, metrics, output)
+        return masked_mean(values, valid, axis_name), Aux(model_state, metrics, output)
 
-    def predict(self, output: Float[Array, "b c"], batch: Batch) -> dict[str, Array]:
-        """Return float32 logits and the target."""
+    def predict(self, output: Float[Array, "b *places c"], batch: Batch) -> dict[str, Array]:
+        """Return float32 logits and the target of each example; of maps nothing."""
+        if output.ndim > 2:
+            return {}
         return {"logits": output.astype(jnp.float32), self.target: batch[self.target]}
 
     def _classifies(self, batch: Batch) -> bool:
         return jnp.issubdtype(batch[self.target].dtype, jnp.integer)
 
-    def _metrics(self, logits, batch, target, mask) -> dict[str, Mean]:
+    def _metrics(self, logits, batch, target, valid) -> dict[str, Mean]:
         if self._classifies(batch):
             labels = batch[self.target]
-            metrics = {"accuracy": top_k(logits, labels, 1, mask)}
+            metrics = {"accuracy": top_k(logits, labels, 1, valid)}
             if logits.shape[-1] > 5:
-                metrics["top5"] = top_k(logits, labels, 5, mask)
+                metrics["top5"] = top_k(logits, labels, 5, valid)
             return metrics
         if self.objective == "sigmoid":
             right = (logits > 0) == (target > 0.5)
             return {
-                "accuracy": Mean.of(jnp.mean(right.astype(jnp.float32), axis=-1), mask),
-                "exact_match": Mean.of(jnp.all(right, axis=-1).astype(jnp.float32), mask),
+                "accuracy": Mean.of(jnp.mean(right.astype(jnp.float32), axis=-1), valid),
+                "exact_match": Mean.of(jnp.all(right, axis=-1).astype(jnp.float32), valid),
             }
-        return {"absolute_error": Mean.of(jnp.mean(jnp.abs(logits - target), axis=-1), mask)}
+        return {"absolute_error": Mean.of(jnp.mean(jnp.abs(logits - target), axis=-1), valid)}
 
     def targets(self) -> tuple[str, ...]:
         """Return the key of the target."""
@@ -143,15 +173,6 @@ class Supervised(Experiment):
     def mixed_targets(self) -> tuple[str, ...]:
         """Return the keys that `dense_target` mixes the target with."""
         return f"{self.target}_mixed", f"{self.target}_weight"
-
-    def check_batch(self, batch: Batch) -> None:
-        """Refuse groups of inputs, each with a label of its own."""
-        label = batch[self.target]
-        if jnp.issubdtype(label.dtype, jnp.integer) and label.ndim != 1:
-            raise UserError(
-                f"supervised learns one number '{self.target}' an example, not {label.shape[1:]}: "
-                "set --config.data.train.sampler.name=shuffle, or give several labels as floats"
-            )
 
     @property
     def predicts_labels(self) -> bool:

@@ -12,7 +12,7 @@ Deviation: FaceNet adds random negatives to its batches; here all others are its
 """
 
 import dataclasses
-from typing import Any
+from typing import Any, ClassVar
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -50,6 +50,8 @@ class Triplet(Experiment):
     average: str = "active"
     normalize: bool = True
     chunk: int = 0
+    group: int = 0
+    groups: ClassVar[tuple[str, ...]] = ("single", "pairs", "views")
 
     def __post_init__(self):
         """Check the hyper-parameters."""
@@ -92,7 +94,7 @@ class Triplet(Experiment):
             margin=self.margin,
             soft=self.soft,
             average=self.average,
-            mask=batch.get("mask"),
+            valid=batch.get("valid"),
             axis_name=axis_name,
             chunk=self.chunk,
         )

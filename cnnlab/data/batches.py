@@ -10,14 +10,12 @@ import numpy as np
 
 from cnnlab.data import source as sources
 from cnnlab.data import stream
+from cnnlab.data.info import COUNTERS
 from cnnlab.data.order import eval_indices
 from cnnlab.data.preprocess import preprocess
 from cnnlab.data.samplers import Sampler
 from cnnlab.data.subset import Subset
 from cnnlab.errors import UserError
-
-# What models read: one of these.
-INPUTS = ("image", "waveform")
 
 
 class Prepared:
@@ -31,17 +29,15 @@ class Prepared:
         min_visible: float = 0.0,
     ):
         """Check the keys against the source; for `min_visible` see `spatial_targets`."""
+        for key in set(COUNTERS) & set(keys):
+            raise UserError(
+                f"data.keys={keys}: batches use '{key}' themselves; rename it in the data set"
+            )
         missing = [key for key in keys if key not in source.info.spec]
         if missing:
             raise UserError(
                 f"data.keys: '{source.info.name}' has no '{missing[0]}'; "
                 f"it has: {', '.join(sorted(source.info.spec))}"
-            )
-        inputs = [key for key in INPUTS if key in source.info.spec]
-        if inputs and not set(inputs) & set(keys):
-            raise UserError(
-                f"data.keys={keys}: every model reads '{inputs[0]}': set "
-                f'--config.data.keys="{(inputs[0], *keys)}"'
             )
         self.source, self.chosen, self.keys, self.info = source, chosen, keys, source.info
         self.targets = source.info.targets(min_visible)
@@ -55,7 +51,7 @@ class Prepared:
     def at(self, index: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
         """Return an example, preprocessed with these random numbers."""
         example = self.source[index]
-        kept = {key: example[key] for key in (*self.keys, "mask") if key in example}
+        kept = {key: example[key] for key in (*self.keys, "valid") if key in example}
         return preprocess(kept, rng, self.targets, **self.chosen)
 
 
@@ -121,7 +117,7 @@ class TrainData:
             rows: of the batch.
             grouped: with pairs as rows where the sampler makes pairs.
         """
-        first = {key: np.asarray(x) for key, x in self.source[0].items() if key != "mask"}
+        first = {key: np.asarray(x) for key, x in self.source[0].items() if key != "valid"}
         group = self._sampler.batch(0).shape[1:] if grouped else ()
         return {k: np.broadcast_to(x, (rows, *group, *x.shape)).copy() for k, x in first.items()}
 
@@ -198,17 +194,17 @@ class EvalData:
         return np.flatnonzero(self._row >= 0)
 
     def batches(self) -> Iterator[dict[str, np.ndarray]]:
-        """Yield batches with `index` and `mask`, False where a row is padding or corrupt."""
+        """Yield batches with `index` and `valid`, False where a row is padding or corrupt."""
         size, host, hosts = (self._options[k] for k in ("batch_size", "host", "hosts"))
         if not self._held:
             view = stream.EvalOrder(self.source, batch_size=size, host=host, hosts=hosts)
             yield from stream.stream(view, size // hosts, threads=self._options["threads"])
             return
-        for indices, mask in eval_indices(len(self._row), size, host, hosts):
-            # What is corrupt has no row: the last one stands in, and the mask is False.
+        for indices, valid in eval_indices(len(self._row), size, host, hosts):
+            # What is corrupt has no row: the last one stands in, and `valid` is False.
             row = self._row[indices]
             rows = {key: values[row] for key, values in self._held.items()}
-            yield {**rows, "index": indices.astype(np.int32), "mask": mask & (row >= 0)}
+            yield {**rows, "index": indices.astype(np.int32), "valid": valid & (row >= 0)}
 
 
 def _integers(prepared: Prepared, held: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

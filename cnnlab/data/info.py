@@ -13,6 +13,10 @@ from cnnlab.files import expand, is_text
 
 # Kinds of source whose name has a path behind a colon.
 OWN = ("folder", "wav", "npz")
+# Keys by which batches number their rows and tell real ones from padding.
+COUNTERS = ("ordinal", "index", "valid")
+# What models read, and how many axes one example of it has: [h, w, c], [t], [t, h, w, c].
+INPUTS = {"image": 3, "waveform": 1, "video": 4}
 Spec = Mapping[str, tuple[tuple[int | None, ...], str]]
 
 

@@ -33,16 +33,16 @@ def example_indices(seed: int, start: int, stop: int, count: int) -> Int[np.ndar
 def eval_indices(
     count: int, batch_size: int, host: int = 0, hosts: int = 1
 ) -> list[tuple[Int[np.ndarray, "b"], np.ndarray]]:
-    """Return this host's `(indices, mask)` for each batch that covers every example once.
+    """Return this host's `(indices, valid)` for each batch that covers every example once.
 
     Batch k holds examples k·batch_size …, of which each host takes an equal contiguous part; the
-    last batch is filled with index 0 and mask False, so that all hosts run equally many batches
-    of one shape.
+    last batch is filled with index 0, where `valid` is False, so that all hosts run equally many
+    batches of one shape.
     """
     part = batch_size // hosts
     batches = []
     for start in range(0, count, batch_size):
         indices = np.arange(start + host * part, start + (host + 1) * part)
-        mask = indices < count
-        batches.append((np.where(mask, indices, 0), mask))
+        valid = indices < count
+        batches.append((np.where(valid, indices, 0), valid))
     return batches

@@ -54,8 +54,8 @@ def _open(data: Mapping[str, Any], split: str, part: Mapping[str, Any], seed: in
     return Prepared(source, part["preprocess"], tuple(data["keys"]), data["min_visible"])
 
 
-def _readable(prepared: Prepared, *, masked: bool = False) -> Prepared:
-    source = sources.SkipCorrupt(prepared.source, masked=masked)
+def _readable(prepared: Prepared, *, flag_valid: bool = False) -> Prepared:
+    source = sources.SkipCorrupt(prepared.source, flag_valid=flag_valid)
     return Prepared(source, prepared.chosen, prepared.keys, prepared.targets.min_visible)
 
 
@@ -168,7 +168,7 @@ def eval_data(
     """
     raw = eval_source(data, split, source=source, per_class=per_class, seed=seed)
     skip = data["on_corrupt"] == "skip"
-    prepared = _readable(raw, masked=True) if skip else raw
+    prepared = _readable(raw, flag_valid=True) if skip else raw
     held: dict[str, np.ndarray] = {}
     row = np.arange(len(raw))
     if _placement(data, prepared) != "grain":

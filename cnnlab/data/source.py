@@ -118,17 +118,17 @@ class SkipCorrupt:
         skipped: number of distinct unreadable examples met so far.
     """
 
-    def __init__(self, source: Any, *, masked: bool = False):
+    def __init__(self, source: Any, *, flag_valid: bool = False):
         """Wrap `source`.
 
         Args:
             source: the source. In place of an unreadable example stands the next readable one
                 (after the last comes the first).
-            masked: all examples get a key `mask`, False on those that stand in for another.
+            flag_valid: all examples get a key `valid`, False on those that stand in for another.
         """
-        self.source, self.masked, self.info = source, masked, source.info
-        if masked:
-            self.info = replace(source.info, spec={**source.info.spec, "mask": ((), "bool")})
+        self.source, self.flag_valid, self.info = source, flag_valid, source.info
+        if flag_valid:
+            self.info = replace(source.info, spec={**source.info.spec, "valid": ((), "bool")})
         self._corrupt: set[int] = set()  # adding to a set is atomic: no lock, so it pickles
 
     @property
@@ -154,7 +154,7 @@ class SkipCorrupt:
         for offset in range(tries):
             example = self._read((index + offset) % len(self))
             if example is not None:
-                return {**example, "mask": np.asarray(not offset)} if self.masked else example
+                return {**example, "valid": np.asarray(not offset)} if self.flag_valid else example
         raise UserError(
             f"'{self.info.name}' split '{self.info.split}': {tries} examples in a row, from index "
             f"{index}, cannot be decoded: the set is damaged, prepare or copy it again"

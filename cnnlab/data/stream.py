@@ -58,7 +58,7 @@ class EvalOrder:
         parts = eval_indices(len(source), batch_size, host, hosts)
         self.source = source
         self.indices = np.concatenate([indices for indices, _ in parts])
-        self.mask = np.concatenate([mask for _, mask in parts])
+        self.valid = np.concatenate([valid for _, valid in parts])
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -66,9 +66,9 @@ class EvalOrder:
     def __getitem__(self, position: Any) -> dict[str, np.ndarray]:
         index = int(self.indices[position])
         example = dict(self.source[index])
-        readable = example.pop("mask", np.True_)
-        mask = np.array(self.mask[position] & readable)
-        return {**example, "index": np.array(index, np.int32), "mask": mask}
+        readable = example.pop("valid", np.True_)
+        valid = np.array(self.valid[position] & readable)
+        return {**example, "index": np.array(index, np.int32), "valid": valid}
 
 
 def stream(

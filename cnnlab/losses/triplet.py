@@ -61,7 +61,7 @@ def triplet(
     margin: float | int = 0.2,
     soft: bool = False,
     average: str = "active",
-    mask: Bool[Array, "b"] | None = None,
+    valid: Bool[Array, "b"] | None = None,
     axis_name: str | None = None,
     chunk: int = 0,
 ) -> tuple[Float[Array, ""], TripletStats]:
@@ -76,7 +76,7 @@ def triplet(
         soft: softplus(d(a, p) - d(a, n)) in place of the hinge, without a margin (Hermans et al.
             2017, section 2). No second derivatives.
         average: mean over triplets with a loss above 0, `active`, or over `all` mined ones.
-        mask: False for padding, which is neither anchor nor positive nor negative.
+        valid: False for padding, which is neither anchor nor positive nor negative.
         axis_name: the axis of the replicas. Each returns what has the global batch's loss as its
             mean over them, see `losses.gathering`.
         chunk: anchors at a time, so that no more than chunk x n distances are in memory (n: the
@@ -91,8 +91,8 @@ def triplet(
     if margin < 0 or chunk < 0:
         raise UserError(f"margin={margin}, chunk={chunk}: both need to be 0 or more")
     rows = len(labels)
-    kept = jnp.ones(rows, bool) if mask is None else mask
-    # What the mask hides may be NaN.
+    kept = jnp.ones(rows, bool) if valid is None else valid
+    # What is not valid may be NaN.
     embeddings = jnp.where(kept[:, None], embeddings, 0.0)
     anchors = (embeddings, labels, kept, first_row(rows, axis_name) + jnp.arange(rows))
     everyone = [gather(x, axis_name) for x in anchors]

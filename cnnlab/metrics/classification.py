@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Integer
 
 from cnnlab.errors import UserError
+from cnnlab.losses.reduce import expand
 from cnnlab.metrics.mean import Mean
 from cnnlab.metrics.metric import Metric, ratio
 
@@ -21,7 +22,7 @@ def top_k(
     logits: Float[Array, "*b c"],
     labels: Integer[Array, "*b"],
     k: int,
-    mask: Bool[Array, "*b"] | None = None,
+    valid: Bool[Array, "..."] | None = None,
 ) -> Mean:
     """Return the share of examples whose label is among the k largest logits.
 
@@ -37,8 +38,8 @@ def top_k(
     is_label = classes == labels
     own = jnp.sum(jnp.where(is_label, logits, 0), axis=-1, keepdims=True)
     ahead = (logits > own) | ((logits == own) & (classes < labels))
-    valid = jnp.any(is_label, axis=-1) & ~jnp.any(jnp.isnan(logits), axis=-1)
-    return Mean.of(valid & (jnp.sum(ahead, axis=-1) < k), mask)
+    ranked = jnp.any(is_label, axis=-1) & ~jnp.any(jnp.isnan(logits), axis=-1)
+    return Mean.of(ranked & (jnp.sum(ahead, axis=-1) < k), valid)
 
 
 @flax.struct.dataclass
@@ -58,14 +59,18 @@ class Confusion(Metric):
         cls,
         logits: Float[Array, "*b c"],
         labels: Integer[Array, "*b"],
-        mask: Bool[Array, "*b"] | None = None,
+        valid: Bool[Array, "..."] | None = None,
     ) -> "Confusion":
-        """Count a batch; examples with a label outside [0, c) have no row and are left out."""
+        """Count a batch, or every place of its label maps [b, h, w].
+
+        Labels outside [0, c) have no row and are left out; so is what is not `valid`, which has the
+        leading axes of the labels: [b] or all of them.
+        """
         c = logits.shape[-1]
         labels = labels.astype(jnp.int32)
         kept = (labels >= 0) & (labels < c)
-        if mask is not None:
-            kept &= mask
+        if valid is not None:
+            kept &= expand(valid, labels)
         nan = jnp.any(jnp.isnan(logits), axis=-1)
         row = jnp.where(kept, labels, c)  # Row c does not exist, and what goes there is dropped.
         # Predicting nothing is a class of its own here, after the others.

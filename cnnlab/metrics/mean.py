@@ -6,6 +6,7 @@ import flax.struct
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Shaped
 
+from cnnlab.losses.reduce import expand
 from cnnlab.metrics.metric import Metric, ratio
 
 
@@ -22,14 +23,18 @@ class Mean(Metric):
     count: Any
 
     @classmethod
-    def of(cls, values: Shaped[Array, "*b"], mask: Bool[Array, "*b"] | None = None) -> "Mean":
-        """Return the mean of `values`; those where the mask is False are left out, NaN or not."""
+    def of(cls, values: Shaped[Array, "*b"], valid: Bool[Array, "..."] | None = None) -> "Mean":
+        """Return the mean of `values` that are valid; the others are left out, NaN or not.
+
+        `valid` has the leading axes of the values: [b] or all of them.
+        """
         exact = not jnp.issubdtype(values.dtype, jnp.inexact)
         values = values.astype(jnp.int32 if exact else jnp.float32)
-        if mask is None:
+        if valid is None:
             return cls(jnp.sum(values), jnp.asarray(values.size, jnp.int32))
-        kept = jnp.where(mask, values, jnp.zeros((), values.dtype))
-        return cls(jnp.sum(kept), jnp.sum(mask, dtype=jnp.int32))
+        valid = expand(valid, values)
+        kept = jnp.where(valid, values, jnp.zeros((), values.dtype))
+        return cls(jnp.sum(kept), jnp.sum(valid, dtype=jnp.int32))
 
     def compute(self) -> float:
         """Return the mean; NaN if there was nothing to average."""

@@ -7,6 +7,7 @@ import flax.struct
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Shaped
 
+from cnnlab.losses.reduce import expand
 from cnnlab.metrics.metric import Metric
 
 
@@ -21,11 +22,13 @@ class Total(Metric):
     total: Any
 
     @classmethod
-    def of(cls, values: Shaped[Array, "*b"], mask: Bool[Array, "*b"] | None = None) -> "Total":
-        """Return the sum of `values`, without those where the mask is False."""
+    def of(cls, values: Shaped[Array, "*b"], valid: Bool[Array, "..."] | None = None) -> "Total":
+        """Return the sum of `values`, without those that are not valid."""
         exact = not jnp.issubdtype(values.dtype, jnp.inexact)
         values = values.astype(jnp.int32 if exact else jnp.float32)
-        return cls(jnp.sum(values if mask is None else jnp.where(mask, values, 0)))
+        return cls(
+            jnp.sum(values if valid is None else jnp.where(expand(valid, values), values, 0))
+        )
 
     def compute(self) -> float:
         """Return the sum."""
@@ -47,4 +50,4 @@ def object_counts(batch: Mapping[str, Any]) -> dict[str, Total]:
     def per_row(values: Array) -> Array:
         return values.reshape(len(values), -1).sum(1)
 
-    return {name: Total.of(per_row(x), batch.get("mask")) for name, x in counts.items()}
+    return {name: Total.of(per_row(x), batch.get("valid")) for name, x in counts.items()}

@@ -116,7 +116,7 @@ def _pixels(
     """Return the images of a split as rows of numbers in [0, 1], their labels and identities."""
     images, labels, index = [], [], []
     for batch in data.whole().batches():
-        kept = np.asarray(batch["mask"], bool)
+        kept = np.asarray(batch["valid"], bool)
         rows = batch["image"][kept]
         scale = 255 if rows.dtype == np.uint8 else 1
         images.append(rows.reshape(len(rows), -1).astype(np.float64) / scale)

@@ -133,7 +133,7 @@ def _rows(source: Any) -> dict[str, np.ndarray]:
     """Return a few examples of a split as a batch, evenly spread: it may be sorted by class."""
     index = np.unique(np.linspace(0, len(source) - 1, ROWS).astype(np.int32))
     batch = stack([source[int(i)] for i in index])
-    return {**batch, "index": index, "mask": np.ones(len(index), bool)}
+    return {**batch, "index": index, "valid": np.ones(len(index), bool)}
 
 
 def _made_up(outputs: Mapping[str, Any], batch: Mapping[str, Any]) -> dict[str, np.ndarray]:

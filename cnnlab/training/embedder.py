@@ -10,8 +10,8 @@ from jaxtyping import PyTree
 
 from cnnlab.data import pipeline
 from cnnlab.data.batches import EvalData
-from cnnlab.data.device import COUNTERS
 from cnnlab.data.identity import ids_of
+from cnnlab.data.info import COUNTERS
 from cnnlab.evaluators import Embedded
 from cnnlab.training.evaluation import evaluate
 from cnnlab.training.parallel import Parallel
@@ -49,11 +49,10 @@ def make_embed_step(vectors: Callable[..., Mapping[str, Any]], prepare: Prepare)
     return step
 
 
-def pixels(params: PyTree, model_state: PyTree, batch: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the inputs, flattened: the control that has learned nothing."""
-    del params, model_state
-    inputs = batch["image" if "image" in batch else "waveform"]
-    return {PIXELS: inputs.reshape(len(inputs), -1)}
+def pixels(inputs: PyTree) -> dict[str, Any]:
+    """Return a model's inputs, flattened: the control that has learned nothing."""
+    flat = [x.reshape(len(x), -1) for x in jax.tree.leaves(inputs)]
+    return {PIXELS: flat[0] if len(flat) == 1 else jnp.concatenate(flat, axis=1)}
 
 
 class Embedder:
@@ -84,12 +83,15 @@ class Embedder:
         self._ids: dict[str, np.ndarray] = {}
 
         def chosen(params, model_state, batch):
-            vectors = experiment.embed(params, model_state, batch)
-            return {name: vectors[name] for name in endpoints}
+            return experiment.embed(params, model_state, batch, endpoints)
+
+        def flat(params, model_state, batch):
+            del params, model_state
+            return pixels(experiment.inputs(batch))
 
         self._steps = {
             raw: parallel.wrap(make_embed_step(function, prepare), state=shapes, train=False)
-            for raw, function in ((False, chosen), (True, pixels))
+            for raw, function in ((False, chosen), (True, flat))
         }
 
     def embed(

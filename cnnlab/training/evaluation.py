@@ -72,7 +72,7 @@ def evaluate(
         if keep or collected:
             rows = parallel.local_rows((out if keep else {}, collected))
             kept = ({**rows[0], "index": batch["index"]}, rows[1])
-            parts.append(jax.tree.map(lambda x, real=batch["mask"]: x[real], kept))
+            parts.append(jax.tree.map(lambda x, real=batch["valid"]: x[real], kept))
     if kv_store.count() > 1:
         data.share_skipped(distributed.gather_rows)
     assert total is not None, "an empty split is refused when it is opened"

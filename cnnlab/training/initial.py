@@ -94,4 +94,4 @@ def make(config: Any) -> Callable[..., PyTree]:
 
 def _first(source: Any, count: int) -> dict[str, np.ndarray]:
     examples = [source[n] for n in range(min(count, len(source)))]
-    return {k: np.stack([np.asarray(e[k]) for e in examples]) for k in examples[0] if k != "mask"}
+    return {k: np.stack([np.asarray(e[k]) for e in examples]) for k in examples[0] if k != "valid"}

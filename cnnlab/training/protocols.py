@@ -114,10 +114,8 @@ class Protocols:
             batch: a prepared one, or its shapes.
         """
         if self._wanted:
-            there = jax.eval_shape(self._experiment.embed, *shapes, batch)
-            for name in self._wanted:
-                if name not in there:
-                    raise UserError(f"evaluators: no endpoint '{name}'{suggest(name, there)}")
+            embed = functools.partial(self._experiment.embed, names=self._wanted)
+            jax.eval_shape(embed, *shapes, batch)
 
     def _on_host(self, params: PyTree) -> PyTree:
         # Process 0 alone computes with them.

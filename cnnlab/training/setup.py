@@ -218,6 +218,7 @@ def _open_data(
     )
     if train.corrupt:
         LOG.warning("%d corrupt examples left out of the training set", len(train.corrupt))
+    targets.check_inputs(config, experiment, train.source.info)
     experiment.check(train.source.info)
     parallel.local_batch(config.evaluate.batch_size, "evaluate.batch_size")
     names = train.source.info.class_names
@@ -257,6 +258,7 @@ def make(
         UserError: for what cannot work, before anything is compiled.
     """
     check(config)
+    experiment = targets.grouped(config, experiment)
     parallel = parallel_lib.make(config.parallel.strategy, config.parallel.devices)
     local = parallel.local_batch(config.batch_size)
     per_device = config.batch_size // parallel.devices
@@ -273,10 +275,8 @@ def make(
     scan = _steps_per_dispatch(config, steps, parallel.platform)
 
     prepare = device.make_prepare(data, train.source.targets)
-    rows = min(local, 2)
-    example = train.example(rows)
+    example, sampled = (train.example(min(local, 2), grouped=g) for g in (False, True))
     key = jax.random.key(config.seed)
-    sampled = train.example(rows, grouped=True)
     prepared = jax.eval_shape(lambda batch: prepare(batch, key, train=True), sampled)
     targets.check(config, experiment, train.source.info, sampled, prepared)
     _check_batches(config, train.example(1), prepare if parallel.platform == "cpu" else None)

@@ -1,12 +1,51 @@
 """What an objective learns has to be in its batches, and what is mixed there has to be read."""
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
 from cnnlab.choices import suggest
+from cnnlab.data import device
 from cnnlab.data.augment import MIXING
+from cnnlab.data.info import INPUTS
 from cnnlab.data.spatial_targets import DROPPED, VALID
 from cnnlab.errors import UserError
+
+# What makes examples of a training batch so.
+SETTINGS = {
+    "single": "single examples: set --config.data.train.sampler.name=shuffle and "
+    "--config.data.train.views=1",
+    "pairs": "pairs: set --config.data.train.sampler.name=pairs",
+    "views": "{group} views of each image: set --config.data.train.views={group}",
+}
+
+
+def grouped(config: Any, experiment: Any) -> Any:
+    """Return the experiment with the size of the groups that the data has.
+
+    Raises:
+        UserError: if it cannot learn from such groups.
+    """
+    kind, size = device.grouping(config.data.train.to_dict())
+    if kind not in experiment.groups or experiment.group not in (0, size):
+        wanted = SETTINGS[experiment.groups[0]].format(group=experiment.group)
+        raise UserError(f"experiment '{config.experiment.name}' learns from {wanted}")
+    return dataclasses.replace(experiment, group=size)
+
+
+def check_inputs(config: Any, experiment: Any, info: Any) -> None:
+    """Raise a `UserError` if what the model reads is not among `data.keys`."""
+    keys = tuple(config.data["keys"])
+    known = [key for key in INPUTS if key in info.spec]
+    if experiment.input_keys:
+        missing = [key for key in experiment.input_keys if key not in keys]
+    else:
+        missing = [] if set(known) & set(keys) else known[:1]
+    if missing:
+        raise UserError(
+            f"data.keys={keys}: every model reads '{missing[0]}': set "
+            f'--config.data.keys="{(*missing, *keys)}"'
+        )
 
 
 def check(
@@ -32,7 +71,6 @@ def check(
             )
         keys = (*config.data["keys"], key)
         raise UserError(f"experiment '{name}' learns '{key}': set --config.data.keys=\"{keys}\"")
-    experiment.check_batch(prepared)
     mixed = prepared.keys() - example.keys() - {VALID, DROPPED}
     unread = sorted(mixed - set(experiment.mixed_targets()))
     if unread:

@@ -51,11 +51,14 @@ def test_augmentation_depends_on_the_ordinal_and_happens_in_training_only():
 def test_members_of_a_pair_are_augmented_each_by_itself():
     image = images(2, 1, 8, 8, 1)
     batch = {"image": np.repeat(image, 2, axis=1), "label": np.array([[1, 1], [2, 2]])}
-    out = make(augment=cfg.augment(affine={}))({**batch, "ordinal": ORDINAL}, KEY, train=True)
+    pairs = {"sampler": {"name": "pairs"}}
+    out = make(augment=cfg.augment(affine={}), **pairs)(
+        {**batch, "ordinal": ORDINAL}, KEY, train=True
+    )
     assert out["image"].shape == (2, 2, 8, 8, 1)
     np.testing.assert_array_equal(out["label"], batch["label"])
     assert np.abs(out["image"][0, 0] - out["image"][0, 1]).max() > 0.05
-    plain = make()({**batch, "ordinal": ORDINAL}, KEY, train=True)["image"]
+    plain = make(**pairs)({**batch, "ordinal": ORDINAL}, KEY, train=True)["image"]
     np.testing.assert_allclose(plain, batch["image"] / 255, rtol=1e-6)
 
 
@@ -114,3 +117,60 @@ def test_views_that_cannot_be_are_refused(changes, keys, message):
     batch = {"image": images(2, 8, 8, 1), "label": np.arange(2), "ordinal": ORDINAL, **keys}
     with pytest.raises(UserError, match=message):
         make(**changes)(batch, KEY, train=True)
+
+
+EVERYTHING = {
+    "random_resized_crop": {"size": 8},
+    "flip": {},
+    "affine": {},
+    "rand_augment": {},
+    "color_jitter": {"probability": 1.0},
+    "random_erasing": {"probability": 1.0},
+}
+
+
+def clips(rows=3, frames=4):
+    return np.repeat(images(rows, 1, 10, 10, 3), frames, axis=1)
+
+
+@pytest.mark.parametrize("grouping", ["single", "views", "pairs"])
+def test_frames_of_a_clip_share_one_augmentation(grouping):
+    video = clips()
+    changes = {"views": 2} if grouping == "views" else {}
+    if grouping == "pairs":
+        changes, video = {"sampler": {"name": "pairs"}}, np.stack([video, video], axis=1)
+    batch = {"video": video, "label": np.arange(3), "ordinal": np.arange(3, dtype=np.uint32)}
+    if grouping == "pairs":
+        batch["label"] = np.stack([batch["label"]] * 2, axis=1)
+    prepare = make(augment=cfg.augment(**EVERYTHING), **changes)
+    made = np.asarray(prepare(batch, KEY, train=True)["video"])
+    members = () if grouping == "single" else (2,)
+    assert made.shape == (3, *members, 4, 8, 8, 3)
+    clip = made.reshape(-1, 4, 8, 8, 3)
+    np.testing.assert_array_equal(clip, np.repeat(clip[:, :1], 4, axis=1))
+    # Clips, members and views differ from each other.
+    for other in clip[1:]:
+        assert np.abs(clip[0] - other).max() > 0.05
+
+
+def test_a_clip_is_augmented_as_an_image_of_its_ordinal():
+    video = clips()
+    batch = {"ordinal": np.arange(3, dtype=np.uint32)}
+    prepare = make(augment=cfg.augment(affine={}, flip={}))
+    moved = prepare({**batch, "video": video}, KEY, train=True)["video"]
+    still = prepare({**batch, "image": video[:, 0]}, KEY, train=True)["image"]
+    np.testing.assert_array_equal(moved[:, 0], still)
+    evaluated = prepare({**batch, "video": video}, KEY, train=False)["video"]
+    np.testing.assert_allclose(evaluated, video / 255, rtol=1e-6)
+
+
+@pytest.mark.parametrize("train", [True, False])
+def test_clip_under_the_key_of_images_is_refused_by_name(train):
+    with pytest.raises(UserError, match=r"'image' has examples of shape \(4, 10, 10, 3\).*'video'"):
+        make()({"image": clips()}, KEY, train=train)
+
+
+def test_clips_cannot_be_mixed():
+    batch = {"video": clips(), "label": np.arange(3)}
+    with pytest.raises(UserError, match="clips cannot go with mixup"):
+        make(augment=cfg.augment(mixup={}))(batch, KEY, train=True)

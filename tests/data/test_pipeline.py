@@ -101,9 +101,9 @@ def test_evaluation_covers_the_split_once_in_order(monkeypatch, placement):
         entry(monkeypatch, Fake(13), placement=placement), "test", batch_size=5
     )
     batches = list(data.batches())
-    index = np.concatenate([b["index"][b["mask"]] for b in batches])
+    index = np.concatenate([b["index"][b["valid"]] for b in batches])
     np.testing.assert_array_equal(index, np.arange(13))
-    assert [len(b["mask"]) for b in batches] == [5, 5, 5]
+    assert [len(b["valid"]) for b in batches] == [5, 5, 5]
 
 
 @pytest.mark.parametrize("placement", ["auto", "memory", "grain"])
@@ -150,7 +150,7 @@ def test_skipped_examples_count_nowhere_in_an_evaluation(
         batches = [list(data.batches()) for data in parts]
         index, seen = (
             np.concatenate(
-                [values[b["mask"]] for part in batches for b in part for values in (f(b),)]
+                [values[b["valid"]] for part in batches for b in part for values in (f(b),)]
             )
             for f in (lambda b: b["index"], lambda b: b["image"][:, 0, 0, 0])
         )
@@ -163,7 +163,7 @@ def test_skipped_examples_count_nowhere_in_an_evaluation(
             data.share_skipped(lambda _: np.array(sorted(found)))  # noqa: B023
             assert (data.count, data.skipped()) == (len(expected), len(corrupt))
         # Once more, known as they are now.
-        again = np.concatenate([b["index"][b["mask"]] for d in parts for b in d.batches()])
+        again = np.concatenate([b["index"][b["valid"]] for d in parts for b in d.batches()])
         assert sorted(again) == expected
 
 

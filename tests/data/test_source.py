@@ -40,7 +40,7 @@ class Damaged:
 def test_for_training_the_next_readable_example_stands_in():
     source = SkipCorrupt(Damaged([2, 3, 9]))
     assert [int(source[i]["label"]) for i in range(10)] == [0, 1, 4, 4, 4, 5, 6, 7, 8, 0]
-    assert "mask" not in source[0]
+    assert "valid" not in source[0]
 
 
 def test_corrupt_examples_are_counted_once_however_often_and_by_whomever_they_are_met():
@@ -61,19 +61,19 @@ def test_corrupt_examples_are_counted_once_however_often_and_by_whomever_they_ar
 
 
 def test_for_evaluation_what_stands_in_is_masked():
-    source = SkipCorrupt(Damaged([4, 9]), masked=True)
+    source = SkipCorrupt(Damaged([4, 9]), flag_valid=True)
     examples = [source[i] for i in range(10)]
-    assert [bool(e["mask"]) for e in examples] == [i not in (4, 9) for i in range(10)]
+    assert [bool(e["valid"]) for e in examples] == [i not in (4, 9) for i in range(10)]
     assert source.corrupt().tolist() == [4, 9]
     # Whatever reads the example works on this one too.
     np.testing.assert_array_equal(examples[4]["image"], examples[5]["image"])
-    assert source.info.spec["mask"] == ((), "bool")
+    assert source.info.spec["valid"] == ((), "bool")
 
 
 def test_what_others_found_corrupt_is_left_out_unread():
-    source = SkipCorrupt(Damaged([]), masked=True)
+    source = SkipCorrupt(Damaged([]), flag_valid=True)
     source.leave_out(np.array([3]))
-    assert [bool(source[i]["mask"]) for i in range(10)] == [i != 3 for i in range(10)]
+    assert [bool(source[i]["valid"]) for i in range(10)] == [i != 3 for i in range(10)]
     assert source.skipped == 1
 
 
@@ -85,8 +85,8 @@ def test_a_set_in_which_nothing_is_readable_stops():
 
 
 def test_going_through_a_source_ends_after_its_last_example():
-    for masked in (False, True):
-        assert len(list(SkipCorrupt(Damaged([9]), masked=masked))) == 10
+    for flag_valid in (False, True):
+        assert len(list(SkipCorrupt(Damaged([9]), flag_valid=flag_valid))) == 10
 
 
 def test_other_errors_are_not_passed_over():

@@ -110,7 +110,7 @@ def test_every_placement_delivers_the_classes_and_the_few(placement):
     evaluation = pipeline.eval_data(entry, "test", batch_size=8)
     labels = sources.load("digits", "test").labels()
     assert evaluation.count == np.isin(labels, (7, 1)).sum()
-    found = np.concatenate([b["label"][b["mask"]] for b in evaluation.batches()])
+    found = np.concatenate([b["label"][b["valid"]] for b in evaluation.batches()])
     assert np.bincount(found).tolist() == [(labels == 7).sum(), (labels == 1).sum()]
 
 

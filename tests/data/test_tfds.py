@@ -142,8 +142,8 @@ def test_a_corrupt_image_is_named_and_can_be_skipped(folder):
     part = load("mnist", "test[4:]", data_dir=folder)
     with pytest.raises(CorruptImage, match=rf"index {CORRUPT - 4}"):
         part[CORRUPT - 4]
-    masked = SkipCorrupt(source, masked=True)
-    assert [bool(masked[i]["mask"]) for i in range(COUNT)] == [i != CORRUPT for i in range(COUNT)]
+    masked = SkipCorrupt(source, flag_valid=True)
+    assert [bool(masked[i]["valid"]) for i in range(COUNT)] == [i != CORRUPT for i in range(COUNT)]
     assert masked[CORRUPT]["image"].shape == (28, 28, 1)
 
 

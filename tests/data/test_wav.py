@@ -148,8 +148,8 @@ def test_corrupt_sounds_are_skipped_like_images(tmp_path):
     with pytest.raises(CorruptSound, match="No such file"):
         source[index]
     assert len(SkipCorrupt(source)[index]["waveform"]) > 0
-    other = SkipCorrupt(source, masked=True)[index]
-    assert not other["mask"]
+    other = SkipCorrupt(source, flag_valid=True)[index]
+    assert not other["valid"]
     assert len(preprocess(other, None, center_window={"size": 8})["waveform"]) == 8
 
 

@@ -68,7 +68,7 @@ def test_a_skipped_image_shifts_no_pair(faces):
     index = np.array([i for i, name in enumerate(names) if name in good])
     rows = np.array([good[names[i]] for i in index], np.float32)
     labels = {"label": np.array([names[i] > "B" for i in index]).astype(int)}
-    query = Embedded(rows, labels, SkipCorrupt(source, masked=True), index)
+    query = Embedded(rows, labels, SkipCorrupt(source, flag_valid=True), index)
     got = listed_pairs(query, bank=query, tune=query, seed=0, similarity=None, file=file)
     assert got.values["accuracy"] == 1.0
     assert got.setting == "cosine, 2 folds, 6 given pairs, 2 with a corrupt image left out"

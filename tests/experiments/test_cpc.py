@@ -67,13 +67,13 @@ def run(parameters, axis_name=None, train=True, **fields):
     return value, {name: metric.compute() for name, metric in metrics.items()}, gradient
 
 
-def loops(parameters, *, steps, skip, negatives, mask):
+def loops(parameters, *, steps, skip, negatives, valid):
     """Return the mean loss and the share of right choices, one place and candidate at a time."""
     params, batch = parameters
     _, endpoints = Linear().apply({"params": params}, batch["image"])
     z, c = np.float64(endpoints["latents"]), np.float64(endpoints["context"])
     kernel = np.float64(params["prediction"]["down"]["kernel"])
-    examples = [b for b in range(BATCH) if mask[b]]
+    examples = [b for b in range(BATCH) if valid[b]]
     losses, right = [], []
     for k in range(skip + 1, steps + 1):
         of_step, right_of_step = [], []
@@ -103,13 +103,13 @@ MASKS = {"whole": np.ones(BATCH, bool), "padded": np.arange(BATCH) < 5}
 def test_loss_accuracy_and_bound_are_those_of_plain_loops(parameters, negatives, padding):
     mask = MASKS[padding]
     fields = dict(steps=3, skip=0, negatives=negatives)
-    loss, right, candidates = loops(parameters, mask=mask, **fields)
+    loss, right, candidates = loops(parameters, valid=mask, **fields)
     params, batch = parameters
     if padding == "padded":
         # What is in the padding must not matter.
         images = batch["image"].copy()
         images[~mask] = 1e3
-        batch = {"image": images, "mask": mask}
+        batch = {"image": images, "valid": mask}
     value, metrics, _ = run((params, batch), train=False, **fields)
     np.testing.assert_allclose(value, loss, rtol=1e-5)
     assert metrics == pytest.approx(
@@ -123,7 +123,7 @@ def test_skipped_rows_are_not_predicted(parameters):
     kernel = params["prediction"]["down"]["kernel"]
     fewer = {**params, "prediction": {"down": {"kernel": kernel[1:]}}}
     fields = dict(steps=3, skip=1, negatives="all")
-    expected, _, _ = loops((fewer, batch), mask=MASKS["whole"], **fields)
+    expected, _, _ = loops((fewer, batch), valid=MASKS["whole"], **fields)
     value, _, _ = run((fewer, batch), **fields)
     np.testing.assert_allclose(value, expected, rtol=1e-5)
 
@@ -143,7 +143,7 @@ def test_eight_devices_are_one(parameters, negatives):
 
 def test_padding_counts_nowhere_on_eight_devices(parameters):
     params, batch = parameters
-    padded = (params, {**batch, "mask": MASKS["padded"]})
+    padded = (params, {**batch, "valid": MASKS["padded"]})
     value, metrics, _ = run(padded, steps=3, train=False)
     spread, others, _ = run(padded, "batch", steps=3, train=False)
     np.testing.assert_allclose(spread, value, rtol=1e-6)

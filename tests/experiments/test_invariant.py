@@ -55,7 +55,7 @@ def start(cure):
         )
         return (center + 0.3 * rng.uniform(-1, 1, leaf.shape)).astype(np.float32)
 
-    shapes = jax.eval_shape(make(cure).init, KEY, {"image": IMAGES})
+    shapes = jax.eval_shape(make(cure).init, KEY, {"image": IMAGES[:, 0]})
     variables = jax.tree_util.tree_map_with_path(some, dict(shapes))
     return variables.pop("params"), variables
 
@@ -304,7 +304,7 @@ def test_the_start():
 
 def test_evaluation_of_single_images_has_nothing_to_say():
     experiment, (params, state) = make("byol"), start("byol")
-    batch = {"image": IMAGES[:, 0], "mask": np.ones(4, bool)}
+    batch = {"image": IMAGES[:, 0], "valid": np.ones(4, bool)}
     value, aux = experiment.loss(params, state, batch, KEY, train=False, axis_name=None)
     assert float(value) == 0 and aux.metrics == {} and aux.output is None
     assert aux.model_state is state
@@ -324,7 +324,7 @@ def test_without_projector_and_norms_the_loss_is_on_the_features():
             return x, {"features": x}
 
     experiment = Invariant(Linear(), cure="positives_only", projector=())
-    shapes = jax.eval_shape(experiment.init, KEY, {"image": IMAGES})
+    shapes = jax.eval_shape(experiment.init, KEY, {"image": IMAGES[:, 0]})
     assert set(shapes) == {"params"} and set(shapes["params"]) == {"dense"}
     kernel = np.random.default_rng(0).normal(size=(6, 3)).astype(np.float32)
     params = {"dense": {"kernel": kernel, "bias": np.zeros(3, np.float32)}}
@@ -352,9 +352,3 @@ def test_without_projector_and_norms_the_loss_is_on_the_features():
 def test_what_cannot_be_is_named(entries, message):
     with pytest.raises(UserError, match=message):
         Invariant(Tiny(), **entries)
-
-
-@pytest.mark.parametrize("images", [IMAGES[:, 0], np.concatenate([IMAGES, IMAGES], axis=1)])
-def test_training_needs_two_views(images):
-    with pytest.raises(UserError, match=r"data\.train\.views=2"):
-        make("vicreg").loss(*start("vicreg"), {"image": images}, KEY, train=True, axis_name=None)

@@ -18,6 +18,7 @@ RNG = np.random.default_rng(0)
 IMAGES = RNG.normal(size=(5, 2, 2, 2, 1)).astype(np.float32)
 LABELS = np.array([[0, 0], [0, 1], [3, 3], [2, 1], [1, 1]], np.int32)
 BATCH = {"image": jnp.asarray(IMAGES), "label": jnp.asarray(LABELS)}
+SINGLE = {name: x[:, 0] for name, x in BATCH.items()}
 KEY = jax.random.key(0)
 OBJECTIVES = ["verification", "contrastive"]
 
@@ -104,7 +105,7 @@ def test_masked_pairs_count_nowhere():
     mask = np.array([True, True, True, False, False])
     broken = np.where(mask[:, None, None, None, None], IMAGES, 7.0)
     params, fields = {"verification": head(4)}, {"objective": "contrastive", "margin": 4.0}
-    value, aux = by_hand(params, {**BATCH, "image": broken, "mask": mask}, **fields)
+    value, aux = by_hand(params, {**BATCH, "image": broken, "valid": mask}, **fields)
     changed, _ = by_hand(params, {**BATCH, "image": broken}, **fields)
     distances = np.linalg.norm(
         IMAGES.reshape(5, 2, 4)[:3, 0] - IMAGES.reshape(5, 2, 4)[:3, 1], axis=1
@@ -138,7 +139,7 @@ def trained(objective):
     experiment = Siamese(model=model, objective=objective, margin=5.0)
 
     def run(key):
-        variables = experiment.init(key, BATCH)
+        variables = experiment.init(key, SINGLE)
         state = {"batch_stats": variables["batch_stats"]}
 
         def loss(params):
@@ -215,16 +216,13 @@ def test_pairs_all_of_one_kind_leave_the_other_without_a_distance(labels):
 
 
 def test_single_images_are_left_to_the_evaluators():
-    single = {"image": BATCH["image"][:, 0], "label": BATCH["label"][:, 0]}
     experiment = Siamese(model=Flat())
-    value, aux = experiment.loss({}, {"a": 1}, single, KEY, train=False, axis_name=None)
-    assert float(value) == 0 and aux == ({"a": 1}, {}, {})
-    with pytest.raises(UserError, match=r"sampler\.name=pairs"):
-        experiment.loss({}, {}, single, KEY, train=True, axis_name=None)
+    value, aux = experiment.loss({}, {"a": 1}, SINGLE, KEY, train=False, axis_name=None)
+    assert float(value) == 0 and aux == ({"a": 1}, {}, None)
 
 
 def test_the_papers_network_has_38951745_parameters():
-    batch = {"image": np.zeros((1, 2, 105, 105, 1), np.float32), "label": np.zeros((1, 2), int)}
+    batch = {"image": np.zeros((1, 105, 105, 1), np.float32)}
     init = functools.partial(Siamese(model=Koch()).init, batch=batch)
     shapes = jax.eval_shape(init, KEY)["params"]
     assert sum(x.size for x in jax.tree.leaves(shapes["verification"])) == 4097
@@ -233,7 +231,7 @@ def test_the_papers_network_has_38951745_parameters():
 
 def test_the_head_starts_as_the_papers_dense_layers():
     experiment = Siamese(model=MLP(hidden=(), num_classes=2000))
-    own = jax.jit(experiment.init)(KEY, BATCH)["params"]["verification"]
+    own = jax.jit(experiment.init)(KEY, SINGLE)["params"]["verification"]
     assert own["kernel"].shape == (2000, 1)
     assert float(jnp.std(own["kernel"])) == pytest.approx(0.2, rel=0.05)
     assert float(own["bias"][0]) == pytest.approx(0.5, abs=0.05)
@@ -241,7 +239,7 @@ def test_the_head_starts_as_the_papers_dense_layers():
 
 def test_a_negative_head_takes_what_is_farther_apart_for_less_alike():
     experiment = Siamese(model=MLP(hidden=(), num_classes=2000), head="negative")
-    params = jax.jit(experiment.init)(KEY, BATCH)["params"]
+    params = jax.jit(experiment.init)(KEY, SINGLE)["params"]
     own = params["verification"]
     assert np.all(own["kernel"] <= 0)
     assert float(jnp.sqrt(jnp.mean(own["kernel"] ** 2))) == pytest.approx(0.1, rel=0.05)

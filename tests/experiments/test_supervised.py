@@ -76,7 +76,7 @@ def test_linear_loss_is_the_gaussian_log_likelihood_up_to_a_constant():
 
 def test_metrics_count_only_what_the_mask_lets_through():
     mask = np.array([True, True, False, True, False, True])
-    value, aux = loss({"label": LABELS, "mask": mask})
+    value, aux = loss({"label": LABELS, "valid": mask})
     p = softmax(LOGITS.astype(np.float64))[np.arange(6), LABELS]
     np.testing.assert_allclose(value, -np.log(p)[mask].mean(), rtol=1e-6)
     right = LOGITS.argmax(axis=1) == LABELS
@@ -241,3 +241,99 @@ def test_outputs_without_a_class_are_reported_by_their_number(tmp_path):
         "3": None,
     }
     assert (tmp_path / "confusion_matrix.png").exists()
+
+
+MAPS = np.random.default_rng(3).integers(0, 4, (3, 2, 5)).astype(np.int32)
+SCORES = np.random.default_rng(4).normal(size=(3, 2, 5, 4)).astype(np.float32)
+
+
+@pytest.mark.parametrize("valid", [None, np.array([True, False, True])])
+@pytest.mark.parametrize("ignore", [-1, 255])
+def test_label_maps_count_every_place_but_padding_and_what_is_ignored(valid, ignore):
+    labels = np.where(np.arange(5) == 2, 255, MAPS) if ignore == 255 else MAPS
+    batch = {"image": jnp.asarray(SCORES), "label": jnp.asarray(labels)}
+    if valid is not None:
+        batch["valid"] = jnp.asarray(valid)
+    objective = experiment(ignore_label=ignore)
+
+    def value(scores):
+        given = {**batch, "image": scores}
+        return objective.loss({}, {}, given, jax.random.key(0), train=False, axis_name=None)
+
+    (found, aux), gradient = jax.value_and_grad(value, has_aux=True)(batch["image"])
+    kept = labels != 255
+    if valid is not None:
+        kept &= valid[:, None, None]
+    p = softmax(SCORES.astype(np.float64))
+    own = np.take_along_axis(p, np.where(labels < 4, labels, 0)[..., None], axis=-1)[..., 0]
+    np.testing.assert_allclose(found, -np.log(own)[kept].mean(), rtol=1e-6)
+    right = SCORES.argmax(axis=-1) == labels
+    assert aux.metrics["accuracy"].compute() == pytest.approx(right[kept].mean())
+    counts = np.zeros((4, 4), int)
+    np.add.at(counts, (labels[kept], SCORES.argmax(axis=-1)[kept]), 1)
+    np.testing.assert_array_equal(aux.metrics["confusion"].compute(), counts)
+    assert np.all(np.isfinite(gradient)) and not np.any(np.asarray(gradient)[~kept])
+    # Logits of every place are not gathered.
+    assert objective.predict(aux.output, batch) == {}
+
+
+def test_255_that_is_not_ignored_does_not_train_in_silence():
+    labels = np.where(np.arange(5) == 2, 255, MAPS)
+    batch = {"image": jnp.asarray(SCORES), "label": jnp.asarray(labels)}
+    value, _ = experiment().loss({}, {}, batch, jax.random.key(0), train=True, axis_name=None)
+    assert np.isnan(value)
+
+
+def test_maps_of_real_numbers_are_compared_place_by_place():
+    depth = SCORES[..., 0] + 1.5
+    batch = {"image": jnp.asarray(SCORES[..., :1]), "depth": jnp.asarray(depth)}
+    objective = experiment(objective="linear", target="depth")
+    value, aux = objective.loss({}, {}, batch, jax.random.key(0), train=True, axis_name=None)
+    np.testing.assert_allclose(value, 1.5**2, rtol=1e-5)
+    assert aux.metrics["absolute_error"].compute() == pytest.approx(1.5, rel=1e-5)
+
+
+def test_labels_of_another_shape_than_the_output_are_explained():
+    with pytest.raises(UserError, match=r"'label' of shape \(2,\) does not fit"):
+        loss({"label": np.zeros((6, 2), np.int32)})
+    with pytest.raises(UserError, match=r"'label' of shape \(2, 5\) does not fit"):
+        loss({"label": np.zeros((6, 2, 5), np.int32)})
+
+
+class Tokens(nn.Module):
+    """A model whose first place is a class token, and that says so."""
+
+    def __call__(self, images, train=False):
+        del train
+        return images[:, 0], {"tokens": images, "broken": jnp.zeros((2, 3, 4, 5, 6), int)}
+
+    def pool(self, x, name):
+        """Return the class token."""
+        return x[:, 0] if name == "tokens" else x
+
+
+def test_a_model_says_how_its_endpoints_are_pooled_and_only_those_asked_for_are():
+    tokens = jnp.asarray(np.random.default_rng(5).normal(size=(2, 7, 3)), jnp.float32)
+    objective = experiments.Supervised(model=Tokens())
+    found = objective.embed({}, {}, {"image": tokens}, ("tokens",))
+    assert set(found) == {"tokens"}
+    np.testing.assert_array_equal(found["tokens"], tokens[:, 0])
+    plain = experiment().embed({}, {}, {"image": tokens}, ("logits",))
+    np.testing.assert_allclose(plain["logits"], tokens.mean(axis=1), rtol=1e-6)
+    with pytest.raises(UserError, match=r"no endpoint 'token'.*did you mean 'tokens'"):
+        objective.embed({}, {}, {"image": tokens}, ("token",))
+
+
+def test_what_the_model_reads_is_declared_and_no_clip_is_taken_for_a_group():
+    clip, label = np.zeros((2, 4, 8, 8, 3)), np.zeros(2)
+    assert experiment().inputs({"video": clip, "label": label}, train=True).shape == clip.shape
+    assert experiment().inputs({"image": clip}, train=True).shape == clip.shape
+    several = {"image": label, "text": clip, "waveform": label}
+    both = experiment(input_keys=("image", "text")).inputs(several)
+    assert set(both) == {"image", "text"}
+    pairs = experiments.Siamese(model=Fixed()).inputs({"image": clip[:, :2]}, train=True)
+    assert pairs.shape == (4, 8, 8, 3)
+    with pytest.raises(UserError, match="the batch has image, waveform of"):
+        experiment().inputs(several)
+    with pytest.raises(UserError, match=r"has no 'txt'.*did you mean 'text'"):
+        experiment(input_keys=("txt",)).inputs(several)

@@ -128,17 +128,17 @@ def test_rows_at_a_time_change_nothing():
 def test_pairs_and_views_are_embedded_one_by_one():
     value, _ = loss(mining="semi_hard")
     pairs = {"image": IMAGES.reshape(4, 2, 1, 1, 3), "label": LABELS.reshape(4, 2)}
-    assert float(loss(pairs, mining="semi_hard")[0]) == float(value)
+    assert float(loss(pairs, mining="semi_hard", group=2)[0]) == float(value)
     views = {"image": IMAGES.reshape(4, 2, 1, 1, 3), "label": np.array([0, 1, 2, 0], np.int32)}
     flat = {**BATCH, "label": np.array([0, 0, 1, 1, 2, 2, 0, 0], np.int32)}
-    found, _ = loss(views, mining="semi_hard")
+    found, _ = loss(views, mining="semi_hard", group=2)
     assert float(found) == float(loss(flat, mining="semi_hard")[0])
 
 
 def test_padding_counts_nowhere():
     mask = np.array([True] * 6 + [False] * 2)
     padded = {"image": np.where(mask[:, None, None, None], IMAGES, 9.0), "label": LABELS}
-    value, aux = loss({**padded, "mask": mask}, train=False)
+    value, aux = loss({**padded, "valid": mask}, train=False)
     expected, other = loss({k: v[:6] for k, v in BATCH.items()}, train=False)
     np.testing.assert_allclose(value, expected, rtol=1e-6)
     for name, metric in other.metrics.items():
@@ -178,7 +178,7 @@ def trained():
             return experiment.loss(params, state, BATCH, key, train=True, axis_name=None)
 
         (_, aux), gradients = jax.value_and_grad(value, has_aux=True)(variables["params"])
-        vectors = experiment.embed(variables["params"], state, BATCH)
+        vectors = experiment.embed(variables["params"], state, BATCH, ("embedding", "logits"))
         return aux, gradients, vectors
 
     return jax.jit(run)(KEY)

@@ -72,3 +72,10 @@ def test_all_replicas_empty_give_zero():
     value, gradient = sharded(jnp.ones(5), jnp.ones((4, 3, 5)), np.zeros((4, 3), bool))
     assert value == 0
     np.testing.assert_array_equal(gradient, 0)
+
+
+def test_validity_of_examples_is_that_of_all_their_places():
+    values = np.random.default_rng(0).normal(size=(4, 3, 2)).astype(np.float32)
+    valid = np.array([True, False, True, False])
+    found = masked_mean(jnp.asarray(values), jnp.asarray(valid))
+    np.testing.assert_allclose(found, values[valid].mean(), rtol=1e-6)

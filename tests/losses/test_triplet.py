@@ -35,7 +35,7 @@ def compiled(**options):
     """Return the loss with these options, with its gradient; compiled once for all tests."""
 
     def loss(x, labels, mask):
-        return triplet(x, labels, mask=mask, **options)
+        return triplet(x, labels, valid=mask, **options)
 
     return jax.jit(jax.value_and_grad(loss, has_aux=True))
 
@@ -226,7 +226,7 @@ def test_eight_devices_give_loss_and_gradient_of_one(options):
     labels, mask = RNG.integers(0, 4, 16), np.arange(16) < 13
 
     def loss(x, labels, mask, axis_name):
-        return triplet(x, labels, mask=mask, axis_name=axis_name, **options)
+        return triplet(x, labels, valid=mask, axis_name=axis_name, **options)
 
     rows = RNG.normal(size=(16, 4)).astype(np.float32)
     (value, _), _ = assert_same_on_eight_devices(loss, rows, labels, mask)

@@ -15,7 +15,7 @@ def counts(batch):
 
 def test_objects_are_counted_without_padding():
     assert counts(BATCH) == {"objects": 6, "objects_dropped": 7, "objects_cut": 14}
-    rows = {**BATCH, "mask": jnp.array([True, True, False])}
+    rows = {**BATCH, "valid": jnp.array([True, True, False])}
     assert counts(rows) == {"objects": 3, "objects_dropped": 3, "objects_cut": 5}
 
 

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import small
 
+import experiments
 from cnnlab import config as cfg
 from cnnlab import models
 from cnnlab.data import device
@@ -36,7 +37,10 @@ def check(settings, group=(), **batch):
 @pytest.mark.parametrize("augment", MIXED)
 @pytest.mark.parametrize(("name", "group"), [("triplet", ()), ("siamese", (2,)), ("cpc", ())])
 def test_mixed_examples_are_refused_for_objectives_that_do_not_read_them(name, group, augment):
-    settings = small.config(experiment=cfg.experiment(name), data__train__augment=augment)
+    sampler = {"data__train__sampler__name": "pairs"} if group else {}
+    settings = small.config(
+        experiment=cfg.experiment(name), data__train__augment=augment, **sampler
+    )
     with pytest.raises(UserError, match=f"label_weight, which experiment '{name}' does not read"):
         check(settings, group)
 
@@ -79,13 +83,30 @@ def test_labels_that_an_objective_needs_are_named():
 
 
 @pytest.mark.parametrize(
-    ("message", "name", "group"),
+    ("message", "name", "changes"),
     [
-        ("siamese learns from pairs: set --config.data.train.sampler.name=pairs", "siamese", ()),
-        ("invariant needs 2 views .*: set --config.data.train.views=2", "invariant", ()),
-        ("supervised learns one number 'label' an example, not \\(2,\\)", "supervised", (2,)),
+        ("'siamese' learns from pairs: set --config.data.train.sampler.name=pairs", "siamese", {}),
+        ("learns from pairs", "siamese", dict(data__train__views=2)),
+        ("'invariant' learns from 2 views .*: set --config.data.train.views=2", "invariant", {}),
+        ("learns from 2 views", "invariant", dict(data__train__views=3)),
+        ("learns from single", "supervised", dict(data__train__sampler__name="pairs")),
+        ("learns from single", "supervised", dict(data__train__views=2)),
+        (
+            "views=2 cannot go with data.train.sampler.name=pairs",
+            "triplet",
+            dict(data__train__views=2, data__train__sampler__name="pairs"),
+        ),
     ],
 )
-def test_groups_that_an_objective_needs_or_cannot_take_are_named(message, name, group):
+def test_groups_that_an_objective_needs_or_cannot_take_are_named(message, name, changes):
     with pytest.raises(UserError, match=message):
-        check(small.config(experiment=cfg.experiment(name)), group)
+        small.build(small.config(experiment=cfg.experiment(name), **changes))
+
+
+def test_an_objective_without_a_size_of_its_own_takes_that_of_the_data():
+    sizes = {"single": {}, "pairs": dict(data__train__sampler__name="pairs")}
+    sizes["views"] = dict(data__train__views=3)
+    for size, changes in zip((1, 2, 3), sizes.values(), strict=True):
+        settings = small.config(experiment=cfg.experiment("triplet"), **changes)
+        made = experiments.create(settings.experiment.to_dict(), settings.model.to_dict())
+        assert targets.grouped(settings, made).group == size

@@ -12,7 +12,7 @@ from cnnlab.errors import UserError
 
 
 def to_float(batch: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `batch` with uint8 images as float32 x / 255 and int16 sound as x / 32768.
+    """Return `batch` with uint8 images and clips as float32 x / 255, int16 sound as x / 32768.
 
     Floats pass unchanged. Raises `UserError` for images or sound of any other type.
     """
@@ -22,16 +22,18 @@ def to_float(batch: Mapping[str, Any]) -> dict[str, Any]:
             batch = {**batch, "waveform": sound.astype(jnp.float32) / 32768}
         elif not jnp.issubdtype(sound.dtype, jnp.floating):
             raise UserError(f"sound of type {sound.dtype}: store int16, or float from -1 to 1")
-    if "image" not in batch:
-        return dict(batch)
-    image = jnp.asarray(batch["image"])
+    return {**batch, **{key: _pixels(batch[key]) for key in ("image", "video") if key in batch}}
+
+
+def _pixels(image: Any) -> Any:
+    image = jnp.asarray(image)
     if image.dtype == jnp.uint8:
-        image = image.astype(jnp.float32) / 255
-    elif not jnp.issubdtype(image.dtype, jnp.floating):
+        return image.astype(jnp.float32) / 255
+    if not jnp.issubdtype(image.dtype, jnp.floating):
         raise UserError(
             f"images of type {image.dtype} have no known range; store uint8, or float from 0 to 1"
         )
-    return {**batch, "image": image}
+    return image
 
 
 def normalize(
