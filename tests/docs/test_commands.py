@@ -22,6 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 # test_extending.py writes the files of extending.md and runs its commands.
 OTHERS = [path for path in sorted((ROOT / "docs").glob("*.md")) if path.name != "extending.md"]
 DOCUMENTS = [ROOT / "README.md", *OTHERS]
+LINKING = sorted({*DOCUMENTS, *ROOT.glob("docs/*.md"), ROOT / "benchmarks/README.md"})
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # By their beginning: what does not run here, and why.
 NOT_RUN = {
@@ -172,3 +173,14 @@ def test_the_list_of_what_is_not_run_is_no_longer_than_needed():
     seen = [line for d in DOCUMENTS for lang, text in blocks(d) if not lang for line in lines(text)]
     for start in NOT_RUN:
         assert any(line.startswith(start) for line in seen), start
+
+
+@pytest.mark.parametrize("document", LINKING, ids=lambda path: path.name)
+def test_links_lead_to_files_and_headings(document):
+    for target in re.findall(r"\]\((?!http)([^)\s]+)\)", document.read_text()):
+        path, _, anchor = target.partition("#")
+        file = (document.parent / path).resolve() if path else document
+        assert file.exists(), target
+        headings = re.findall(r"^#+ (.*)$", file.read_text(), re.MULTILINE) if anchor else []
+        slugs = [re.sub(r"[^\w -]", "", h).lower().replace(" ", "-") for h in headings]
+        assert not anchor or anchor in slugs, target
