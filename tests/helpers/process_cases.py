@@ -3,6 +3,7 @@
 import jax
 import numpy as np
 import objectives
+import ranked
 import small
 
 from cnnlab import config as cfg
@@ -16,13 +17,14 @@ OBJECTIVES = {
         data__train__augment=cfg.augment(affine={}),
     ),
     **{name: objectives.OBJECTIVES[name] for name in ("triplet", "siamese", "cpc")},
+    "ranked": ranked.SETTINGS,
 }
 COMMON = dict(**objectives.GRADIENT, parallel__devices=4, evaluate__batch_size=64)
 
 
 def steps(name, strategy):
     """Return losses of 3 steps, what they changed, and the test set evaluated before them."""
-    settings = small.config(**COMMON, **OBJECTIVES[name], parallel__strategy=strategy)
+    settings = small.config(**{**COMMON, **OBJECTIVES[name]}, parallel__strategy=strategy)
     parts = small.build(settings)
     state, losses = parts.state, []
     evaluation = parts.evaluate(state, "test")
@@ -46,7 +48,7 @@ def steps(name, strategy):
 
 # How many processes a group has, and what it goes through.
 GROUPS = {
-    "two": (2, [("supervised", "fsdp"), ("triplet", "jit")]),
+    "two": (2, [("supervised", "fsdp"), ("triplet", "jit"), ("ranked", "pmap")]),
     "pair": (2, [("siamese", "pmap"), ("cpc", "pmap")]),
     "four": (4, [("supervised", "pmap"), ("triplet", "jit"), ("cpc", "pmap")]),
 }

@@ -48,7 +48,7 @@ def test_each_object_of_a_split_is_there_dropped_or_cut_off_once(strategy, devic
             evaluate__batch_size=16,  # 27 examples: the last batch has padding
         )
     )
-    counts = parts.evaluate_split(parts.state, "validation")
+    counts = parts.evaluate_split(parts.state, "validation").scalars()
     there, dropped, cut = (counts[k] for k in ("objects", "objects_dropped", "objects_cut"))
     assert there + dropped + cut == number(VALIDATION).sum()
     # The same by hand.
