@@ -2,7 +2,7 @@
 
 import sys
 
-from cnnlab.signals import exit_on_interrupt
+from cnnlab.utils.signals import exit_on_interrupt
 
 if __name__ == "__main__":
     exit_on_interrupt()

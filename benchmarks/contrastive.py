@@ -194,7 +194,7 @@ def main():
     import torch
 
     torch.set_num_threads(len(options.cores.split(",")))
-    from cnnlab.allocator import keep_freed_memory
+    from cnnlab.utils.malloc import keep_freed_memory
 
     keep_freed_memory()  # as launch.py does; in one process it helps both
     table = []

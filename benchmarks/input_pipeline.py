@@ -45,7 +45,8 @@ def fabricate(folder):
 def rate(source, placement, augmented, preprocess, batch_size, seconds, threads=8):
     """Return images a second, from source to normalised batch on the device."""
     from cnnlab import config as cfg
-    from cnnlab.data import device, pipeline
+    from cnnlab.data import device_transform
+    from cnnlab.data.loading import pipeline
     from cnnlab.training.step import fetch
 
     data = cfg.base().data
@@ -57,7 +58,7 @@ def rate(source, placement, augmented, preprocess, batch_size, seconds, threads=
         data.train.augment = cfg.augment(pad_crop={"padding": 4}, flip={})
     data = data.to_dict()
     train = pipeline.train_data(data, seed=0, batch_size=batch_size)
-    prepare, key = device.make_prepare(data), jax.random.key(0)
+    prepare, key = device_transform.make_prepare(data), jax.random.key(0)
     ready = jax.jit(lambda batch, held: prepare(fetch(batch, held), key, train=True))
     held = jax.device_put(train.arrays)
     batches = train.batches(0)

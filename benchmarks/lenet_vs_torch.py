@@ -193,7 +193,7 @@ def main():
     except ImportError:
         sys.exit("torch is missing: pip install -r requirements-parity.txt")
     torch.set_num_threads(len(options.cores.split(",")))
-    from cnnlab.allocator import keep_freed_memory
+    from cnnlab.utils.malloc import keep_freed_memory
 
     keep_freed_memory()  # as launch.py does; in one process it helps both
     rows = [row for size in options.batch_sizes.split(",") for row in compare(int(size), options)]

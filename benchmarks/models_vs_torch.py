@@ -85,11 +85,11 @@ class Ours:
 
         from cnnlab import models
         from cnnlab.losses.classification import softmax_cross_entropy
-        from cnnlab.training import materialize
+        from cnnlab.training import initial_values
 
         model = models.create(case.model, num_classes=case.classes, dtype=dtype, **case.fields)
         images, labels = jax.device_put(data(case))
-        _, initial = materialize.trace(lambda: model.init(jax.random.key(0), images))
+        _, initial = initial_values.trace(lambda: model.init(jax.random.key(0), images))
         variables = jax.device_put(initial(), may_alias=False)
         self.params, moving = variables["params"], variables.get("batch_stats", {})
         optimizer = optax.sgd(RATE, MOMENTUM)
@@ -253,7 +253,7 @@ def _compare_all(options):
     except ImportError:
         sys.exit("torch is missing: pip install -r requirements-parity.txt")
     torch.set_num_threads(len(options.cores.split(",")))
-    from cnnlab.allocator import keep_freed_memory
+    from cnnlab.utils.malloc import keep_freed_memory
 
     keep_freed_memory()  # as launch.py does; in one process it helps both
     gpu = on_gpu()

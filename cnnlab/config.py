@@ -12,17 +12,17 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from cnnlab import models, objectives
-from cnnlab.choices import check_keywords, defaults, pick, suggest
 from cnnlab.data.augment import AUGMENT
-from cnnlab.data.preprocess import PREPROCESS
-from cnnlab.data.samplers import SAMPLERS
+from cnnlab.data.loading.samplers import SAMPLERS
+from cnnlab.data.preprocess.transforms import PREPROCESS
 from cnnlab.errors import UserError
 from cnnlab.evaluators import find as find_evaluator
 from cnnlab.metrics.direction import implied
-from cnnlab.training.initial import INITS
+from cnnlab.training.initialization import INITS
 from cnnlab.training.optimizers import OPTIMIZERS
-from cnnlab.training.protocols import COMMON
+from cnnlab.training.representation_eval import COMMON
 from cnnlab.training.schedules import SCHEDULES
+from cnnlab.utils.registry import check_keywords, defaults, pick, suggest
 
 # Dictionaries whose keys are the config's own choice, and the type of their values.
 OPEN: dict[str, type] = {

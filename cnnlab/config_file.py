@@ -16,13 +16,13 @@ from ml_collections import ConfigDict
 from ml_collections.config_flags import config_path
 
 from cnnlab import config as cfg
-from cnnlab import user_file
-from cnnlab.choices import nearest, suggest_entry
-from cnnlab.console import LOG
 from cnnlab.errors import UserError
 from cnnlab.evaluators import EVALUATORS
-from cnnlab.import_path import is_place
 from cnnlab.training.optimizers import OPTIMIZERS
+from cnnlab.utils import user_file
+from cnnlab.utils.console import LOG
+from cnnlab.utils.import_path import is_place
+from cnnlab.utils.registry import nearest, suggest_entry
 
 # Entries that take values of another type than their default's too.
 ALSO: dict[str, tuple[type, ...]] = {"endpoint": (tuple,), "num_classes": (NoneType,)}

@@ -8,9 +8,10 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from cnnlab import import_path, models
-from cnnlab.choices import check_keywords
+from cnnlab import models
 from cnnlab.errors import UserError
+from cnnlab.utils import import_path
+from cnnlab.utils.registry import check_keywords
 
 # Where the table of the project's own objectives is.
 TABLE = "experiments:EXPERIMENTS"

@@ -10,10 +10,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
-from cnnlab.choices import suggest
-from cnnlab.data.info import INPUTS
+from cnnlab.data.sources.info import INPUTS
 from cnnlab.errors import UserError
 from cnnlab.models.parts import synchronized
+from cnnlab.utils.registry import suggest
 
 Batch = dict[str, Any]
 
@@ -41,10 +41,10 @@ class Experiment:
         model: maps inputs to `(output, endpoints)`.
         sync_bn: whether a model with BatchNorm shares its batch statistics over the replicas.
         input_keys: what the model reads of a batch; of several keys it gets a dictionary. () for
-            the one of `cnnlab.data.info.INPUTS` that there is.
+            the one of `cnnlab.data.sources.info.INPUTS` that there is.
         group: members of an example in training, [b, g, ...]; 0: as the data has them. In
             evaluation examples come one by one.
-        groups: what these may be, as `cnnlab.data.device.grouping` calls it.
+        groups: what these may be, as `cnnlab.data.device_transform.grouping` calls it.
     """
 
     model: nn.Module

@@ -30,7 +30,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Integer
 
-from cnnlab.choices import pick
 from cnnlab.errors import UserError
 from cnnlab.losses.cross_replica import first_row, gather
 from cnnlab.losses.info_nce import info_nce
@@ -38,6 +37,7 @@ from cnnlab.losses.reduce import masked_mean
 from cnnlab.metrics.mean import Mean
 from cnnlab.metrics.spread import embedding_std
 from cnnlab.models.cpc import turn
+from cnnlab.utils.registry import pick
 from experiments.base import Aux, Experiment
 
 # Score of a candidate that is padding: its exponential is 0.

@@ -15,7 +15,7 @@ loss sees. The features are the representation, and what `embedding` returns, as
 papers. Batches: image [b, 2, h, w, c].
 
 Deviations: SimCLR's projector ends with a BatchNorm without bias, as its code has and its paper
-does not say; a linear layer before a BatchNorm has no bias in any of them (`cnnlab.models.heads`).
+does not say; a linear layer before a BatchNorm has no bias in any of them (`projection_heads.py`).
 """
 
 import dataclasses
@@ -26,14 +26,14 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
-from cnnlab.choices import pick
 from cnnlab.errors import UserError
 from cnnlab.losses import vicreg_barlow
 from cnnlab.losses.distances import unit
 from cnnlab.losses.nt_xent import nt_xent
 from cnnlab.metrics.mean import Mean
 from cnnlab.metrics.spread import embedding_std
-from cnnlab.models.heads import Head
+from cnnlab.models.projection_heads import Head
+from cnnlab.utils.registry import pick
 from experiments import teacher as teachers
 from experiments.base import Aux, Batch, Experiment
 
@@ -102,7 +102,7 @@ class Cure(NamedTuple):
 
     Attributes:
         loss: (experiment, outputs, axis_name) -> the loss and metrics of its own.
-        last_norm: what the projector ends with, of `cnnlab.models.heads.LAST_NORMS`.
+        last_norm: what the projector ends with, of `cnnlab.models.projection_heads.LAST_NORMS`.
         predictor: whether there is one, on the projections.
         predictor_bias: whether its last layer has a bias.
         teacher: whether targets come from a momentum teacher, not from the network.

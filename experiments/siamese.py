@@ -23,7 +23,6 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PyTree
 
-from cnnlab.choices import pick
 from cnnlab.errors import UserError
 from cnnlab.layers.initializers import normal
 from cnnlab.losses.classification import sigmoid_cross_entropy
@@ -32,6 +31,7 @@ from cnnlab.losses.distances import euclidean, paired_euclidean
 from cnnlab.losses.reduce import masked_mean
 from cnnlab.metrics.mean import Mean
 from cnnlab.metrics.spread import embedding_std
+from cnnlab.utils.registry import pick
 from experiments.base import Aux, Batch, Experiment
 
 OBJECTIVES = {

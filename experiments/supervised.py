@@ -23,13 +23,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from cnnlab.choices import pick
 from cnnlab.errors import UserError
 from cnnlab.losses.output_losses import OBJECTIVES
 from cnnlab.losses.reduce import labeled, masked_mean
 from cnnlab.metrics.classification import Confusion, top_k
 from cnnlab.metrics.mean import Mean
 from cnnlab.plots import classification_figures
+from cnnlab.utils.registry import pick
 from experiments.base import Aux, Batch, Experiment
 
 # An `ignore_label` that ignores nothing.

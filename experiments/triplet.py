@@ -17,13 +17,13 @@ from typing import Any, ClassVar
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from cnnlab.choices import pick
 from cnnlab.errors import UserError
 from cnnlab.losses.distances import DISTANCES, unit
 from cnnlab.losses.mining import MINING
 from cnnlab.losses.triplet import triplet
 from cnnlab.metrics.mean import Mean
 from cnnlab.metrics.spread import embedding_std
+from cnnlab.utils.registry import pick
 from experiments.base import Aux, Experiment
 
 AVERAGES = {"active": "over the triplets that have a loss", "all": "over all that are mined"}

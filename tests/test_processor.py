@@ -21,9 +21,9 @@ PART = (
     "layers/convolution/cpu",
     "losses",
     "evaluators",
-    "training/test_initial.py",
+    "training/test_initialization.py",
     "training/test_optimizers.py",
-    "training/test_ranger.py",
+    "training/test_lookahead.py",
     "training/test_resume.py",
     "training/test_step.py",
 )

@@ -13,8 +13,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from cnnlab.choices import suggest
 from cnnlab.errors import UserError
+from cnnlab.utils.registry import suggest
 
 COLUMNS = {
     "name": "model",

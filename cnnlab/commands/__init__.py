@@ -10,12 +10,12 @@ from pathlib import Path
 
 from absl import flags
 
-from cnnlab import import_path
-from cnnlab.allocator import keep_freed_memory
-from cnnlab.choices import suggest
 from cnnlab.errors import LostProcess, UserError, explain_os_error
 from cnnlab.launch import jobs
-from cnnlab.signals import INTERRUPTED
+from cnnlab.utils import import_path
+from cnnlab.utils.malloc import keep_freed_memory
+from cnnlab.utils.registry import suggest
+from cnnlab.utils.signals import INTERRUPTED
 
 COMMANDS = {
     "train": "train what a config describes; the default",
@@ -110,7 +110,7 @@ def main(arguments: list[str]) -> int:
         command, rest = _split(arguments)
         import_path.search(Path.cwd())
         from cnnlab.commands.parsing import parse
-        from cnnlab.console import set_up_logging
+        from cnnlab.utils.console import set_up_logging
 
         set_up_logging()
         parsed = parse(command, rest)

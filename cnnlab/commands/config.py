@@ -31,8 +31,9 @@ def run(values: flags.FlagValues, arguments: list[str]) -> int:
     del arguments
     if not values["config"].present:
         raise UserError("--config is missing, as in --config=configs/digits_lenet5.py")
-    from cnnlab import labeled, objectives
+    from cnnlab import objectives
     from cnnlab.plots import run_figures
+    from cnnlab.runs import controls
     from cnnlab.sweeps.values import arguments as arguments_of
     from cnnlab.training import run_folder, setup
 
@@ -41,7 +42,7 @@ def run(values: flags.FlagValues, arguments: list[str]) -> int:
         from cnnlab.plots.layers.render import check_path
 
         check_path(Path(values.plot), (".png",))
-    labeled.check(config)
+    controls.check(config)
     setup.check(config)
     objectives.create(config.experiment.to_dict(), config.model.to_dict())
     for name, value in run_folder.flatten(config.to_dict()).items():

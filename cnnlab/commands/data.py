@@ -51,7 +51,7 @@ def run(values: flags.FlagValues, arguments: list[str]) -> int:
     if arguments[0] == "prepare":
         if len(arguments) != 2:
             raise UserError("data prepare needs one name, as in: data prepare mnist")
-        from cnnlab.data.prepare import prepare
+        from cnnlab.data.sources.tfds_prepare import prepare
 
         print(f"prepared in {prepare(arguments[1], values.data_dir)}")
         return 0
@@ -76,7 +76,7 @@ def _list() -> int:
 def _show(name: str, values: flags.FlagValues) -> int:
     import numpy as np
 
-    from cnnlab.data import source as sources
+    from cnnlab.data.sources import source as sources
 
     if values.sheet:
         from cnnlab.plots.layers.render import check_path

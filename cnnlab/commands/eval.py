@@ -17,9 +17,9 @@ from pathlib import Path
 
 from absl import flags
 
-from cnnlab.choices import suggest
 from cnnlab.commands.parsing import define_path
 from cnnlab.errors import UserError
+from cnnlab.utils.registry import suggest
 
 
 def define(values: flags.FlagValues) -> None:
@@ -44,8 +44,9 @@ def run(values: flags.FlagValues, arguments: list[str]) -> int:
     if not values.workdir:
         raise UserError("--workdir is missing: the folder of the run to evaluate")
     from cnnlab import config_file, objectives
-    from cnnlab.data import source as sources
-    from cnnlab.training import class_names, closing, representation, run_folder, setup
+    from cnnlab.data.sources import source as sources
+    from cnnlab.runs import final_report, representation_report
+    from cnnlab.training import class_names, run_folder, setup
     from cnnlab.training.checkpoint import Checkpoints, Damaged, pick_step
 
     workdir = Path(values.workdir)
@@ -76,17 +77,17 @@ def run(values: flags.FlagValues, arguments: list[str]) -> int:
     if values.checkpoint == "best":
         best = {"best": {"metric": options.best, "value": checkpoints.values.of(step)}}
     splits = values.splits or list(parts.evaluations)
-    evaluations = closing.evaluate_splits(parts, state, splits)
-    results = closing.scalars(evaluations)
-    closing.report(parts, evaluations, workdir)
+    evaluations = final_report.evaluate_splits(parts, state, splits)
+    results = final_report.scalars(evaluations)
+    final_report.report(parts, evaluations, workdir)
     variables = (state.params, state.model_state)
     rows = parts.protocols.rows(f"step {step}", variables, splits=tuple(splits)) or []
     if values.format == "json":
-        more = {"representation": representation.plain(rows)} if rows else {}
+        more = {"representation": representation_report.plain(rows)} if rows else {}
         print(json.dumps({"step": step, **best, **results, **more}, indent=2))
     else:
         chosen = f", best {options.best} ({checkpoints.values.of(step):.4g})" if best else ""
-        closing.print_results(f"{workdir}, step {step}{chosen}", {f"step {step}": results})
+        final_report.print_results(f"{workdir}, step {step}{chosen}", {f"step {step}": results})
         if rows:
-            representation.show(representation.plain(rows))
+            representation_report.show(representation_report.plain(rows))
     return 0

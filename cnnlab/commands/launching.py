@@ -9,10 +9,10 @@ from typing import Any
 
 from absl import flags
 
-from cnnlab.console import LOG, console
 from cnnlab.errors import UserError
 from cnnlab.launch import jobs, local, slurm, slurm_queue
 from cnnlab.launch.resources import Resources, define_resources, resources_from
+from cnnlab.utils.console import LOG, console
 
 PEERS = ("coordinator", "processes", "process")
 # What Slurm gives as the reason for waiting when a job can never start as it was asked for.

@@ -28,9 +28,9 @@ from pathlib import Path
 from absl import flags
 
 from cnnlab.analysis import listings
-from cnnlab.choices import suggest, whole
 from cnnlab.commands.parsing import define_path
 from cnnlab.errors import UserError
+from cnnlab.utils.registry import suggest, whole
 
 
 def define(values: flags.FlagValues) -> None:
@@ -104,7 +104,7 @@ def _list(entries: dict[str, dict], values: flags.FlagValues) -> int:
     from rich.table import Table
     from rich.text import Text
 
-    from cnnlab.console import output
+    from cnnlab.utils.console import output
 
     check = values.trace if values.check is None else values.check
     console = output()
@@ -177,11 +177,12 @@ def _draw(name: str, values: flags.FlagValues) -> None:
 def _fields(values: flags.FlagValues) -> None:
     from rich.table import Table
 
-    from cnnlab import memory, models
+    from cnnlab import models
     from cnnlab.analysis.summary import summarize
-    from cnnlab.console import output
     from cnnlab.plots.layers.overlay import boxes_of, overlay
     from cnnlab.plots.layers.render import save_figure
+    from cnnlab.utils import memory
+    from cnnlab.utils.console import output
 
     size, name = values.size or 64, values.receptive_field
     if values.picture:
@@ -222,7 +223,7 @@ def _image(path: str, size: int):
         except (OSError, UnidentifiedImageError) as error:
             raise UserError(f"--image={path} cannot be read as an image: {error}") from None
     else:
-        from cnnlab.data import source
+        from cnnlab.data.sources import source
 
         image = Image.fromarray(source.load("shapes", "test[:1]")[0]["image"])
     return np.asarray(ImageOps.fit(image, (size, size)))

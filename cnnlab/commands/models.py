@@ -41,10 +41,10 @@ from typing import Any
 from absl import flags
 
 from cnnlab.analysis import listings, tables
-from cnnlab.choices import suggest
 from cnnlab.commands.parsing import define_path
-from cnnlab.console import console
 from cnnlab.errors import UserError
+from cnnlab.utils.console import console
+from cnnlab.utils.registry import suggest
 
 # What a narrow terminal goes without, in this order.
 DISPENSABLE = ("paper", "activations", "input", "stride", "paper_top5", "paper_top1")
@@ -105,7 +105,8 @@ def _entries(pattern: str, values: flags.FlagValues) -> dict[str, dict | None]:
         stored = listings.models()
         if names := fnmatch.filter(stored, pattern):
             return {name: stored[name] for name in names}
-    from cnnlab import import_path, models
+    from cnnlab import models
+    from cnnlab.utils import import_path
 
     if import_path.is_place(pattern):
         return {pattern: None}
@@ -298,7 +299,7 @@ def _table(rows: list[dict], columns: dict[str, str]) -> Any:
 
 
 def _console() -> Any:
-    from cnnlab.console import output
+    from cnnlab.utils.console import output
 
     # Into a file or a pipe everything goes: there is no edge.
     return output(None if sys.stdout.isatty() else 1000)

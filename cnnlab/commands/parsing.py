@@ -10,10 +10,10 @@ from absl import flags
 from ml_collections import ConfigDict
 from ml_collections.config_flags import config_flags, tuple_parser
 
-from cnnlab import import_path, user_file
-from cnnlab.choices import suggest
 from cnnlab.errors import UserError
-from cnnlab.files import expand
+from cnnlab.utils import import_path, user_file
+from cnnlab.utils.files import expand
+from cnnlab.utils.registry import suggest
 
 HELP = ("--help", "-h", "-help", "--helpfull")
 OVERRIDE = re.compile(r"--?(?:no)?config\.([^=]*)(?:=(.*))?", re.DOTALL)

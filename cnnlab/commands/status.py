@@ -20,8 +20,8 @@ from rich.table import Table
 from rich.text import Text
 
 from cnnlab.commands.parsing import define_path
-from cnnlab.console import output
 from cnnlab.errors import UserError
+from cnnlab.utils.console import output
 
 STYLES = {"running": "cyan", "finished": "green", "failed": "red", "lost": "red"}
 
@@ -40,7 +40,7 @@ def run(values: flags.FlagValues, arguments: list[str]) -> int:
     if arguments:
         raise UserError(f"unexpected argument '{arguments[0]}': name the folder by --workdir")
     from cnnlab.launch import slurm_queue
-    from cnnlab.launch.state import find_runs, state
+    from cnnlab.runs.status import find_runs, state
 
     workdir = Path(values.workdir)
     if not workdir.is_dir():
@@ -90,7 +90,7 @@ def _show(workdir: Path, states: dict) -> None:
 
 
 def _show_log(folder: Path, now, lines: int) -> None:
-    from cnnlab.launch.state import log_tail
+    from cnnlab.runs.status import log_tail
 
     found = log_tail(folder, now.job, lines) if now.job else None
     if found:

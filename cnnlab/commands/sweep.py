@@ -36,9 +36,9 @@ from absl import flags
 from ml_collections import config_flags
 
 from cnnlab.commands.parsing import define_path
-from cnnlab.console import LOG, console
 from cnnlab.errors import UserError
 from cnnlab.launch.resources import define_resources, resources_from
+from cnnlab.utils.console import LOG, console
 
 
 def define(values: flags.FlagValues) -> None:

@@ -35,13 +35,13 @@ from typing import Any
 from absl import flags
 from ml_collections import config_flags
 
-from cnnlab.choices import whole
 from cnnlab.commands.launching import define_launch, join, launch
 from cnnlab.commands.parsing import define_path
-from cnnlab.console import LOG, console
 from cnnlab.errors import UserError
-from cnnlab.files import is_text
 from cnnlab.launch import jobs
+from cnnlab.utils.console import LOG, console
+from cnnlab.utils.files import is_text
+from cnnlab.utils.registry import whole
 
 
 def define(values: flags.FlagValues) -> None:
@@ -94,9 +94,9 @@ def run(values: flags.FlagValues, arguments: list[str]) -> int:
             os.environ.get("XLA_FLAGS", "") + " --xla_gpu_deterministic_ops=true"
         )
 
-    from cnnlab import labeled
+    from cnnlab.runs import controls
 
-    labeled.check(config)
+    controls.check(config)
     workdir = Path(values.workdir)
     if values.launcher != "none":
         return launch(values, config, workdir)
@@ -138,9 +138,10 @@ def train(
         UserError: for what cannot work.
     """
     from cnnlab import config as cfg
-    from cnnlab import labeled, objectives
+    from cnnlab import objectives
     from cnnlab.launch import distributed
-    from cnnlab.training import class_names, closing, run_folder, setup
+    from cnnlab.runs import controls, final_report
+    from cnnlab.training import class_names, run_folder, setup
 
     setup.check(config)
     experiment = objectives.create(
@@ -155,7 +156,7 @@ def train(
             LOG.info("config changed: %s", line)
         finished = run_folder.is_finished(workdir) and not changed
         if finished and show:
-            closing.show(workdir)
+            final_report.show(workdir)
             console.print(f"{workdir} is finished; name another --workdir to train anew")
         return {"finished": finished, "resume": run_folder.has_checkpoints(workdir)}
 
@@ -174,14 +175,14 @@ def train(
             name="setup",
         )
         others = {
-            name: labeled.derive(config, name, workdir, parts.train.source.info)
-            for name in labeled.LABELED
+            name: controls.derive(config, name, workdir, parts.train.source.info)
+            for name in controls.LABELED
             if name in config.controls
         }
         for name, other in others.items():
             # Told now, not when the run is done.
             setup.check(other)
-            labeled.check_data(other, name, parts.parallel)
+            controls.check_data(other, name, parts.parallel)
     except UserError:
         # An empty folder is left to nobody.
         with contextlib.suppress(OSError):
@@ -189,7 +190,7 @@ def train(
         raise
     _run(parts, others, workdir, profile)
     if show:
-        distributed.first(lambda: closing.show(workdir))
+        distributed.first(lambda: final_report.show(workdir))
 
 
 def _run(parts: Any, others: dict[str, Any], workdir: Path, profile: tuple[int, int]) -> None:
@@ -197,7 +198,8 @@ def _run(parts: Any, others: dict[str, Any], workdir: Path, profile: tuple[int, 
     import jax
 
     from cnnlab.launch import distributed, run_lock
-    from cnnlab.training import closing, loop, run_folder
+    from cnnlab.runs import final_report
+    from cnnlab.training import loop, run_folder
     from cnnlab.training.interruption import Interrupted
 
     config = parts.config
@@ -219,7 +221,7 @@ def _run(parts: Any, others: dict[str, Any], workdir: Path, profile: tuple[int, 
         except Interrupted as signal:
             where = f"saved at step {running.step} of {parts.steps}"
             raise Interrupted(f"{signal}: {where}") from None
-        ending = closing.Closing(parts, running, state, position, reason)
+        ending = final_report.Closing(parts, running, state, position, reason)
         ending.numbers()
         _train_controls(others, workdir, running.step, ending.missing)
         ending.rest()
@@ -229,11 +231,11 @@ def _train_controls(
     others: dict[str, Any], workdir: Path, step: int, missing: dict[str, str]
 ) -> None:
     """Train what the run is compared with; `missing` gets what could not be."""
-    from cnnlab import labeled
     from cnnlab.launch import distributed
+    from cnnlab.runs import controls
 
     for name, other in others.items():
-        console.print(f"for comparison, {labeled.LABELED[name]}: {workdir / name}")
+        console.print(f"for comparison, {controls.LABELED[name]}: {workdir / name}")
         if other.init_from.path:
             # A run that has gone on since is fine-tuned anew.
             other.init_from.checkpoint = str(step)

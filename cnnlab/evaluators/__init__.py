@@ -11,15 +11,15 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from cnnlab import import_path
 from cnnlab.evaluators.collapse import collapse
-from cnnlab.evaluators.embedded import Embedded, Score
+from cnnlab.evaluators.features import Embedded, Score
 from cnnlab.evaluators.few_shot import few_shot
 from cnnlab.evaluators.knn import knn
 from cnnlab.evaluators.linear_probe import linear_probe
 from cnnlab.evaluators.listed_pairs import listed_pairs
 from cnnlab.evaluators.retrieval import retrieval
 from cnnlab.evaluators.verification import verification
+from cnnlab.utils import import_path
 
 EVALUATORS: dict[str, Callable[..., Score]] = {
     "collapse": collapse,

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Float
 
-from cnnlab.evaluators.embedded import Embedded, Score
+from cnnlab.evaluators.features import Embedded, Score
 from cnnlab.evaluators.similarities import unit
 
 # Singular values below this part of the features' size are float32's rounding errors.

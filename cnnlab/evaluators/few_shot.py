@@ -14,11 +14,11 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Float
 
-from cnnlab.choices import pick
 from cnnlab.errors import UserError
-from cnnlab.evaluators.embedded import Embedded, Score
 from cnnlab.evaluators.episodes import EPISODES, Episode
+from cnnlab.evaluators.features import Embedded, Score
 from cnnlab.evaluators.similarities import matrix, unit
+from cnnlab.utils.registry import pick
 
 
 def few_shot(

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float, Integer
 
 from cnnlab.errors import UserError
-from cnnlab.evaluators.embedded import Embedded, Score, overlap
+from cnnlab.evaluators.features import Embedded, Score, overlap
 from cnnlab.evaluators.similarities import blocks, nearest
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Float
 
 from cnnlab.errors import UserError
-from cnnlab.evaluators.embedded import Embedded, Score, without
+from cnnlab.evaluators.features import Embedded, Score, without
 
 # Deviations below this part of the features' size are float32's rounding errors.
 NOISE = 1e-6

@@ -1,7 +1,7 @@
 """Verification on the pairs that a file lists, as Labeled Faces in the Wild is measured.
 
 Huang et al. 2007, "View 2": ten folds of pairs; the threshold of each is chosen on the others. The
-split has to be a folder of images whose files the list names (`cnnlab.data.lfw`).
+split has to be a folder of images whose files the list names (`cnnlab.data.sources.lfw`).
 Shapes: query [n, d] -> mean accuracy, its standard error and a curve.
 """
 
@@ -10,10 +10,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from cnnlab.data.identity import unwrap
-from cnnlab.data.lfw import read_pairs
+from cnnlab.data.sources.identity import unwrap
+from cnnlab.data.sources.lfw import read_pairs
 from cnnlab.errors import UserError
-from cnnlab.evaluators.embedded import Embedded, Score
+from cnnlab.evaluators.features import Embedded, Score
 from cnnlab.evaluators.verification import ten_fold
 
 

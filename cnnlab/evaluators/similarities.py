@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from jaxtyping import Float, Integer
 
-from cnnlab.choices import pick
+from cnnlab.utils.registry import pick
 
 Learned = Callable | None
 

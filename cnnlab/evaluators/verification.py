@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Integer
 
 from cnnlab.errors import UserError
-from cnnlab.evaluators.embedded import Embedded, Score, without
+from cnnlab.evaluators.features import Embedded, Score, without
 from cnnlab.evaluators.pairing import draw_pairs, has_pairs
 from cnnlab.evaluators.roc import accuracy_at, best_threshold, roc, summary
 from cnnlab.evaluators.similarities import matrix, paired

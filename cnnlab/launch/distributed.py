@@ -16,9 +16,9 @@ from typing import Any, TypeVar
 import numpy as np
 from jaxtyping import PyTree
 
-from cnnlab.console import LOG, console
 from cnnlab.errors import LostProcess, UserError
 from cnnlab.launch import kv_store, process_environment
+from cnnlab.utils.console import LOG, console
 
 T = TypeVar("T")
 # Of `gather_rows`: the devices hold so much of every process at a time.

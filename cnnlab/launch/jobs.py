@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from cnnlab.choices import whole
 from cnnlab.errors import UserError
-from cnnlab.files import damaged, read_json, write_json
+from cnnlab.utils.files import damaged, read_json, write_json
+from cnnlab.utils.registry import whole
 
 FOLDER = "jobs"
 FORM = {

@@ -11,12 +11,12 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from cnnlab.console import console
 from cnnlab.errors import UserError
 from cnnlab.launch import jobs, process_environment, run_lock
 from cnnlab.launch.outcome import Outcome, Scheduler, judge
 from cnnlab.launch.resources import Resources
-from cnnlab.signals import handled
+from cnnlab.utils.console import console
+from cnnlab.utils.signals import handled
 
 ROOT = Path(__file__).resolve().parents[2]
 # Seconds that the others have to say what they died of before they are killed, and lines of it.

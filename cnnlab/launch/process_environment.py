@@ -13,8 +13,8 @@ import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
-from cnnlab.choices import whole
 from cnnlab.errors import UserError
+from cnnlab.utils.registry import whole
 
 # Of the ports that systems do not hand out by themselves; two runs on a machine rarely meet.
 PORTS = range(20000, 32000)

@@ -4,9 +4,9 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from cnnlab import locks
 from cnnlab.errors import UserError
-from cnnlab.files import read_json, write_json
+from cnnlab.utils import locks
+from cnnlab.utils.files import read_json, write_json
 
 # Not seen as content of the folder: see run_folder.open_run.
 FILE = ".training"

@@ -9,11 +9,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from cnnlab.choices import suggest
 from cnnlab.errors import UserError
 from cnnlab.launch import jobs, slurm_queue
 from cnnlab.launch.resources import Resources
 from cnnlab.launch.worker import Work
+from cnnlab.utils.registry import suggest
 
 ROOT = Path(__file__).resolve().parents[2]
 LOG_LEVEL = "SUBMITIT_LOG_LEVEL"

@@ -24,13 +24,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Integer
 
-from cnnlab.choices import pick
 from cnnlab.errors import UserError
 from cnnlab.losses.chunked import by_rows
 from cnnlab.losses.cross_replica import first_row, gather
 from cnnlab.losses.distances import DISTANCES
 from cnnlab.losses.mining import MINING, Candidates, Penalty
 from cnnlab.metrics.mean import Mean
+from cnnlab.utils.registry import pick
 
 # What the sum of the losses is divided by, a field of `mining.Mined`.
 AVERAGES = {"active": "active", "all": "triplets"}

@@ -3,8 +3,8 @@
 import difflib
 import re
 
-from cnnlab.choices import suggest
 from cnnlab.errors import UserError
+from cnnlab.utils.registry import suggest
 
 MODES = ("auto", "max", "min")
 MORE = """

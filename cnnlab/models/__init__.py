@@ -29,8 +29,6 @@ from typing import Any
 
 import flax.linen as nn
 
-from cnnlab import import_path
-from cnnlab.choices import suggest
 from cnnlab.errors import UserError
 from cnnlab.models import (
     alexnet,
@@ -51,6 +49,8 @@ from cnnlab.models import (
 )
 from cnnlab.models.architecture import Architecture
 from cnnlab.models.own import with_endpoints
+from cnnlab.utils import import_path
+from cnnlab.utils.registry import suggest
 
 MODELS: dict[str, Architecture] = {
     **mlp.MODELS,

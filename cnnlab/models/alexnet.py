@@ -28,7 +28,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from cnnlab.choices import pick
 from cnnlab.layers.activations import ACTIVATIONS
 from cnnlab.layers.convolution.conv import Conv
 from cnnlab.layers.dropout import Dropout
@@ -39,6 +38,7 @@ from cnnlab.layers.pooling.pool import max_pool
 from cnnlab.models.architecture import Architecture
 from cnnlab.models.parts import check_images, classify, scaled
 from cnnlab.models.stage import stage
+from cnnlab.utils.registry import pick
 
 HIDDEN = 4096
 # Five layers of windows shrink what is smaller to nothing.

@@ -6,7 +6,7 @@ from typing import Any
 
 import flax.linen as nn
 
-from cnnlab.paths import HEADS
+from cnnlab.utils.param_paths import HEADS
 
 
 @dataclasses.dataclass(frozen=True)

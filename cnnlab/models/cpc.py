@@ -27,7 +27,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from cnnlab.choices import pick
 from cnnlab.errors import UserError
 from cnnlab.layers.activations import relu
 from cnnlab.layers.convolution.masked import MaskedConv
@@ -36,6 +35,7 @@ from cnnlab.layers.initializers import he_normal
 from cnnlab.models.architecture import Architecture
 from cnnlab.models.parts import check_images, classify, scaled
 from cnnlab.models.resnet_v2 import ResNetV2
+from cnnlab.utils.registry import pick
 
 # Weights of red, green and blue in ITU-R Rec. 601.
 LUMA = (0.299, 0.587, 0.114)

@@ -25,7 +25,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from cnnlab.choices import pick
 from cnnlab.errors import UserError
 from cnnlab.layers.activations import Activation, relu
 from cnnlab.layers.convolution.conv import Conv
@@ -34,6 +33,7 @@ from cnnlab.layers.pooling.pool import max_pool
 from cnnlab.models.architecture import Architecture
 from cnnlab.models.parts import check_images, classify, scaled
 from cnnlab.models.stage import stage
+from cnnlab.utils.registry import pick
 
 
 def half(key, shape, dtype=jnp.float32):

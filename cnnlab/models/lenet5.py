@@ -20,7 +20,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from cnnlab.choices import pick
 from cnnlab.errors import UserError
 from cnnlab.layers import activations
 from cnnlab.layers.convolution.conv import Conv
@@ -29,6 +28,7 @@ from cnnlab.layers.pooling.pool import avg_pool, max_pool
 from cnnlab.models.architecture import Architecture
 from cnnlab.models.parts import classify
 from cnnlab.models.stage import stage
+from cnnlab.utils.registry import pick
 
 SMALLEST = 32
 

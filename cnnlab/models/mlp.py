@@ -14,12 +14,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from cnnlab.choices import pick
 from cnnlab.layers.activations import ACTIVATIONS
 from cnnlab.layers.dropout import Dropout
 from cnnlab.models.architecture import Architecture
 from cnnlab.models.parts import classify
 from cnnlab.models.stage import stage
+from cnnlab.utils.registry import pick
 
 
 class MLP(nn.Module):

@@ -23,7 +23,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from cnnlab.choices import pick
 from cnnlab.errors import UserError
 from cnnlab.layers.activations import Activation, relu
 from cnnlab.layers.convolution.conv import Conv
@@ -33,6 +32,7 @@ from cnnlab.layers.pooling.global_pool import global_avg_pool
 from cnnlab.models.architecture import Architecture
 from cnnlab.models.parts import check_images, classify, scaled
 from cnnlab.models.stage import stage
+from cnnlab.utils.registry import pick
 
 
 def relu6(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:

@@ -27,13 +27,13 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from cnnlab.choices import suggest
 from cnnlab.errors import UserError
 from cnnlab.layers.activations import relu
 from cnnlab.layers.convolution.conv import Conv
 from cnnlab.layers.initializers import he_normal, zeros
 from cnnlab.layers.pooling.pool import avg_pool
 from cnnlab.models.parts import norm_layer, scaled
+from cnnlab.utils.registry import suggest
 
 SHORTCUTS = ("A", "B", "C", "D")
 BLOCKS = ("basic", "bottleneck")

@@ -12,9 +12,9 @@ from typing import Any
 import flax.linen as nn
 from jaxtyping import Array, Float
 
-from cnnlab.console import LOG
 from cnnlab.errors import UserError
 from cnnlab.models.residual import Branch, Layers
+from cnnlab.utils.console import LOG
 
 # Below it ImageNet's stem leaves next to nothing to the stages.
 SMALL = 64

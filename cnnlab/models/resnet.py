@@ -20,13 +20,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from cnnlab.choices import pick
 from cnnlab.layers.pooling.global_pool import global_avg_pool
 from cnnlab.layers.pooling.pool import max_pool
 from cnnlab.models.architecture import Architecture
 from cnnlab.models.parts import check_images, classify, scaled
 from cnnlab.models.residual import Layers, Residual, Step, branches, gain_of
 from cnnlab.models.residual_stages import Stem, apply_stages, warn_of_small
+from cnnlab.utils.registry import pick
 
 # Size and stride of the first convolution.
 STEMS = {"imagenet": (7, 2), "cifar": (3, 1)}

@@ -22,7 +22,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from cnnlab.choices import pick
 from cnnlab.layers.pooling.global_pool import global_avg_pool
 from cnnlab.layers.pooling.pool import max_pool
 from cnnlab.models.architecture import Architecture
@@ -31,6 +30,7 @@ from cnnlab.models.residual import Branch, Layers, Step, branches, fits, gain_of
 from cnnlab.models.residual_stages import Stem, apply_stages, warn_of_small
 from cnnlab.models.resnet import STEMS
 from cnnlab.models.resnet_cifar import cifar
+from cnnlab.utils.registry import pick
 
 
 class PreActivation(nn.Module):

@@ -22,7 +22,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from cnnlab.choices import pick
 from cnnlab.errors import UserError
 from cnnlab.layers.activations import relu
 from cnnlab.layers.convolution.conv import Conv
@@ -32,6 +31,7 @@ from cnnlab.layers.pooling.adaptive import adaptive_avg_pool
 from cnnlab.layers.pooling.pool import max_pool
 from cnnlab.models.architecture import Architecture
 from cnnlab.models.parts import check_images, classify, norm_layer, scaled
+from cnnlab.utils.registry import pick
 
 CHANNELS = (64, 128, 256, 512, 512)
 HIDDEN = 4096

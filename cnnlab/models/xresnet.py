@@ -20,7 +20,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from cnnlab.choices import pick
 from cnnlab.layers.activations import relu
 from cnnlab.layers.pooling.global_pool import global_avg_pool
 from cnnlab.layers.pooling.pool import max_pool
@@ -28,6 +27,7 @@ from cnnlab.models.architecture import Architecture
 from cnnlab.models.parts import check_images, classify, scaled
 from cnnlab.models.residual import Layers, Residual, Step, branches, gain_of
 from cnnlab.models.residual_stages import Stem, apply_stages, warn_of_small
+from cnnlab.utils.registry import pick
 
 WIDTHS = (64, 128, 256, 512)
 # Stride, and the smallest images: of fewer pixels the last pooled shortcut would have but one.

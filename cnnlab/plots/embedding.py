@@ -13,10 +13,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
-from cnnlab.choices import pick
 from cnnlab.errors import UserError
 from cnnlab.plots.projections import VIEWS
 from cnnlab.plots.run_figures import _save, legend, short
+from cnnlab.utils.registry import pick
 
 # More classes than this have no color of their own that an eye could tell.
 NAMED_COLORS = 20

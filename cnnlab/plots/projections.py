@@ -11,8 +11,8 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Float
 
-from cnnlab.choices import pick
 from cnnlab.errors import UserError
+from cnnlab.utils.registry import pick
 
 Points = Float[np.ndarray, "n 2"]
 

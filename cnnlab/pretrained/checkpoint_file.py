@@ -9,8 +9,8 @@ import numpy as np
 import safetensors
 
 from cnnlab.errors import UserError
-from cnnlab.files import parse_json
 from cnnlab.pretrained import torch_file
+from cnnlab.utils.files import parse_json
 
 # What PyTorch wraps modules in, at any place of a name: torch.compile, FSDP, checkpointing.
 WRAPPERS = ("_orig_mod.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module.")

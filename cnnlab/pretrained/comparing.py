@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from cnnlab.pretrained.slots import COUNTER, Slot
+from cnnlab.pretrained.param_map import COUNTER, Slot
 
 # How many names of each kind a message gives.
 LISTED = 10

@@ -12,8 +12,8 @@ from cnnlab.pretrained.comparing import is_head, without_absent_auxiliaries
 from cnnlab.pretrained.fields import trained_with
 from cnnlab.pretrained.fitting import fit
 from cnnlab.pretrained.matching import Match
+from cnnlab.pretrained.param_map import Slot
 from cnnlab.pretrained.reading import find_source, name_and_path, name_of_file, take
-from cnnlab.pretrained.slots import Slot
 
 
 def create(

@@ -21,8 +21,8 @@ from flax.traverse_util import unflatten_dict
 from cnnlab import models
 from cnnlab.errors import UserError
 from cnnlab.models import MODELS
-from cnnlab.pretrained.slots import shapes_of
-from cnnlab.pretrained.sources import Source
+from cnnlab.pretrained.param_map import shapes_of
+from cnnlab.pretrained.zoo import Source
 
 # What another training of the same weights may change; it saves tracing.
 FREE = {

@@ -9,8 +9,8 @@ from cnnlab import models
 from cnnlab.errors import UserError
 from cnnlab.pretrained.comparing import Differences, compare, is_head, without_absent_auxiliaries
 from cnnlab.pretrained.matching import Match, match
-from cnnlab.pretrained.slots import Slot, shapes_of, slots_for, slots_of
-from cnnlab.pretrained.sources import SOURCES, Source
+from cnnlab.pretrained.param_map import Slot, shapes_of, slots_for, slots_of
+from cnnlab.pretrained.zoo import SOURCES, Source
 
 STEMS = ("imagenet", "cifar")
 

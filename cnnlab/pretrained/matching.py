@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cnnlab.console import LOG
 from cnnlab.errors import UserError
+from cnnlab.utils.console import LOG
 
 # Prefixes of moving averages of the weights, and of teachers, which are such.
 AVERAGE = re.compile(

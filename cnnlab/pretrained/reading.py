@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax.traverse_util import unflatten_dict
 
-from cnnlab import models, paths
+from cnnlab import models
 from cnnlab.errors import UserError
 from cnnlab.models import MODELS
 from cnnlab.pretrained.checkpoint_file import Checkpoint, read_checkpoint, read_metadata
@@ -16,9 +16,10 @@ from cnnlab.pretrained.comparing import compare, describe, without_absent_auxili
 from cnnlab.pretrained.fields import contradictions, trained_with
 from cnnlab.pretrained.fitting import advice, fitting
 from cnnlab.pretrained.matching import Match, match, report
+from cnnlab.pretrained.param_map import Slot, shapes_of, slots_for, slots_of
 from cnnlab.pretrained.preprocessing import Preprocessing
-from cnnlab.pretrained.slots import Slot, shapes_of, slots_for, slots_of
-from cnnlab.pretrained.sources import Source, known_preprocessing, sources
+from cnnlab.pretrained.zoo import Source, known_preprocessing, sources
+from cnnlab.utils import param_paths
 
 
 class Pretrained(NamedTuple):
@@ -67,7 +68,7 @@ def read(
         path: a .pth or .safetensors file.
         skip: regular expressions, searched in the paths of parameters and statistics
             ("stage4/block1/conv1/kernel"); "head" stands for the classifier and the auxiliary
-            ones (`cnnlab.paths`). Those are absent from the result, whatever the file
+            ones (`cnnlab.utils.param_paths`). Those are absent from the result, whatever the file
             has for them.
         ema: True for the moving average of the weights; None for it if the file has one.
         prefix: of the names in the file, where more than one network in it fits; found
@@ -189,8 +190,8 @@ def name_of_file(checkpoint: Checkpoint, path: str | Path) -> str:
 
 def _skipped(slots: Mapping[str, Slot], skip: tuple[str, ...], heads: tuple[str, ...]) -> set[str]:
     inner = {path: path.partition("/")[2] for path in slots}
-    paths.check(skip, sorted(set(inner.values())), "skip", heads)
-    return {path for path, name in inner.items() if paths.matches(skip, name, "skip", heads)}
+    param_paths.check(skip, sorted(set(inner.values())), "skip", heads)
+    return {path for path, name in inner.items() if param_paths.matches(skip, name, "skip", heads)}
 
 
 def find_source(

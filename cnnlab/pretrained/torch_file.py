@@ -24,8 +24,8 @@ from typing import Any, BinaryIO, NamedTuple
 import ml_dtypes
 import numpy as np
 
-from cnnlab.console import LOG
 from cnnlab.errors import UserError
+from cnnlab.utils.console import LOG
 
 MAGIC = 0x1950A86A20F9469CFC6C
 # How a pickle of the older form begins: protocol 2, then the magic number.

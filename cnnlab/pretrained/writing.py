@@ -13,14 +13,14 @@ import numpy as np
 import safetensors.numpy
 from flax.traverse_util import flatten_dict
 
-from cnnlab.choices import pick
-from cnnlab.console import LOG
 from cnnlab.errors import UserError
 from cnnlab.pretrained.comparing import compare, describe, is_head
 from cnnlab.pretrained.fields import contradictions, name_of, trained_with
+from cnnlab.pretrained.param_map import counters, slots_for, slots_of
 from cnnlab.pretrained.preprocessing import Preprocessing
-from cnnlab.pretrained.slots import counters, slots_for, slots_of
-from cnnlab.pretrained.sources import OWN, sources
+from cnnlab.pretrained.zoo import OWN, sources
+from cnnlab.utils.console import LOG
+from cnnlab.utils.registry import pick
 
 
 def save(

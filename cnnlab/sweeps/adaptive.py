@@ -18,10 +18,10 @@ import threading
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from cnnlab.console import LOG
 from cnnlab.errors import UserError
 from cnnlab.sweeps import measure
 from cnnlab.sweeps.folder import ENDED, SweepFolder, Trial
+from cnnlab.utils.console import LOG
 
 if TYPE_CHECKING:
     from optuna.trial import Trial as Asked

@@ -8,9 +8,9 @@ from typing import Any
 
 from cnnlab import config as cfg
 from cnnlab.errors import NO_ROOM, UserError
-from cnnlab.files import damaged, read_json, write_json
 from cnnlab.sweeps.settings import Settings
 from cnnlab.training.run_folder import difference
+from cnnlab.utils.files import damaged, read_json, write_json
 
 FOLDERS = ("trials", "states", "logs", "locks", "points")
 # What may change in a folder: no trial would have been another for it. The overrides are in `base`.

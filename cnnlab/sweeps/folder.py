@@ -20,11 +20,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from cnnlab import locks
 from cnnlab.errors import UserError
-from cnnlab.files import damaged, read_json, write_json
 from cnnlab.sweeps.settings import Settings
 from cnnlab.sweeps.values import from_json
+from cnnlab.utils import locks
+from cnnlab.utils.files import damaged, read_json, write_json
 
 STATES = ("waiting", "running", "finished", "failed", "pruned")
 ENDED = ("finished", "failed", "pruned")

@@ -10,10 +10,11 @@ from ml_collections import ConfigDict
 from ml_collections.config_flags import config_path
 
 from cnnlab import config as cfg
-from cnnlab import config_file, user_file
+from cnnlab import config_file
 from cnnlab.errors import UserError
 from cnnlab.sweeps.space import Point, Space, as_space
 from cnnlab.sweeps.values import arguments, text
+from cnnlab.utils import user_file
 
 
 def load(path: Path) -> Space:
@@ -106,14 +107,15 @@ _WRONG = object()
 
 def _check_config(config: ConfigDict, point: Point) -> None:
     """Raise a `UserError` for a config that a run would refuse before its first step."""
-    from cnnlab import labeled, objectives
+    from cnnlab import objectives
+    from cnnlab.runs import controls
     from cnnlab.training import setup
 
     for key, value in point.items():
         config_path.set_value(key, config, value)
     config_file.check(config)
     setup.check(config)
-    labeled.check(config)
+    controls.check(config)
     objectives.create(
         config.experiment.to_dict(), config.model.to_dict(), sync_bn=config.parallel.sync_bn
     )

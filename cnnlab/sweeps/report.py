@@ -16,7 +16,6 @@ from pathlib import Path
 from rich.measure import Measurement
 from rich.table import Table
 
-from cnnlab.console import output
 from cnnlab.launch import distributed
 from cnnlab.plots.run_figures import _save
 from cnnlab.sweeps import report_figures, summary
@@ -24,6 +23,7 @@ from cnnlab.sweeps.folder import SweepFolder
 from cnnlab.sweeps.summary import Point, Row, Summary, short
 from cnnlab.sweeps.trial import command
 from cnnlab.training.progress import format_value
+from cnnlab.utils.console import output
 
 BEST, LISTED = 10, 10
 OPEN = ("failed", "pruned", "running", "waiting")

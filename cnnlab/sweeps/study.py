@@ -18,12 +18,12 @@ from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState
 
-from cnnlab.choices import pick
 from cnnlab.errors import UserError
 from cnnlab.sweeps import journal, optuna_space
 from cnnlab.sweeps.folder import Trial
 from cnnlab.sweeps.measure import Metric
 from cnnlab.sweeps.space import Space
+from cnnlab.utils.registry import pick
 
 SAMPLERS: dict[str, Callable[[int], BaseSampler]] = {
     # constant_liar: trials that run count as bad ones, or parallel workers would draw alike.

@@ -10,12 +10,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
 from cnnlab.errors import UserError
-from cnnlab.signals import handled
 from cnnlab.sweeps.folder import ENDED, SweepFolder, Trial
 from cnnlab.sweeps.live import Display
 from cnnlab.sweeps.measure import measured
 from cnnlab.sweeps.shares import Share, available_cores, available_gpus, shares
 from cnnlab.sweeps.trial import PROGRAM, Stop, run_trial
+from cnnlab.utils.signals import handled
 
 # Seconds between looks at trials that another process runs.
 ELSEWHERE = 1.0

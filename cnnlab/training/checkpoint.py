@@ -14,14 +14,14 @@ import orbax.checkpoint as ocp
 from jaxtyping import PyTree
 from orbax.checkpoint import checkpoint_managers as managers
 
-from cnnlab.choices import whole
 from cnnlab.errors import UserError
-from cnnlab.files import is_text
 from cnnlab.launch import distributed
 from cnnlab.training.checkpoint_record import damaged_notes, seal, unseal
 from cnnlab.training.checkpoint_values import Values
-from cnnlab.training.fingerprint import fingerprint, fingerprint_of_array
+from cnnlab.training.checksum import fingerprint, fingerprint_of_array
 from cnnlab.training.state import TrainState, leaf_names
+from cnnlab.utils.files import is_text
+from cnnlab.utils.registry import whole
 
 LOG = logging.getLogger("cnnlab")
 T = TypeVar("T")

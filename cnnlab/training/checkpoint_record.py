@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from cnnlab.errors import UserError
-from cnnlab.files import fault, read_json
+from cnnlab.utils.files import fault, read_json
 
 LOG = logging.getLogger("cnnlab")
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from cnnlab.errors import UserError
-from cnnlab.files import read_json
 from cnnlab.metrics.direction import direction, implied
+from cnnlab.utils.files import read_json
 
 LOG = logging.getLogger("cnnlab")
 FORM = {"best?": (float, int), "metric?": str, "mode?": str, "since?": int}

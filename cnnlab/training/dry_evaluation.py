@@ -13,15 +13,15 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Integer, PyTree
 
-from cnnlab.choices import suggest
-from cnnlab.console import LOG
-from cnnlab.data.batches import EvalData, TrainData
-from cnnlab.data.memory import stack
+from cnnlab.data.loading.batches import EvalData, TrainData
+from cnnlab.data.loading.in_memory import stack
 from cnnlab.errors import UserError
 from cnnlab.evaluators import Embedded, find
 from cnnlab.plots import projections
-from cnnlab.training import protocols
+from cnnlab.training import representation_eval
 from cnnlab.training.evaluation import Evaluation
+from cnnlab.utils.console import LOG
+from cnnlab.utils.registry import suggest
 
 # These look at all labels and are quick; the others get this many of this many classes.
 WHOLE = ("few_shot", "listed_pairs", "verification")
@@ -97,7 +97,7 @@ def _evaluators(
     bank, choosing = train, tuple(config.evaluate.splits)
     entries = config.evaluators.to_dict()
     for name, entry in entries.items():
-        own, evaluator = protocols.keywords(entry), protocols.kind(name, entry)
+        own, evaluator = representation_eval.keywords(entry), representation_eval.kind(name, entry)
         roles = {entry["key"]: "class", own.get("within", ""): "group", own.get("drawer", ""): ""}
         for key, most in LESS.items():
             if isinstance(own.get(key), int):
@@ -105,9 +105,11 @@ def _evaluators(
         for split in entry["splits"] or sorted(evaluations):
             query = _stand_in(evaluations[split], roles, name)
             rows = {"query": query, "bank": query, "tune": query}
-            if protocols.needs(evaluator, protocols.WITH_BANK):
+            if representation_eval.needs(evaluator, representation_eval.WITH_BANK):
                 rows["bank"] = _stand_in(bank, roles, name)
-            if protocols.needs(evaluator, protocols.WITH_TUNING) and choosing[:1] != (split,):
+            if representation_eval.needs(evaluator, representation_eval.WITH_TUNING) and choosing[
+                :1
+            ] != (split,):
                 other = evaluations[choosing[0]] if choosing else bank
                 rows["tune"] = _stand_in(other, roles, name)
             elif evaluator not in WHOLE:
@@ -124,7 +126,7 @@ def _evaluators(
                 reason = str(error).partition("\n")[0]
                 raise UserError(f"{what}: {type(error).__name__}: {reason}") from error
             if entry["every"] and split in choosing:
-                found = protocols.scalar_names(split, name, entries, score.values)
+                found = representation_eval.scalar_names(split, name, entries, score.values)
                 names |= dict.fromkeys(found, entry["every"])
     return names
 

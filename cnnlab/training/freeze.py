@@ -1,6 +1,6 @@
 """Frozen parameters: no update, no weight decay, no optimizer state, no gradient.
 
-`config.freeze` holds expressions (`cnnlab.paths`). A BatchNorm whose statistics they match
+`config.freeze` holds expressions (`utils/param_paths.py`). A BatchNorm whose statistics they match
 behaves in training as it does in inference: it normalizes by its running statistics, which stay as
 they are. A frozen trunk thus computes in training what it computes at test time, and a classifier
 trained on it is a linear probe; dropout, which has no parameters, stays on. Other norms know no
@@ -16,9 +16,9 @@ import jax
 import optax
 from jaxtyping import PyTree
 
-from cnnlab import paths
 from cnnlab.errors import UserError
 from cnnlab.layers.normalization.batch_norm import BatchNorm
+from cnnlab.utils import param_paths
 
 WHAT = "freeze"
 
@@ -33,16 +33,16 @@ class Freeze:
     """
 
     patterns: tuple[str, ...] = ()
-    heads: tuple[str, ...] = paths.HEADS
+    heads: tuple[str, ...] = param_paths.HEADS
 
     def covers(self, path: str) -> bool:
         """Return whether what has this path is frozen."""
-        return paths.matches(self.patterns, path, WHAT, self.heads)
+        return param_paths.matches(self.patterns, path, WHAT, self.heads)
 
     def check(self, params: PyTree) -> None:
         """Raise a `UserError` for a pattern that matches nothing, or if nothing is left."""
-        names = paths.paths(params)
-        paths.check(self.patterns, names, WHAT, self.heads)
+        names = param_paths.paths(params)
+        param_paths.check(self.patterns, names, WHAT, self.heads)
         if self.patterns and all(map(self.covers, names)):
             raise UserError(f"freeze={self.patterns} leaves no parameter to train")
 
@@ -53,7 +53,8 @@ class Freeze:
 
         def labels(params):
             return jax.tree_util.tree_map_with_path(
-                lambda keys, _: "frozen" if self.covers(paths.path_of(keys)) else "trained", params
+                lambda keys, _: "frozen" if self.covers(param_paths.path_of(keys)) else "trained",
+                params,
             )
 
         rules = {"trained": rule, "frozen": optax.set_to_zero()}
@@ -65,7 +66,7 @@ class Freeze:
             return function
 
         def stop(keys, leaf):
-            return jax.lax.stop_gradient(leaf) if self.covers(paths.path_of(keys)) else leaf
+            return jax.lax.stop_gradient(leaf) if self.covers(param_paths.path_of(keys)) else leaf
 
         def frozen(params, *args, **kwargs):
             params = jax.tree_util.tree_map_with_path(stop, params)
@@ -81,7 +82,7 @@ class Freeze:
 
         def one(keys, before, after):
             # The first key is the collection; an objective's own, a teacher say, goes on.
-            frozen = keys[0].key == "batch_stats" and self.covers(paths.path_of(keys[1:]))
+            frozen = keys[0].key == "batch_stats" and self.covers(param_paths.path_of(keys[1:]))
             return before if frozen else after
 
         return jax.tree_util.tree_map_with_path(one, old, new)

@@ -9,10 +9,10 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from cnnlab.console import LOG
 from cnnlab.launch import kv_store
 from cnnlab.launch.stop_agreement import Agreement
-from cnnlab.signals import handled
+from cnnlab.utils.console import LOG
+from cnnlab.utils.signals import handled
 
 
 class Interrupted(Exception):

@@ -10,19 +10,19 @@ from typing import Any
 import jax
 import numpy as np
 
-from cnnlab.console import LOG
 from cnnlab.errors import UserError
 from cnnlab.launch import distributed
 from cnnlab.training import run_folder, selection
 from cnnlab.training.checkpoint import Checkpoints
+from cnnlab.training.checksum import first_not_finite
 from cnnlab.training.evaluation import Evaluation
-from cnnlab.training.fingerprint import first_not_finite
 from cnnlab.training.interruption import Flag, Interrupted, interruption
-from cnnlab.training.meter import Meter, NonFinite
+from cnnlab.training.metric_buffer import Meter, NonFinite
 from cnnlab.training.progress import ProgressDisplay, format_metrics
 from cnnlab.training.setup import Setup
 from cnnlab.training.state import TrainState, leaf_names
 from cnnlab.training.writer import Silent, Writer
+from cnnlab.utils.console import LOG
 
 
 @dataclasses.dataclass

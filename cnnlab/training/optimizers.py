@@ -17,11 +17,11 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from cnnlab.choices import defaults, pick, suggest
 from cnnlab.errors import UserError
-from cnnlab.paths import HEADS
-from cnnlab.training import multipliers as multipliers_lib
-from cnnlab.training.ranger import ranger
+from cnnlab.training import lr_multipliers as multipliers_lib
+from cnnlab.training.lookahead import ranger
+from cnnlab.utils.param_paths import HEADS
+from cnnlab.utils.registry import defaults, pick, suggest
 
 Number = int | float
 Mask = Callable[[Any], Any]
@@ -256,7 +256,7 @@ def make(
         clip_norm: largest global norm of the gradient, before all else; 0 is off.
         decay_mask: "kernels" leaves out biases and norm scales, "not_depthwise" depthwise filters
             too, "all" decays everything.
-        multipliers: of the learning rate, by path; see `cnnlab.training.multipliers`.
+        multipliers: of the learning rate, by path; see `cnnlab.training.lr_multipliers`.
         heads: names of the modules that "head" stands for in them.
         kwargs: the optimizer's own hyper-parameters.
 

@@ -14,8 +14,8 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 from jaxtyping import PyTree
 
-from cnnlab.choices import pick
 from cnnlab.errors import UserError
+from cnnlab.utils.registry import pick
 
 AXIS = "batch"
 STRATEGIES = {

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from cnnlab.console import console
+from cnnlab.utils.console import console
 
 
 def format_value(name: str, value: float | None) -> str:

@@ -15,10 +15,10 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from cnnlab import import_path
-from cnnlab.choices import whole
 from cnnlab.errors import UserError
-from cnnlab.files import read_json, write_json
+from cnnlab.utils import import_path
+from cnnlab.utils.files import read_json, write_json
+from cnnlab.utils.registry import whole
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy", "cnnlab")
 

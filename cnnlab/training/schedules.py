@@ -19,8 +19,8 @@ from typing import Any
 import jax.numpy as jnp
 import optax
 
-from cnnlab.choices import check_keywords, pick
 from cnnlab.errors import UserError
+from cnnlab.utils.registry import check_keywords, pick
 
 Number = int | float
 

@@ -9,33 +9,36 @@ from typing import Any
 import jax
 import optax
 
-from cnnlab import memory, models, objectives, paths
-from cnnlab.choices import pick
-from cnnlab.console import LOG
-from cnnlab.data import device, pipeline, preprocess
-from cnnlab.data.batches import EvalData, TrainData
+from cnnlab import models, objectives
+from cnnlab.data import device_transform
+from cnnlab.data.loading import pipeline
+from cnnlab.data.loading.batches import EvalData, TrainData
+from cnnlab.data.preprocess import transforms
 from cnnlab.errors import UserError
 from cnnlab.launch import distributed
+from cnnlab.runs import baselines
+from cnnlab.training import class_names as classes
 from cnnlab.training import (
-    baselines,
     dry_evaluation,
+    initial_values,
     limits,
-    materialize,
-    multipliers,
+    lr_multipliers,
     optimizers,
-    protocols,
+    representation_eval,
     schedules,
     selection,
     targets,
     transfer,
 )
-from cnnlab.training import class_names as classes
-from cnnlab.training import initial as initial_lib
+from cnnlab.training import initialization as initial_lib
 from cnnlab.training import parallel as parallel_lib
 from cnnlab.training import state as state_lib
 from cnnlab.training import step as step_lib
 from cnnlab.training.evaluation import Evaluation, evaluate
 from cnnlab.training.freeze import Freeze
+from cnnlab.utils import memory, param_paths
+from cnnlab.utils.console import LOG
+from cnnlab.utils.registry import pick
 
 # On an accelerator a step of a small network takes less time than its dispatch.
 MAX_STEPS_PER_DISPATCH = 50
@@ -66,7 +69,7 @@ class Setup:
     batch_size: int
     steps_per_dispatch: int
     checked_names: list[str]
-    protocols: protocols.Protocols
+    protocols: representation_eval.Protocols
     random_variables: Callable[[], dict[str, Any]]
 
     def evaluate(
@@ -128,10 +131,10 @@ def check(config: Any) -> None:
             )
     for part, batch in (("train", config.batch_size), ("eval", config.evaluate.batch_size)):
         chosen = config.data[part].preprocess
-        preprocess.check(chosen)
-        needed = preprocess.size_in_bytes(chosen, batch)
+        transforms.check(chosen)
+        needed = transforms.size_in_bytes(chosen, batch)
         memory.check(needed, f"data.{part}.preprocess, with a batch of {batch} examples,")
-    protocols.check(config)
+    representation_eval.check(config)
     baselines.check(config)
     selection.check(config)
     # A run measured in epochs gets its length from the data; any long one does for now.
@@ -139,7 +142,7 @@ def check(config: Any) -> None:
     initial_lib.make(config.init)
     transfer.check(config)
     for pattern in config.freeze:
-        paths.expression(pattern, "freeze")
+        param_paths.expression(pattern, "freeze")
 
 
 def _check_batches(config: Any, example: Any, prepare: Callable[..., Any] | None) -> None:
@@ -274,7 +277,7 @@ def make(
     schedule, optimizer = learning(config, steps)
     scan = _steps_per_dispatch(config, steps, parallel.platform)
 
-    prepare = device.make_prepare(data, train.source.targets)
+    prepare = device_transform.make_prepare(data, train.source.targets)
     example, sampled = (train.example(min(local, 2), grouped=g) for g in (False, True))
     key = jax.random.key(config.seed)
     prepared = jax.eval_shape(lambda batch: prepare(batch, key, train=True), sampled)
@@ -285,7 +288,7 @@ def make(
         return state_lib.create(variables, optimizer, config.seed, bool(config.ema_decay))
 
     with models.tracing(config.model.name, config.model.to_dict()):
-        variable_shapes, random_variables = materialize.trace(
+        variable_shapes, random_variables = initial_values.trace(
             lambda: experiment.init(key, prepare(example, key, train=False))
         )
     shapes = jax.eval_shape(state_of, variable_shapes)
@@ -293,8 +296,8 @@ def make(
     heads = objectives.head_names(config)
     freeze = Freeze(config.freeze, heads)
     freeze.check(shapes.params)
-    multipliers.check(config.optimizer.multipliers, shapes.params, heads)
-    evaluators = protocols.Protocols(
+    lr_multipliers.check(config.optimizer.multipliers, shapes.params, heads)
+    evaluators = representation_eval.Protocols(
         config,
         experiment,
         parallel=parallel,
@@ -318,7 +321,7 @@ def make(
         variables = init(experiment, variables, train.source, prepare, key)
     if given:
         variables = transfer.replace(variables, given)
-    _, initial = materialize.trace(state_of, variables)
+    _, initial = initial_values.trace(state_of, variables)
     state = parallel.place_state(initial())
 
     step = step_lib.make_train_step(

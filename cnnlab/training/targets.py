@@ -4,12 +4,12 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from cnnlab.choices import suggest
-from cnnlab.data import device
+from cnnlab.data import device_transform
 from cnnlab.data.augment import MIXING
-from cnnlab.data.info import INPUTS
+from cnnlab.data.sources.info import INPUTS
 from cnnlab.data.spatial_targets import DROPPED, VALID
 from cnnlab.errors import UserError
+from cnnlab.utils.registry import suggest
 
 # What makes examples of a training batch so.
 SETTINGS = {
@@ -26,7 +26,7 @@ def grouped(config: Any, experiment: Any) -> Any:
     Raises:
         UserError: if it cannot learn from such groups.
     """
-    kind, size = device.grouping(config.data.train.to_dict())
+    kind, size = device_transform.grouping(config.data.train.to_dict())
     if kind not in experiment.groups or experiment.group not in (0, size):
         wanted = SETTINGS[experiment.groups[0]].format(group=experiment.group)
         raise UserError(f"experiment '{config.experiment.name}' learns from {wanted}")

@@ -3,7 +3,7 @@
 `path` is the folder of another run, of which `checkpoint` (latest, best or a step) is read, with
 `ema` the moving average where one was kept; or a file of weights, .pth or .safetensors, which
 `cnnlab.pretrained` reads. BatchNorm's statistics come along. Parameters whose path matches an
-expression of `skip` (`cnnlab.paths`; "head" is the classifier) keep the values that the
+expression of `skip` (`cnnlab.utils.param_paths`; "head" is the classifier) keep the values that the
 model drew for them; all others have to be there, in the same shape. With `module` they are those of
 a module of the network, say of the model in its field `backbone`, and all other parameters keep
 their values; paths and expressions are then relative to it.
@@ -20,15 +20,16 @@ import jax
 import numpy as np
 from jaxtyping import PyTree
 
-from cnnlab import models, objectives, paths
-from cnnlab.choices import suggest
-from cnnlab.console import LOG
+from cnnlab import models, objectives
 from cnnlab.errors import UserError
-from cnnlab.files import expand
 from cnnlab.training import class_names as classes
 from cnnlab.training import run_folder
 from cnnlab.training.checkpoint import Checkpoints, pick_step
 from cnnlab.training.state import leaf_names
+from cnnlab.utils import param_paths
+from cnnlab.utils.console import LOG
+from cnnlab.utils.files import expand
+from cnnlab.utils.registry import suggest
 
 SHOWN = 10
 # Fields of a model that may differ between two trainings of the same weights.
@@ -39,7 +40,7 @@ def check(config: Any) -> None:
     """Raise a `UserError` for entries that contradict each other."""
     options = config.init_from
     for pattern in options.skip:
-        paths.expression(pattern, "init_from.skip")
+        param_paths.expression(pattern, "init_from.skip")
     if options.path and config.init.name != "model":
         raise UserError(
             f"init.name='{config.init.name}' and init_from.path='{options.path}': choose one"
@@ -90,7 +91,7 @@ def load(
         raise UserError(f"init_from.module: the network has no module '{options.module}'{hint}")
     chosen = _choose(part, given, tuple(options.skip), origin, heads)
     taken = {_inside(name, options.module): value for name, value in chosen.items()}
-    if any(paths.matches(("head",), _inner(name), "", heads) for name in taken):
+    if any(param_paths.matches(("head",), _inner(name), "", heads) for name in taken):
         classes.check_transfer(theirs, class_names, origin)
     left = [name for name in shapes if name not in taken and name.startswith("params/")]
     total = sum(int(np.prod(shapes[name])) for name in shapes if name.startswith("params/"))
@@ -110,7 +111,7 @@ def replace(variables: PyTree, given: Mapping[str, np.ndarray]) -> PyTree:
     """Return `variables` with the given arrays in place of those of the same name."""
 
     def one(keys, leaf):
-        value = given.get(paths.path_of(keys))
+        value = given.get(param_paths.path_of(keys))
         return leaf if value is None else np.asarray(value, leaf.dtype)
 
     return jax.tree_util.tree_map_with_path(one, variables)
@@ -203,13 +204,15 @@ def _choose(
     given: Mapping[str, np.ndarray],
     skip: tuple,
     origin: str,
-    heads: Sequence[str] = paths.HEADS,
+    heads: Sequence[str] = param_paths.HEADS,
 ) -> dict[str, np.ndarray]:
     """Return what is not skipped, or say all that does not fit."""
-    paths.check(skip, sorted({_inner(name) for name in (*shapes, *given)}), "init_from.skip", heads)
+    param_paths.check(
+        skip, sorted({_inner(name) for name in (*shapes, *given)}), "init_from.skip", heads
+    )
 
     def skipped(name: str) -> bool:
-        return paths.matches(skip, _inner(name), "init_from.skip", heads)
+        return param_paths.matches(skip, _inner(name), "init_from.skip", heads)
 
     wrong: dict[str, str] = {}
     for name in (*shapes, *(n for n in given if n not in shapes)):
@@ -228,7 +231,7 @@ def _choose(
             (
                 p
                 for p in ("^auxiliary", "head")
-                if all(map(paths.expression(p, "", heads).search, inner))
+                if all(map(param_paths.expression(p, "", heads).search, inner))
             ),
             "",
         )

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from cnnlab.errors import UserError
-from cnnlab.files import damaged, parse_json, read_file
+from cnnlab.utils.files import damaged, parse_json, read_file
 
 ROW = {"step": int, str: (float, int)}
 

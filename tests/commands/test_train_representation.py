@@ -73,25 +73,25 @@ def test_controls_are_trained_anew_when_the_run_has_gone_on(tmp_path):
 
 
 def test_collapsed_representation_is_called_so(capsys):
-    from cnnlab.training import representation
+    from cnnlab.runs import representation_report
 
     values = {"embedding_std": 0.001, "effective_rank": 1.2, "collapsed": 1.0}
     row = dict(encoder="trained (step 8)", protocol="collapse", split="test", endpoint="features")
-    representation.show([{**row, "setting": "", "values": values}])
+    representation_report.show([{**row, "setting": "", "values": values}])
     out = capsys.readouterr().out
     assert "COLLAPSED" in out
     assert "trained (step 8)" in out
-    representation.show([{**row, "setting": "", "values": {**values, "collapsed": 0.0}}])
+    representation_report.show([{**row, "setting": "", "values": {**values, "collapsed": 0.0}}])
     assert "COLLAPSED" not in capsys.readouterr().out
 
 
 def test_numbers_are_whole_in_a_narrow_terminal(capsys, monkeypatch):
-    from cnnlab.training import representation
+    from cnnlab.runs import representation_report
 
     monkeypatch.setenv("COLUMNS", "70")
     values = {f"tar@far={n}": n / 81 for n in range(1, 6)}
     row = dict(encoder="trained", protocol="verification", split="test", endpoint="features")
-    representation.show([{**row, "setting": "", "values": values}])
+    representation_report.show([{**row, "setting": "", "values": values}])
     out = capsys.readouterr().out
     assert all(number in out for number in ("0.01235", "0.02469", "0.03704", "0.04938", "0.06173"))
     assert max(map(len, out.splitlines())) <= 70

@@ -19,8 +19,8 @@ from short_googlenet import short_googlenet  # noqa: F401 (a fixture)
 
 import experiments
 from cnnlab import config as cfg
-from cnnlab.data import pipeline
 from cnnlab.data.builders import EMBEDDED
+from cnnlab.data.loading import pipeline
 from cnnlab.errors import UserError
 from cnnlab.training import setup
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from cnnlab.data.info import Info
+from cnnlab.data.sources.info import Info
 from cnnlab.data.spatial_targets import KINDS, Targets, find
 from cnnlab.errors import UserError
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cnnlab.evaluators.collapse import collapse, collapsed, effective_rank, embedding_std
-from cnnlab.evaluators.embedded import Embedded
+from cnnlab.evaluators.features import Embedded
 
 RNG = np.random.default_rng(0)
 

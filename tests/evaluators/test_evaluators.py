@@ -5,8 +5,8 @@ import inspect
 import numpy as np
 import pytest
 
-from cnnlab.choices import defaults
 from cnnlab.evaluators import EVALUATORS, Embedded
+from cnnlab.utils.registry import defaults
 
 OWN = {"few_shot": {"ways": 4, "episodes": 20}, "linear_probe": {"grid": (0.1,)}}
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from cnnlab.errors import UserError
-from cnnlab.evaluators.embedded import Embedded
 from cnnlab.evaluators.episodes import independent
+from cnnlab.evaluators.features import Embedded
 from cnnlab.evaluators.few_shot import few_shot
 
 

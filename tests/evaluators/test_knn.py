@@ -6,7 +6,7 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from cnnlab.errors import UserError
 from cnnlab.evaluators import similarities
-from cnnlab.evaluators.embedded import Embedded
+from cnnlab.evaluators.features import Embedded
 from cnnlab.evaluators.knn import knn
 
 

@@ -5,7 +5,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from cnnlab.errors import UserError
-from cnnlab.evaluators.embedded import Embedded
+from cnnlab.evaluators.features import Embedded
 from cnnlab.evaluators.linear_probe import linear_probe, standardization
 
 

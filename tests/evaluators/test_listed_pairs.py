@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnnlab.data.source import SkipCorrupt, load
+from cnnlab.data.sources.source import SkipCorrupt, load
 from cnnlab.errors import UserError
 from cnnlab.evaluators import Embedded
 from cnnlab.evaluators.listed_pairs import listed_pairs

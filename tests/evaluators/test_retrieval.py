@@ -5,7 +5,7 @@ import pytest
 
 from cnnlab.errors import UserError
 from cnnlab.evaluators import similarities
-from cnnlab.evaluators.embedded import Embedded
+from cnnlab.evaluators.features import Embedded
 from cnnlab.evaluators.retrieval import average_precision_at_r, retrieval
 
 

@@ -8,7 +8,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from cnnlab.errors import UserError
-from cnnlab.evaluators.embedded import Embedded
+from cnnlab.evaluators.features import Embedded
 from cnnlab.evaluators.verification import ten_fold, verification
 
 

@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 
 import experiments
-from cnnlab.data.info import Info
+from cnnlab.data.sources.info import Info
 from cnnlab.errors import UserError
 from cnnlab.metrics.classification import Confusion
 from cnnlab.training.evaluation import Evaluation

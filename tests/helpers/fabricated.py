@@ -72,7 +72,7 @@ def example(name, features, index):
 
 
 def fabricate(name, folder):
-    """Write a set into `folder`, for `cnnlab.data.source.load` to find by its name."""
+    """Write a set into `folder`, for `cnnlab.data.sources.source.load` to find by its name."""
     base, _, config = name.partition("/")
     real = tfds.builder_cls(base)
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from cnnlab.data.decode import CorruptImage
-from cnnlab.data.info import Info
+from cnnlab.data.preprocess.decode import CorruptImage
+from cnnlab.data.sources.info import Info
 
 
 class Fake:

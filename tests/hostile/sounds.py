@@ -6,7 +6,7 @@ import struct
 import numpy as np
 from hostile.row import Row, Table, link, place
 
-from cnnlab.data.wav import WavSource
+from cnnlab.data.sources.wav import WavSource
 
 FILE = "set/a/x.wav"
 SAMPLES = (np.sin(np.arange(800)) * 9000).astype("<i2").tobytes()

@@ -12,15 +12,15 @@ from hostile.test_hostile import bounded
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cnnlab.data import wav
-from cnnlab.data.decode import decode
-from cnnlab.data.npz import NpzSource
+from cnnlab.data.preprocess.decode import decode
+from cnnlab.data.sources import wav
+from cnnlab.data.sources.npz import NpzSource
 from cnnlab.errors import UserError
-from cnnlab.files import parse_json
 from cnnlab.pretrained.checkpoint_file import read_checkpoint, read_metadata
 from cnnlab.training.checkpoint_record import FORM, unseal
 from cnnlab.training.run_folder import CONFIG, RESULT
 from cnnlab.training.writer import ROW
+from cnnlab.utils.files import parse_json
 
 SIZE = 20_000
 RIGHT = {

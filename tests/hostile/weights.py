@@ -110,7 +110,7 @@ CALLED = {
     "pathlib": ("pathlib", "Path.touch", "ran"),
     "torch.load": ("torch", "load", "it"),
     "numpy": ("numpy.core.multiarray", "_reconstruct", 1),
-    "this project": ("cnnlab.files", "write_json", "ran", 1),
+    "this project": ("cnnlab.utils.files", "write_json", "ran", 1),
     "a lambda of types": ("types", "FunctionType", 1),
 }
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from process_group import Store
 
-from cnnlab.console import console
 from cnnlab.errors import LostProcess, UserError
 from cnnlab.launch import distributed, kv_store
+from cnnlab.utils.console import console
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ import pytest
 from peers import fastai_xresnet, timm_model, torchvision_model
 
 from cnnlab import models, pretrained
-from cnnlab.pretrained.slots import counters, shapes_of, slots_of
-from cnnlab.pretrained.sources import SOURCES
+from cnnlab.pretrained.param_map import counters, shapes_of, slots_of
+from cnnlab.pretrained.zoo import SOURCES
 
 pytestmark = pytest.mark.parity
 

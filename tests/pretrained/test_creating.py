@@ -9,8 +9,8 @@ from cnnlab import models, pretrained
 from cnnlab.analysis import listings
 from cnnlab.errors import UserError
 from cnnlab.pretrained.fields import FREE, contradictions, name_of, trained_with
-from cnnlab.pretrained.slots import shapes_of, slots_of
-from cnnlab.pretrained.sources import SOURCES
+from cnnlab.pretrained.param_map import shapes_of, slots_of
+from cnnlab.pretrained.zoo import SOURCES
 
 UNITS = {"width": 1 / 16, "depths": (1, 1, 1, 1)}
 

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from cnnlab.data import augment, preprocess
+from cnnlab.data import augment
+from cnnlab.data.preprocess import transforms
 from cnnlab.errors import UserError
 from cnnlab.pretrained import Preprocessing
 
@@ -25,7 +26,7 @@ def test_as_config_resizes_crops_and_normalizes():
     image = np.zeros((16, 24, 3), np.uint8)
     # The central 4x4 of the 8x12 that are left are white.
     image[4:12, 8:16] = 255
-    found = preprocess.preprocess({"image": image}, None, **config["preprocess"])["image"]
+    found = transforms.preprocess({"image": image}, None, **config["preprocess"])["image"]
     np.testing.assert_array_equal(found, np.full((4, 4, 3), 255, np.uint8))
     batch = {"image": np.asarray(found[None], np.float32) / 255}
     normalized = augment.augment(batch, None, normalize=config["normalize"])["image"]

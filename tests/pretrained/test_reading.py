@@ -8,8 +8,8 @@ import safetensors.numpy
 from cnnlab import models, pretrained
 from cnnlab.errors import UserError
 from cnnlab.pretrained import Preprocessing
-from cnnlab.pretrained.slots import shapes_of, slots_of
-from cnnlab.pretrained.sources import SOURCES
+from cnnlab.pretrained.param_map import shapes_of, slots_of
+from cnnlab.pretrained.zoo import SOURCES
 
 # VGG-11 with a 32nd of its channels, as torchvision would have it.
 SMALL = {"width": 1 / 32, "num_classes": 3}

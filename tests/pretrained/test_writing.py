@@ -13,7 +13,7 @@ from safetensors import safe_open
 from cnnlab import pretrained
 from cnnlab.errors import UserError
 from cnnlab.pretrained import Preprocessing
-from cnnlab.pretrained.slots import shapes_of
+from cnnlab.pretrained.param_map import shapes_of
 
 SMALL = {"width": 1 / 16, "depths": (1, 1, 1, 1)}
 

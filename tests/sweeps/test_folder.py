@@ -9,10 +9,10 @@ import threading
 import pytest
 import stub_sweep
 
-from cnnlab import locks
 from cnnlab.errors import UserError
 from cnnlab.sweeps import folder as fd
 from cnnlab.sweeps.folder import SweepFolder
+from cnnlab.utils import locks
 
 
 def test_trials_are_points_times_seeds_in_run_folders(tmp_path):

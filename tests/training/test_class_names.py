@@ -6,7 +6,7 @@ import small
 
 import experiments
 from cnnlab import config as cfg
-from cnnlab.data.subset import Subset
+from cnnlab.data.sources.subset import Subset
 from cnnlab.errors import UserError
 from cnnlab.training import class_names, setup, transfer
 

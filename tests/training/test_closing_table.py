@@ -1,6 +1,6 @@
 """The closing table: legible on a terminal of 80 columns."""
 
-from cnnlab.training import closing
+from cnnlab.runs import final_report
 
 NAMES = ["accuracy", "auxiliary_loss", "ema/accuracy", "exact_match", "loss", "top5"]
 
@@ -13,7 +13,7 @@ def _columns(lines, border):
 def test_narrow_terminal_cuts_neither_names_nor_numbers(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     values = {f"test/{name}": 0.98765 for name in NAMES}
-    closing.print_results("runs/a", {"best validation/accuracy (step 1250)": values})
+    final_report.print_results("runs/a", {"best validation/accuracy (step 1250)": values})
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= 80
     # What is folded goes on in the lines below.

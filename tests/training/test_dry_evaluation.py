@@ -128,8 +128,8 @@ def test_floors_on_sound_are_refused():
 
 
 def dry_evaluation_of(settings):
-    from cnnlab.data import pipeline
-    from cnnlab.training import baselines
+    from cnnlab.data.loading import pipeline
+    from cnnlab.runs import baselines
 
     data = settings.data.to_dict()
     evaluations = {

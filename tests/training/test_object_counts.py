@@ -8,7 +8,7 @@ import pytest
 import small
 
 from cnnlab import config as cfg
-from cnnlab.data.source import load
+from cnnlab.data.sources.source import load
 
 TRAIN, VALIDATION = "train[:32]", "validation[:27]"
 

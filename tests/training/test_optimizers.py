@@ -7,9 +7,9 @@ import optax
 import pytest
 
 from cnnlab import models
-from cnnlab.choices import defaults
 from cnnlab.errors import UserError
 from cnnlab.training import optimizers, schedules
+from cnnlab.utils.registry import defaults
 
 STEPS, DECAY = 5, 0.1
 RATES = np.array([0.1, 0.2, 0.15, 0.05, 0.01])

@@ -6,9 +6,9 @@ import jax
 import numpy as np
 import pytest
 
-from cnnlab.choices import defaults
 from cnnlab.errors import UserError
 from cnnlab.training import schedules
+from cnnlab.utils.registry import defaults
 
 STEPS, WARMUP, RATE = 40, 8, 0.5
 

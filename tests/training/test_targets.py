@@ -8,8 +8,8 @@ import small
 import experiments
 from cnnlab import config as cfg
 from cnnlab import models
-from cnnlab.data import device
-from cnnlab.data.info import Info
+from cnnlab.data import device_transform
+from cnnlab.data.sources.info import Info
 from cnnlab.errors import UserError
 from cnnlab.training import targets
 from experiments import EXPERIMENTS
@@ -29,7 +29,7 @@ def check(settings, group=(), **batch):
         **batch,
     }
     kept = {key: value for key, value in example.items() if value is not None}
-    prepare, key = device.make_prepare(settings.data.to_dict()), jax.random.key(0)
+    prepare, key = device_transform.make_prepare(settings.data.to_dict()), jax.random.key(0)
     prepared = jax.eval_shape(lambda batch: prepare(batch, key, train=True), kept)
     targets.check(settings, made, Info("digits", "train", spec=SPEC), kept, prepared)
 

@@ -10,7 +10,8 @@ import small
 
 from cnnlab import config as cfg
 from cnnlab.errors import UserError
-from cnnlab.training import closing, run_folder, setup, transfer
+from cnnlab.runs import final_report
+from cnnlab.training import run_folder, setup, transfer
 from cnnlab.training.checkpoint import Checkpoints
 
 MODEL = dict(model__hidden=(16,), model__norm="batch")
@@ -126,8 +127,8 @@ def test_a_linear_probe_of_a_transferred_trunk_learns_the_new_classes(pretrained
         steps=60,
     )
     loop, state = small.train(settings, tmp_path / "probe")
-    found = closing.evaluate_splits(loop.setup, state, ["validation", "test"])
-    values = closing.scalars(found)
+    found = final_report.evaluate_splits(loop.setup, state, ["validation", "test"])
+    values = final_report.scalars(found)
     # Chance is 0.2.
     assert values["test/accuracy"] > 0.6
     assert values["validation/accuracy"] > 0.6

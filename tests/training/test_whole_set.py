@@ -13,8 +13,9 @@ import experiments
 from cnnlab import config as cfg
 from cnnlab.commands.train import train
 from cnnlab.errors import UserError
+from cnnlab.runs import final_report
 from cnnlab.sweeps.measure import measured, metric_for
-from cnnlab.training import closing, evaluation, run_folder
+from cnnlab.training import evaluation, run_folder
 from cnnlab.training.setup import Setup
 from cnnlab.training.writer import read_rows
 
@@ -181,4 +182,4 @@ def test_the_end_evaluates_each_split_once_for_each_state(
     assert len(rows) == expected
     assert all("test/accuracy" in row and "validation/accuracy" in row for row in rows.values())
     assert (tmp_path / "figures/test/confusion_matrix.png").exists()
-    assert closing.run_folder.is_finished(tmp_path)
+    assert final_report.run_folder.is_finished(tmp_path)

@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Key
 
-from cnnlab.data.augment.guards import Image, image_of
-from cnnlab.data.augment.limits import FractionInterval, Interval, Probability
+from cnnlab.data.augment.argument_types import FractionInterval, Interval, Probability
+from cnnlab.data.augment.batch_checks import Image, image_of
 from cnnlab.data.augment.rectangles import random_rectangle
 
 

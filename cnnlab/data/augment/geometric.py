@@ -6,7 +6,7 @@ from typing import Any
 
 import jax
 
-from cnnlab.data.augment.guards import image_of
+from cnnlab.data.augment.batch_checks import image_of
 from cnnlab.data.spatial_targets import BY_NAME, DROPPED, VALID, Movement, Targets, find, move
 
 

@@ -26,11 +26,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
-from cnnlab.data.augment import levels, pixels
+from cnnlab.data.augment import gray_levels, image_ops
+from cnnlab.data.augment.affine import backward_matrix, warp
+from cnnlab.data.augment.argument_types import Limit, NonNegative, Number, Probability, WholeNumber
+from cnnlab.data.augment.batch_checks import Image, Scalar, check_color
 from cnnlab.data.augment.geometric import geometric
-from cnnlab.data.augment.guards import Image, Scalar, check_color
-from cnnlab.data.augment.limits import Limit, NonNegative, Number, Probability, WholeNumber
-from cnnlab.data.augment.warping import backward_matrix, warp
 from cnnlab.geometry.affine import from_center
 
 MAX_MAGNITUDE = 30  # just above the 28 that the paper has for EfficientNet-B7
@@ -54,14 +54,14 @@ def _bits(strength: Scalar) -> Int[Array, ""]:
 # Of an image, t and the sign: the image operated on.
 PIXEL_OPERATIONS: dict[str, Callable] = {
     "identity": lambda image, t, sign: image,
-    "autocontrast": lambda image, t, sign: levels.autocontrast(image),
-    "equalize": lambda image, t, sign: levels.equalize(image),
-    "solarize": lambda image, t, sign: levels.solarize(image, 256 * (1 - t)),
-    "posterize": lambda image, t, sign: levels.posterize(image, _bits(t)),
-    "color": lambda image, t, sign: pixels.saturation(image, _factor(t, sign)),
-    "contrast": lambda image, t, sign: pixels.contrast(image, _factor(t, sign)),
-    "brightness": lambda image, t, sign: pixels.brightness(image, _factor(t, sign)),
-    "sharpness": lambda image, t, sign: pixels.sharpness(image, _factor(t, sign)),
+    "autocontrast": lambda image, t, sign: gray_levels.autocontrast(image),
+    "equalize": lambda image, t, sign: gray_levels.equalize(image),
+    "solarize": lambda image, t, sign: gray_levels.solarize(image, 256 * (1 - t)),
+    "posterize": lambda image, t, sign: gray_levels.posterize(image, _bits(t)),
+    "color": lambda image, t, sign: image_ops.saturation(image, _factor(t, sign)),
+    "contrast": lambda image, t, sign: image_ops.contrast(image, _factor(t, sign)),
+    "brightness": lambda image, t, sign: image_ops.brightness(image, _factor(t, sign)),
+    "sharpness": lambda image, t, sign: image_ops.sharpness(image, _factor(t, sign)),
 }
 
 

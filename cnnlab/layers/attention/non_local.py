@@ -24,12 +24,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from cnnlab.choices import pick
 from cnnlab.errors import UserError
 from cnnlab.layers.attention.dot_product import attention
 from cnnlab.layers.convolution.conv import Conv
 from cnnlab.layers.initializers import he_normal
 from cnnlab.layers.pooling.pool import max_pool
+from cnnlab.utils.registry import pick
 
 Places = Float[Array, "*batch places d"]
 Seen = Float[Array, "*batch seen d"]

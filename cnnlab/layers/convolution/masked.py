@@ -24,10 +24,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from cnnlab.choices import pick
 from cnnlab.errors import UserError
 from cnnlab.layers.convolution.conv import conv
 from cnnlab.layers.initializers import he_normal, zeros
+from cnnlab.utils.registry import pick
 
 # Which columns of the own row are seen, given their distance from the place.
 MASKS: dict[str, Callable[[np.ndarray], np.ndarray]] = {

@@ -14,9 +14,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from cnnlab.choices import pick
 from cnnlab.errors import UserError
 from cnnlab.layers.graph.graph_conv import Edges
+from cnnlab.utils.registry import pick
 
 # Nodes [n, c], senders [e], receivers [e], and weights [e] unless all are 1.
 Graph = Sequence[Any]

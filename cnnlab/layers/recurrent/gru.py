@@ -26,9 +26,9 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-from cnnlab.choices import pick
 from cnnlab.errors import UserError
 from cnnlab.layers.initializers import orthonormal, zeros
+from cnnlab.utils.registry import pick
 
 RESETS = {"before": "r x h, then the product", "after": "the product, then r"}
 

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from cnnlab.analysis.conv_arithmetic import conv_size, transposed_size
-from cnnlab.choices import pick
 from cnnlab.errors import UserError
 from cnnlab.plots.layers.backward import backward_frames
 from cnnlab.plots.layers.forward import forward_frames
@@ -15,6 +14,7 @@ from cnnlab.plots.layers.frame import LARGEST, Frame
 from cnnlab.plots.layers.pooling import pooling_backward_frames, pooling_frames, switches
 from cnnlab.plots.layers.transposed import transposed_backward_frames, transposed_frames
 from cnnlab.plots.layers.unpooling import unpooling_backward_frames, unpooling_frames
+from cnnlab.utils.registry import pick
 
 SLIDE = np.arange(1.0, 10.0).reshape(3, 3)
 KERNEL = np.array([[1.0, 2.0], [3.0, 4.0]])

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from cnnlab.data.augment.blurring import band, gaussian_blur
+from cnnlab.data.augment.gaussian_blur import band, gaussian_blur
 
 KEYS = jax.random.split(jax.random.key(0), 200)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnnlab.data.augment.cropping import crop_and_resize, pad_crop, random_resized_crop
+from cnnlab.data.augment.crop import crop_and_resize, pad_crop, random_resized_crop
 from cnnlab.errors import UserError
 
 KEYS = jax.random.split(jax.random.key(0), 200)

@@ -2,7 +2,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from cnnlab.data.augment.flipping import flip
+from cnnlab.data.augment.flip import flip
 
 KEYS = jax.random.split(jax.random.key(3), 400)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnnlab.data.augment.graying import grayscale
+from cnnlab.data.augment.grayscale import grayscale
 from cnnlab.errors import UserError
 
 KEYS = jax.random.split(jax.random.key(0), 1000)

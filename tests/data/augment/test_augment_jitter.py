@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from cnnlab.data.augment.jitter import color_jitter
-from cnnlab.data.augment.pixels import brightness, contrast, saturation
+from cnnlab.data.augment.color import color_jitter
+from cnnlab.data.augment.image_ops import brightness, contrast, saturation
 from cnnlab.errors import UserError
 
 OFF = {"brightness": 0.0, "contrast": 0.0, "saturation": 0.0, "hue": 0.0}

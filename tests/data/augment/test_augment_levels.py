@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from cnnlab.data.augment import levels
+from cnnlab.data.augment import gray_levels
 
 
 def picture(seed, channels, low=0, high=256, shape=(37, 29)):
@@ -30,7 +30,7 @@ def floats(pixels):
 @pytest.mark.parametrize(("low", "high"), [(0, 256), (60, 90), (7, 8), (254, 256)])
 def test_equalize_is_pil_s_to_the_level(channels, shape, low, high):
     pixels, image = picture(0, channels, low, high, shape)
-    result = jax.jit(levels.equalize)(floats(pixels))
+    result = jax.jit(gray_levels.equalize)(floats(pixels))
     assert difference(result, ImageOps.equalize(image)) < 1e-3
 
 
@@ -38,25 +38,25 @@ def test_equalize_is_pil_s_to_the_level(channels, shape, low, high):
 @pytest.mark.parametrize(("low", "high"), [(0, 256), (60, 90), (7, 8)])
 def test_autocontrast_is_pil_s_but_for_its_truncation(channels, low, high):
     pixels, image = picture(1, channels, low, high)
-    result = jax.jit(levels.autocontrast)(floats(pixels))
+    result = jax.jit(gray_levels.autocontrast)(floats(pixels))
     assert difference(result, ImageOps.autocontrast(image)) < 1.001
 
 
 @pytest.mark.parametrize("threshold", [0, 1, 77, 128, 255, 256])
 def test_solarize_is_pil_s_to_the_level(threshold):
     pixels, image = picture(2, 3)
-    result = jax.jit(levels.solarize)(floats(pixels), threshold)
+    result = jax.jit(gray_levels.solarize)(floats(pixels), threshold)
     assert difference(result, ImageOps.solarize(image, threshold)) < 1e-3
 
 
 @pytest.mark.parametrize("bits", range(1, 9))
 def test_posterize_is_pil_s_to_the_level(bits):
     pixels, image = picture(3, 3)
-    result = jax.jit(levels.posterize)(floats(pixels), bits)
+    result = jax.jit(gray_levels.posterize)(floats(pixels), bits)
     assert difference(result, ImageOps.posterize(image, bits)) < 1e-3
 
 
 def test_values_between_levels_count_as_the_nearest():
-    assert levels.to_levels(
+    assert gray_levels.to_levels(
         jnp.array([-0.1, 0.49 / 255, 0.51 / 255, 254.6 / 255, 1.2])
     ).tolist() == [0, 0, 1, 255, 255]

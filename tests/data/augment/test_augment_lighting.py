@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cnnlab.data.augment import augment
-from cnnlab.data.augment.lighting import EIGENVALUES, EIGENVECTORS, pca_noise
+from cnnlab.data.augment.pca_noise import EIGENVALUES, EIGENVECTORS, pca_noise
 from cnnlab.errors import UserError
 
 COUNT = 4096

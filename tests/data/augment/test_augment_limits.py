@@ -76,7 +76,7 @@ def test_defaults_lists_and_config_dicts_pass():
 
 
 def test_every_default_is_within_its_own_limit():
-    from cnnlab.choices import defaults
+    from cnnlab.utils.registry import defaults
 
     for name, function in AUGMENT.items():
         arguments = {k: v for k, v in defaults(function).items() if v is not None}

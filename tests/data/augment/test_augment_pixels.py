@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 from PIL import Image, ImageEnhance
 
-from cnnlab.data.augment import pixels
+from cnnlab.data.augment import image_ops
 
 # PIL truncates each blend to 8 bits and rounds the version that it blends with: up to 1 level, and
 # half a level times |1 - factor|.
 ENHANCE = {
-    pixels.brightness: ImageEnhance.Brightness,
-    pixels.contrast: ImageEnhance.Contrast,
-    pixels.saturation: ImageEnhance.Color,
-    pixels.sharpness: ImageEnhance.Sharpness,
+    image_ops.brightness: ImageEnhance.Brightness,
+    image_ops.contrast: ImageEnhance.Contrast,
+    image_ops.saturation: ImageEnhance.Color,
+    image_ops.sharpness: ImageEnhance.Sharpness,
 }
 
 
@@ -41,7 +41,7 @@ def test_factor_1_changes_nothing(change):
 
 def test_images_too_small_to_smooth_stay():
     image = jnp.asarray(np.random.default_rng(1).random((2, 6, 3), np.float32))
-    np.testing.assert_array_equal(pixels.sharpness(image, 0.0), image)
+    np.testing.assert_array_equal(image_ops.sharpness(image, 0.0), image)
 
 
 @pytest.mark.parametrize("turn", [-0.5, -0.2, 0.0, 0.1, 1 / 3, 0.5])
@@ -52,11 +52,11 @@ def test_hue_turns_as_in_the_standard_library_s_color_system(turn):
     for place in np.ndindex(*image.shape[:2]):
         hue, saturation, value = colorsys.rgb_to_hsv(*image[place].tolist())
         expected[place] = colorsys.hsv_to_rgb((hue + turn) % 1, saturation, value)
-    result = jax.jit(pixels.shift_hue)(jnp.asarray(image), turn)
+    result = jax.jit(image_ops.shift_hue)(jnp.asarray(image), turn)
     np.testing.assert_allclose(result, expected, atol=1e-5)
 
 
 def test_a_third_of_a_turn_moves_red_to_green():
     red = jnp.zeros((23, 31, 3)).at[..., 0].set(1)
     green = np.broadcast_to(np.array([0, 1, 0]), red.shape)
-    np.testing.assert_allclose(jax.jit(pixels.shift_hue)(red, 1 / 3), green, atol=1e-6)
+    np.testing.assert_allclose(jax.jit(image_ops.shift_hue)(red, 1 / 3), green, atol=1e-6)

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 from PIL import Image, ImageOps
 
-from cnnlab.data.augment.solarizing import solarize
+from cnnlab.data.augment.solarize import solarize
 
 KEYS = jax.random.split(jax.random.key(0), 1000)
 

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from cnnlab.data.augment.warping import affine, backward_matrix, warp
+from cnnlab.data.augment.affine import affine, backward_matrix, warp
 
 STILL = {"degrees": 0.0, "scale": (1.0, 1.0), "shear": 0.0, "translate": 0.0}
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from cnnlab.data.source import load
+from cnnlab.data.sources.source import load
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from cnnlab.data.builders import glyphs
-from cnnlab.data.source import load
+from cnnlab.data.sources.source import load
 
 ALPHABETS = (3, 61, 99)  # of train, validation and test
 DRAWN = {

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from cnnlab.data.builders import shapes
-from cnnlab.data.source import load
+from cnnlab.data.sources.source import load
 
 EXAMPLES = [shapes.draw(np.random.default_rng((7, i))) for i in range(120)]
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cnnlab.data.builders import tones
-from cnnlab.data.source import load
+from cnnlab.data.sources.source import load
 
 EXAMPLES = [tones.draw(np.random.default_rng((7, i))) for i in range(240)]
 

@@ -1,0 +1,1 @@
+"""From sources to batches: order, sampling, memory and threads."""

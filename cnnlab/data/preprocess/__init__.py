@@ -1,0 +1,1 @@
+"""Transforms of single examples on the host, before they are batched."""

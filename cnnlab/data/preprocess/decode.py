@@ -1,0 +1,150 @@
+"""Image files to uint8 arrays, and the error that names the file which is none.
+
+What comes out is what a viewer shows: EXIF rotation is applied, palettes are looked up, CMYK is
+converted, and transparency is laid over white (dropping the alpha channel instead would turn a
+black drawing on a transparent ground into a black rectangle). Of 16-bit samples the high byte is
+kept, so 65,535 becomes 255. Of an animation the first frame is read.
+
+Plain grey and RGB JPEGs and PNGs go through OpenCV, several times as fast; all else, and whatever
+looks cut off, through Pillow. Some releases of OpenCV fill the rest of a truncated JPEG with grey
+and say nothing, so those whose last bytes are not an end-of-image marker never reach it. A JPEG
+that has none at all is truncated: decoders take zeros, as an interrupted download leaves, for
+pixels.
+"""
+
+import io
+import re
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+
+from cnnlab.errors import UserError
+from cnnlab.utils.files import read_file
+
+EXTENSIONS = (
+    *(".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff"),
+    *(".ppm", ".pgm", ".pbm", ".pnm"),
+)
+_MARKER = re.compile(rb"\xff+[^\x00\xd0-\xd7\xff]")  # but those within the coded pixels
+_ENDS = {"JPEG": b"\xff\xd9", "PNG": b"IEND\xaeB`\x82"}
+
+
+class CorruptFile(UserError):
+    """A file of a data set that cannot be decoded: which file, which index, and why.
+
+    Attributes:
+        what: what it should have been.
+    """
+
+    what = "file"
+
+    def __init__(self, file: str, index: int, reason: str):
+        super().__init__(file, index, reason)  # as arguments, so that it survives pickling
+        self.file, self.index, self.reason = file, index, reason
+
+    def __str__(self) -> str:
+        return (
+            f"cannot decode {self.what} {self.file} (index {self.index}): {self.reason}; repair or "
+            f"remove it, or leave such {self.what}s out with --config.data.on_corrupt=skip"
+        )
+
+
+class CorruptImage(CorruptFile):
+    """An image that cannot be decoded."""
+
+    what = "image"
+
+
+def decode(
+    data: bytes | Path, *, channels: int = 3, file: str = "", index: int = -1
+) -> UInt8[np.ndarray, "h w channels"]:
+    """Return the image in an encoded file, in RGB or grey.
+
+    Args:
+        data: the bytes, or where they are.
+        channels: 3 for RGB, 1 for grey (ITU-R 601 luma of a color image).
+        file, index: what to call the image in an error; `file` defaults to the path.
+
+    Raises:
+        CorruptImage: if the file is empty, truncated, unreadable or no image.
+    """
+    if channels not in (1, 3):
+        raise ValueError(f"channels={channels}: 1 or 3")
+    if isinstance(data, Path):
+        file = file or str(data)
+        try:
+            data = read_file(data)
+        except OSError as error:
+            raise CorruptImage(file, index, f"cannot be read: {error.strerror}") from error
+    if not data:
+        raise CorruptImage(file, index, "the file is empty (0 bytes)")
+    try:
+        image = _decode(data)
+    # Pillow's plugins raise nearly anything on damaged headers: SyntaxError, struct.error, ...
+    except Exception as error:
+        reason = str(error).split("<_io")[0].strip() or type(error).__name__
+        raise CorruptImage(file, index, reason) from error
+    return image if channels == 3 else _luma(image)
+
+
+def _decode(data: bytes) -> np.ndarray:
+    from PIL import Image
+
+    with Image.open(io.BytesIO(data)) as header:  # reads no pixels yet
+        if header.format == "JPEG" and not data.endswith(_ENDS["JPEG"]) and not _has_end(data):
+            raise ValueError("truncated: it has no end-of-image marker")
+        if _is_plain(header, data):
+            image = _decode_with_opencv(data)
+            if image is not None:
+                return image
+        return _decode_with_pillow(header)
+
+
+def _has_end(data: bytes) -> bool:
+    """Return whether the image of a JPEG ends; there may be other data behind."""
+    found = _MARKER.search(data, 2)
+    while found and found[0][-1:] != b"\xd9":
+        # Past a segment, of which the thumbnail with an end of its own is one.
+        length = int.from_bytes(data[found.end() : found.end() + 2], "big")
+        found = _MARKER.search(data, found.end() + length)
+    return found is not None
+
+
+def _is_plain(header, data: bytes) -> bool:
+    end = _ENDS.get(header.format)
+    if end is None or header.mode not in ("L", "RGB") or not data.endswith(end):
+        return False
+    # Whether OpenCV minds a PNG's rotation depends on its release.
+    return header.format == "JPEG" or not {"transparency", "exif"} & header.info.keys()
+
+
+def _decode_with_opencv(data: bytes) -> np.ndarray | None:
+    import cv2
+
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    return None if image is None else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+
+
+def _decode_with_pillow(image) -> np.ndarray:
+    from PIL import Image, ImageOps
+
+    image.load()
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I"):
+        wide = np.asarray(image)
+        if wide.min() < 0 or wide.max() > 2**16 - 1:
+            raise ValueError("its samples have more than 16 bits; convert it to 8 or 16")
+        return np.repeat((wide >> 8).astype(np.uint8)[..., None], 3, axis=-1)
+    if image.mode == "F":
+        raise ValueError("its samples are floats; convert it to 8 or 16 bits")
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return np.array(image.convert("RGB"))
+
+
+def _luma(image: np.ndarray) -> np.ndarray:
+    import cv2
+
+    return cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None]

@@ -1,0 +1,51 @@
+"""`folder:/path`: images in one folder per class.
+
+    /path/train/<class>/*.jpg        or, for one split called train,   /path/<class>/*.jpg
+    /path/validation/<class>/*.jpg   (also val, valid)
+    /path/test/<class>/*.jpg
+
+`cnnlab.data.sources.class_folders` tells what the classes, the splits and the order are.
+"""
+
+import numpy as np
+
+from cnnlab.data.preprocess.decode import EXTENSIONS, decode
+from cnnlab.data.sources.class_folders import Kind, list_split
+from cnnlab.data.sources.identity import file_ids
+from cnnlab.data.sources.info import Info
+
+KIND = Kind("folder", "images", EXTENSIONS)
+
+
+class FolderSource:
+    """RGB images of any size with the label of their folder."""
+
+    def __init__(self, path: str, split: str):
+        """List the files that `split` selects; none is opened yet.
+
+        Raises:
+            UserError: if `path` does not hold at least two classes of images laid out as above.
+        """
+        class_names, self._files = list_split(KIND, path, split)
+        spec = {"image": ((None, None, 3), "uint8"), "label": ((), "int32")}
+        self.info = Info(f"folder:{path}", split, class_names, spec)
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def labels(self) -> np.ndarray:
+        """Return every label; no image is opened."""
+        return np.array([file.label for file in self._files], np.int32)
+
+    def files(self) -> list[str]:
+        """Return every file as `<class>/<file>`."""
+        return [file.place for file in self._files]
+
+    def ids(self) -> np.ndarray:
+        """Return the identity of every file; see `cnnlab.data.sources.identity`."""
+        return file_ids((file.folder, file.place) for file in self._files)
+
+    def __getitem__(self, index: int) -> dict[str, np.ndarray]:
+        folder, place, label = self._files[index]
+        image = decode(folder / place, index=int(index))
+        return {"image": image, "label": np.asarray(label, np.int32)}

@@ -1,0 +1,230 @@
+"""The end of a run: every split evaluated, `result.json`, floors, figures and a closing table."""
+
+import functools
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from rich.table import Table
+
+from cnnlab.utils.console import (add_numbers, output)
+from cnnlab.utils.files import write_json
+from cnnlab.launch import distributed
+from cnnlab.plots import run_figures
+from cnnlab.runs import (baselines, representation_report)
+from cnnlab.training import run_folder
+from cnnlab.training.evaluation import Evaluation
+from cnnlab.training.loop import Loop, Position
+from cnnlab.training.progress import format_value
+from cnnlab.training.setup import Setup
+from cnnlab.training.state import TrainState
+from cnnlab.training.writer import read_rows
+
+
+class Closing:
+    """What a run has to show, written as soon as it is known: numbers first, then pictures.
+
+    `result.json` has `pending` while more is to come, and `missing` for what could not be
+    computed, with the reason.
+    """
+
+    def __init__(self, setup: Setup, run: Loop, state: TrainState, position: Position, reason: str):
+        """Take the run, its last state, and why it ended."""
+        self._setup, self._run, self._state, self._position = setup, run, state, position
+        self._best, self._best_step = state, run.step
+        self._found: dict[str, Any] = {
+            "reason": reason,
+            "results": {},
+            "floors": {},
+            "report": {},
+            "representation": [],
+        }
+        self.missing: dict[str, str] = {}
+
+    def numbers(self) -> None:
+        """Evaluate the last and the best state on every split, and draw the better one's figures.
+
+        What the loop has evaluated is not evaluated again.
+        """
+        run, metric, rows = self._run, self._setup.config.checkpoint.best, self._found["results"]
+        best = run.checkpoints.best_step()
+        if metric and best is not None and best != run.step:
+            with distributed.optional(f"checkpoint {best}", self.missing, shared=True):
+                self._best, _ = run.checkpoints.restore(best, self._state)
+                self._best_step = best
+        step, known = run.evaluated
+        known = known if step == run.step else {}
+        run.evaluated = (-1, {})
+        found = self._evaluate(self._state, known, keep=self._best is self._state)
+        rows[f"last (step {run.step})"] = scalars(found)
+        if self._best is not self._state:
+            found = self._evaluate(self._best, {}, keep=True)
+            rows[f"best {metric} (step {self._best_step})"] = scalars(found)
+        run.checkpoints.close()
+        self._write(pending=True)
+        self._found["report"] = report(self._setup, found, run.workdir, self.missing)
+        self._write(pending=True)
+
+    def rest(self) -> None:
+        """Compute what is compared with the run, and draw."""
+        setup, workdir, found = self._setup, self._run.workdir, self._found
+        distributed.first(self._floors)
+        self._write(pending=True)
+        encoders = {f"trained (step {self._run.step})": _variables(self._state)}
+        if self._best is not self._state:
+            encoders[f"trained (best, step {self._best_step})"] = _variables(self._best)
+        rows = representation_report.rows(setup, encoders, workdir, self.missing)
+        found["representation"] = representation_report.plain(rows)
+        self._write(pending=True)
+        representation_report.draw(setup, _variables(self._best), rows, workdir)
+        distributed.first(self._curves)
+        self._write()
+
+    def _evaluate(
+        self, state: TrainState, known: Mapping[str, Evaluation], *, keep: bool
+    ) -> dict[str, Evaluation]:
+        found: dict[str, Evaluation] = {}
+        for split in self._setup.evaluations:
+            with distributed.optional(f"'{split}'", self.missing, shared=True):
+                if split in known and (known[split].outputs or not keep):
+                    found[split] = known[split]
+                else:
+                    found |= evaluate_splits(self._setup, state, [split], keep=keep)
+        return found
+
+    def _floors(self) -> None:
+        setup = self._setup
+        with distributed.optional("floors", self.missing):
+            target = getattr(setup.experiment, "target", "label")
+            floors = baselines.accuracies(setup.config, setup.evaluations, target)
+            self._found["floors"] = floors
+
+    def _curves(self) -> None:
+        folder, setup = self._run.workdir / "figures", self._setup
+        with distributed.optional(str(folder / "curves.png")):
+            records = read_rows(self._run.workdir / "metrics.jsonl")
+            run_figures.learning_curves(records, folder / "curves.png")
+        with distributed.optional(str(folder / "learning_rate.png")):
+            run_figures.schedule(setup.schedule, setup.steps, folder / "learning_rate.png")
+
+    def _write(self, *, pending: bool = False) -> None:
+        setup, run = self._setup, self._run
+        parameters = int(sum(np.prod(x.shape) for x in jax.tree.leaves(self._state.params)))
+
+        def write() -> None:
+            splits = setup.evaluations.items()
+            facts = {
+                "steps": run.step,
+                "seed": setup.config.seed,
+                "seconds": round(self._position.seconds, 1),
+                "examples": {"train": setup.train.readable(), **{k: x.count for k, x in splits}},
+                "skipped": {"train": setup.train.skipped(), **{k: x.skipped() for k, x in splits}},
+                "parameters": parameters,
+            }
+            open_ends: dict[str, Any] = {"pending": True} if pending else {}
+            if self.missing:
+                open_ends["missing"] = self.missing
+            write_json(run.workdir / "result.json", {**self._found, **facts, **open_ends})
+
+        distributed.first(write)
+
+
+def _variables(state: TrainState) -> tuple[Any, Any]:
+    return state.params, state.model_state
+
+
+def evaluate_splits(
+    setup: Setup, state: TrainState, splits: list[str], *, keep: bool = True
+) -> dict[str, Evaluation]:
+    """Return the evaluation of each split; with `keep` its outputs too."""
+    found: dict[str, Evaluation] = {}
+    for split in splits:
+        evaluation = setup.evaluate_split(state, split, keep=keep)
+        assert evaluation is not None
+        found[split] = evaluation
+    return found
+
+
+def scalars(evaluations: Mapping[str, Evaluation]) -> dict[str, float]:
+    """Return every scalar metric of the splits, as `split/metric`."""
+    return {
+        f"{split}/{name}": value
+        for split, evaluation in evaluations.items()
+        for name, value in evaluation.scalars().items()
+    }
+
+
+def report(
+    setup: Setup,
+    evaluations: Mapping[str, Evaluation],
+    workdir: Path,
+    missing: dict[str, str] | None = None,
+) -> dict[str, Any]:
+    """Let the experiment draw its figures; return what it reports of each split.
+
+    Args:
+        setup: of the run.
+        evaluations: of the splits, with their outputs.
+        workdir: of the run.
+        missing: gets the splits whose report fails, with the reason.
+    """
+    found: dict[str, Any] = {}
+    for split, evaluation in evaluations.items():
+        what, folder = f"report on '{split}'", workdir / "figures" / split
+        given = (evaluation, setup.evaluations[split].source)
+        made = functools.partial(setup.experiment.report, *given)
+        found[split] = distributed.first_optional(made, what, missing, default={})
+        drawn = functools.partial(setup.experiment.draw, *given, folder)
+        distributed.first_optional(drawn, f"figures of '{split}'", None, default=None)
+    return found
+
+
+def print_results(
+    title: str, rows: dict[str, dict[str, float]], floors: dict[str, dict[str, float]] | None = None
+) -> None:
+    """Print a table on stdout: a line a protocol and split, a column a metric; or nothing."""
+    everything = {**rows, **{f"floor: {name}": values for name, values in (floors or {}).items()}}
+    names = sorted({name.partition("/")[2] for values in rows.values() for name in values})
+    if not names:
+        return
+    table = Table(title=title)
+    for name in ("protocol", "split"):
+        table.add_column(name, overflow="fold")
+    rows_of = {
+        protocol: [
+            [split, *(format_value(name, values.get(f"{split}/{name}")) for name in names)]
+            for split in sorted({name.partition("/")[0] for name in values})
+        ]
+        for protocol, values in everything.items()
+    }
+    cells = [row[1:] for lines in rows_of.values() for row in lines]
+    add_numbers(table, names, zip(*cells, strict=True))
+    for protocol, lines in rows_of.items():
+        for row in lines:
+            table.add_row(protocol, *row)
+        table.add_section()
+    output().print(table)
+
+
+def show(workdir: Path) -> None:
+    """Print the closing table of a finished run on stdout."""
+    result = run_folder.read_result(workdir)
+    title = f"{workdir}: {result['reason']} after {result['steps']} steps"
+    print_results(title, result["results"], result["floors"])
+    # A folder of an earlier version has none.
+    if result.get("representation"):
+        representation_report.show(result["representation"])
+    counts = ", ".join(f"{count} {split}" for split, count in result["examples"].items())
+    print(
+        f"{result['parameters']:,} parameters; examples: {counts}; seed {result['seed']}; "
+        f"{result['seconds']:.0f} s"
+    )
+    for split, count in result["skipped"].items():
+        if count:
+            print(f"{count} corrupt examples of {split} were skipped")
+    for what, why in result.get("missing", {}).items():
+        print(f"{what} is missing: {why}; the same command tries again")
+    drawn = sorted(str(p.relative_to(workdir)) for p in (workdir / "figures").rglob("*.png"))
+    print(f"figures in {workdir}: {', '.join(drawn)}")

@@ -1,0 +1,188 @@
+"""What a run says about its representation in the end: every encoder under every protocol."""
+
+import dataclasses
+import functools
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+from cnnlab.utils.console import (add_numbers, output)
+from cnnlab.evaluators import Embedded
+from cnnlab.launch import distributed
+from cnnlab.plots.embedding import embedding_view
+from cnnlab.plots.roc_curve import roc_curves
+from cnnlab.plots.tensorboard_projector import write_projector
+from cnnlab.training import run_folder
+from cnnlab.training.progress import format_metrics, format_value
+from cnnlab.training.representation_eval import Row
+from cnnlab.training.setup import Setup
+
+RANDOM, PIXELS = "random weights", "pixels"
+
+
+def rows(
+    setup: Setup, encoders: Mapping[str, Any], workdir: Path, missing: dict[str, str]
+) -> list[Row]:
+    """Return what every encoder and every control reaches.
+
+    Args:
+        setup: of the run.
+        encoders: `(params, model_state)` by name.
+        workdir: of the run, in which those with labels have their folders.
+        missing: gets what fails, with the reason.
+    """
+    protocols, controls = setup.protocols, setup.config.controls
+    found: list[Row] = []
+
+    def add(*arguments: Any, **keywords: Any) -> None:
+        made = protocols.rows(*arguments, missing=missing, **keywords)
+        assert made is not None
+        found.extend(made)
+
+    for name, variables in encoders.items():
+        add(name, variables)
+    variables = next(iter(encoders.values()))
+    if "pixels" in controls:
+        add(PIXELS, variables, raw=True)
+    if "random" in controls:
+        with distributed.optional(RANDOM, missing, shared=True):
+            drawn = setup.random_variables()
+            params = drawn.pop("params")
+            # What it would compare embeddings by is random too: it is given the usual measure.
+            add(RANDOM, (params, drawn), learned=False)
+    for name in ("supervised", "fine_tune"):
+        if name in controls:
+            made = functools.partial(_labeled, name, workdir / name)
+            what = f"representation of control '{name}'"
+            plain_rows: list[dict[str, Any]] = distributed.first_optional(
+                made, what, missing, default=[]
+            )
+            found.extend(Row(**row) for row in plain_rows)
+    return sorted(found, key=lambda row: (row.protocol, row.split, row.endpoint))
+
+
+def _labeled(name: str, folder: Path) -> list[dict[str, Any]]:
+    """Return the rows of a run with labels under its name; of fine-tuning, its accuracy."""
+    result = run_folder.read_result(folder)
+    if name == "supervised":
+        return [{**row, "encoder": name} for row in result["representation"]]
+    values = next(iter(result["results"].values()))
+    setting = f"{result['examples']['train']} labels, {result['steps']} steps"
+    rows = [
+        Row("fine-tuned", name, split, "logits", setting, {"accuracy": values[key]})
+        for split in result["examples"]
+        if (key := f"{split}/accuracy") in values
+    ]
+    return plain(rows)
+
+
+def draw(setup: Setup, variables: Any, made: list[Row], workdir: Path) -> None:
+    """Draw ROC curves, and what `embedding_view` asks for.
+
+    Args:
+        setup: of the run.
+        variables: `(params, model_state)` of the network whose embedding is drawn.
+        made: rows whose curves are drawn.
+        workdir: of the run; figures go to `figures/<split>/`, the projector's files to
+            `projector/`.
+    """
+    options = setup.config.embedding_view
+    embedded = None
+    if options.split:
+        with distributed.optional("embedding_view", shared=True):
+            embedded = setup.protocols.embed(variables, options.split, options.endpoint)
+
+    def write() -> None:
+        for split in {row.split for row in made if row.curves}:
+            curves = {
+                f"{row.encoder}, {row.endpoint}": curve
+                for row in made
+                if row.split == split
+                for curve in row.curves.values()
+            }
+            path = workdir / "figures" / split / "roc.png"
+            with distributed.optional(str(path)):
+                roc_curves(curves, path, title=split)
+        if embedded is not None:
+            _draw_view(setup, embedded, workdir)
+
+    distributed.first(write)
+
+
+def _draw_view(setup: Setup, embedded: Embedded, workdir: Path) -> None:
+    options = setup.config.embedding_view
+    names = setup.evaluations[options.split].source.info.class_names
+    path = workdir / "figures" / options.split / "embedding.png"
+    with distributed.optional(str(path)):
+        embedding_view(
+            embedded.features,
+            embedded.label,
+            path,
+            view=options.view,
+            names=names,
+            title=f"{options.split}, {options.endpoint}",
+            limit=options.limit,
+            seed=setup.config.seed,
+        )
+    if not options.projector:
+        return
+    with distributed.optional(str(workdir / "projector")):
+        kept = min(options.limit, len(embedded))
+        assert embedded.index is not None
+        source = setup.evaluations[options.split].source
+        images = None
+        if "image" in source.keys:
+            images = np.stack([source[int(i)]["image"] for i in embedded.index[:kept]])
+        write_projector(
+            workdir / "projector",
+            re.sub(r"[^\w.-]", "_", f"{options.split}_{options.endpoint}"),
+            embedded.features[:kept],
+            {name: values[:kept] for name, values in embedded.keys.items()},
+            images=images,
+            class_names=names,
+        )
+
+
+def plain(made: list[Row]) -> list[dict[str, Any]]:
+    """Return rows as they go into a file: without curves."""
+    return [{k: v for k, v in dataclasses.asdict(r).items() if k != "curves"} for r in made]
+
+
+def show(saved: Sequence[Mapping[str, Any]]) -> None:
+    """Print the rows on stdout, a table for each protocol and split."""
+    console = output()
+    blocks: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for row in saved:
+        blocks.setdefault((row["protocol"], row["split"]), []).append(row)
+    for (protocol, split), block in blocks.items():
+        table = Table(title=f"{protocol} on {split}", title_justify="left", box=SIMPLE_HEAD)
+        table.add_column("", no_wrap=True)
+        names = list(dict.fromkeys(name for row in block for name in row["values"]))
+        names = [name for name in names if name != "collapsed"]
+        cells = [[format_value(n, row["values"].get(n)) for n in names] for row in block]
+        widest = max(len(_what(row)) for row in block)
+        add_numbers(table, names, zip(*cells, strict=True), widest)
+        for row, shown in zip(block, cells, strict=True):
+            table.add_row(_what(row), *shown)
+        console.print(table)
+        settings: dict[str, list[str]] = {}
+        for row in block:
+            settings.setdefault(row["setting"], []).append(_what(row))
+        for setting, those in settings.items():
+            print(f"  {setting}" if len(settings) == 1 else f"  {'; '.join(those)}: {setting}")
+        print()
+    for row in saved:
+        if row["values"].get("collapsed"):
+            print(
+                f"COLLAPSED: to the {row['encoder']} network all of '{row['split']}' is nearly "
+                f"the same ({row['endpoint']}): {format_metrics(row['values'])}"
+            )
+
+
+def _what(row: Mapping[str, Any]) -> str:
+    return PIXELS if row["encoder"] == PIXELS else f"{row['encoder']}, {row['endpoint']}"

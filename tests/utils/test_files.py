@@ -1,0 +1,105 @@
+"""Paths as they are written; written files: whole or not at all, and readable as any other."""
+
+import json
+
+import pytest
+
+from cnnlab.errors import UserError
+from cnnlab.utils.files import expand, parse_json, read_json, write_json
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("~/runs", "/home/me/runs"),
+        ("$DATA/runs", "/big/runs"),
+        ("${DATA}set/$N", "/bigset/3"),
+        ("$HOME", "/home/me"),
+        ("runs/a~b", "runs/a~b"),
+        ("cost$/$", "cost$/$"),
+        ("runs/a$1", "runs/a$1"),
+        ("", ""),
+    ],
+)
+def test_home_and_variables_are_replaced(monkeypatch, path, expected):
+    for name, value in {"HOME": "/home/me", "DATA": "/big", "N": "3"}.items():
+        monkeypatch.setenv(name, value)
+    assert expand(path) == expected
+
+
+@pytest.mark.parametrize("path", ["$CNNLAB_UNSET/a", "a/${CNNLAB_UNSET}"])
+def test_a_variable_that_is_not_set_is_named(path):
+    with pytest.raises(UserError, match=r"\$\{?CNNLAB_UNSET\}?, which is not set"):
+        expand(path)
+
+
+def test_the_home_of_a_user_that_there_is_not_is_refused():
+    with pytest.raises(UserError, match="user that there is not"):
+        expand("~no_such_user_here/a")
+
+
+def test_a_path_that_exists_as_it_is_written_stays(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("~", "a$CNNLAB_UNSET"):
+        (tmp_path / name).mkdir()
+        assert expand(name) == name
+
+
+def test_interrupted_write_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "x.json"
+    write_json(path, {"a": 1})
+    with pytest.raises(TypeError):
+        write_json(path, {("a",): 1})
+    assert json.loads(path.read_text()) == {"a": 1}
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_colleagues_may_read_what_they_may_read_of_other_files(tmp_path):
+    write_json(tmp_path / "x.json", {})
+    (tmp_path / "y").touch()
+    assert (tmp_path / "x.json").stat().st_mode == (tmp_path / "y").stat().st_mode
+
+
+FORM = {"name": str, "count?": int, "values": {str: (float, int)}, "rows": [{"step": int}]}
+RIGHT = {"name": "a", "values": {"x": 1.5, "y": 2}, "rows": [{"step": 1, "more": "kept"}]}
+
+
+def test_json_of_the_right_form_is_returned_as_it_is():
+    assert parse_json(json.dumps(RIGHT), FORM, "file", "") == RIGHT
+
+
+@pytest.mark.parametrize(
+    ("entries", "fault"),
+    [
+        ({"name": 3}, "'name' is 3, not text"),
+        ({"name": None}, "'name' is null, not text"),
+        ({"count": True}, "'count' is true, not a whole number"),
+        ({"values": {"x": "1"}}, "'values.x' is \"1\", not a number"),
+        ({"values": []}, "'values' is [], not an object"),
+        ({"rows": {}}, "'rows' is {}, not a list"),
+        ({"rows": [{"step": 1}, {}]}, "'rows.1.step' is missing"),
+    ],
+)
+def test_another_form_is_named(entries, fault):
+    with pytest.raises(UserError) as error:
+        parse_json(json.dumps({**RIGHT, **entries}), FORM, "x.json", "remove it")
+    assert str(error.value) == f"x.json is damaged ({fault}): remove it"
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b"\xff", b"null", b"[" * 100_000, b"1" * 5000, b"\0"])
+def test_bytes_that_are_no_such_json_are_named(tmp_path, data):
+    path = tmp_path / "x.json"
+    path.write_bytes(data)
+    with pytest.raises(UserError, match=r"x\.json is damaged \(.*\): remove it"):
+        read_json(path, remedy="remove it")
+
+
+def test_what_is_no_file_is_named(tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link").symlink_to("nowhere")
+    (tmp_path / "file").touch()
+    for path in (tmp_path / "folder", tmp_path / "link", tmp_path / "file" / "x.json"):
+        with pytest.raises(UserError, match="is damaged"):
+            read_json(path, remedy="remove it")
+    with pytest.raises(FileNotFoundError):
+        read_json(tmp_path / "none", remedy="remove it")

@@ -1,0 +1,54 @@
+"""Objects by `package.module:Name`, and what is said where there is none."""
+
+import sys
+
+import pytest
+
+from cnnlab.errors import UserError
+from cnnlab.utils import import_path
+
+TABLE = {"three": 3}
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """A folder with a package of two modules, one of which fails."""
+    package = tmp_path / "mine"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "numbers.py").write_text("four = 4\nword = 'w'\n_hidden = 5\n")
+    (package / "broken.py").write_text("x = 1\ny = x.z\n")
+    (package / "needy.py").write_text("import no_such_library\n")
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    import_path.search(tmp_path)
+    yield tmp_path
+    for name in [name for name in sys.modules if name.partition(".")[0] == "mine"]:
+        del sys.modules[name]
+
+
+def pick(name):
+    return import_path.pick(TABLE, name, "number", lambda x: isinstance(x, int), "whole number")
+
+
+def test_a_name_is_of_the_table_and_a_place_is_imported(place):
+    assert (pick("three"), pick("mine.numbers:four")) == (3, 4)
+    assert import_path.roots(["three", "mine.numbers:four", 5]) == {"mine.numbers:four": str(place)}
+
+
+@pytest.mark.parametrize(
+    ("message", "name"),
+    {
+        "unknown number 'thre'; did you mean 'three'": "thre",
+        "has no 'fuor'; did you mean 'four'": "mine.numbers:fuor",
+        "word' is no whole number, but a str 'w'; did you mean 'four'": "mine.numbers:word",
+        "no module 'mine.nunbers' in .*; did you mean 'mine.numbers'": "mine.nunbers:four",
+        "no module 'mime' in .*; did you mean 'mine.numbers'": "mime.numbers:four",
+        "no module 'mine.numbers.x' in numbers, which is no package": "mine.numbers.x:four",
+        "broken.py, line 2: AttributeError": "mine.broken:x",
+        "needy.py, line 1: ModuleNotFoundError: .*no_such_library": "mine.needy:x",
+        "no module's name; write 'mine.numbers:...'": "mine/numbers.py:four",
+    }.items(),
+)
+def test_what_cannot_be_imported_is_named_with_the_nearest_that_can(message, name, place):
+    with pytest.raises(UserError, match=message):
+        pick(name)
