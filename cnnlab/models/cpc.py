@@ -27,6 +27,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from cnnlab.data.augment.image_ops import LUMA
 from cnnlab.errors import UserError
 from cnnlab.layers.activations import relu
 from cnnlab.layers.convolution.masked import MaskedConv
@@ -37,8 +38,6 @@ from cnnlab.models.parts import check_images, classify, scaled
 from cnnlab.models.resnet_v2 import ResNetV2
 from cnnlab.utils.registry import pick
 
-# Weights of red, green and blue in ITU-R Rec. 601.
-LUMA = (0.299, 0.587, 0.114)
 Grid = Float[Array, "b rows cols d"]
 
 # Each turns the grid so that its prediction goes from the top down, and back when applied again.

@@ -13,19 +13,15 @@ import jax
 import numpy as np
 from jaxtyping import Array, Key
 
+from cnnlab.data.argument_types import check_arguments
 from cnnlab.data.augment.affine import affine
-from cnnlab.data.augment.argument_types import check_arguments
-from cnnlab.data.augment.color import color_jitter
+from cnnlab.data.augment.color import color_jitter, grayscale, pca_noise, solarize
 from cnnlab.data.augment.crop import pad_crop, random_resized_crop
 from cnnlab.data.augment.erasing import random_erasing
-from cnnlab.data.augment.flip import flip
+from cnnlab.data.augment.flip import flip, quarter_turn
 from cnnlab.data.augment.gaussian_blur import gaussian_blur
-from cnnlab.data.augment.grayscale import grayscale
 from cnnlab.data.augment.mixing import cutmix, mixup
-from cnnlab.data.augment.pca_noise import pca_noise
 from cnnlab.data.augment.rand_augmentation import rand_augment
-from cnnlab.data.augment.rot90 import quarter_turn
-from cnnlab.data.augment.solarize import solarize
 from cnnlab.data.augment.standardize import normalize, to_float
 from cnnlab.data.spatial_targets import BY_NAME, Targets
 from cnnlab.errors import UserError

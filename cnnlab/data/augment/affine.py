@@ -7,9 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from cnnlab.data.augment.argument_types import Interval, NonNegative, Number, Probability
-from cnnlab.data.augment.batch_checks import Image, Scalar
-from cnnlab.data.augment.geometric import geometric
+from cnnlab.data.argument_types import Interval, NonNegative, Number, Probability
+from cnnlab.data.augment.batch_transform import Image, Scalar, geometric
 from cnnlab.geometry.affine import from_center
 
 

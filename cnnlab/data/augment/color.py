@@ -1,15 +1,17 @@
-"""Color jitter: random brightness, contrast, saturation and hue, in random order."""
+"""Random changes of color: jitter, grayscale, solarization and PCA noise."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Key
 
-from cnnlab.data.augment.argument_types import Limit, NonNegative, Number, Probability
-from cnnlab.data.augment.batch_checks import Image, check_color, image_of
-from cnnlab.data.augment.image_ops import blend, gray, shift_hue
+from cnnlab.data.argument_types import Limit, NonNegative, Number, Probability
+from cnnlab.data.augment.batch_transform import Image, check_color, image_of
+from cnnlab.data.augment.image_ops import blend, gray, invert, shift_hue
+from cnnlab.errors import UserError
 
 HalfTurn = Annotated[
     Number,
@@ -28,10 +30,10 @@ def color_jitter(
     hue: HalfTurn = 0.0,
     probability: Probability = 1.0,
 ) -> dict[str, Any]:
-    """Change the colors of each image by random amounts, each drawn anew, in an order drawn anew.
+    """Change brightness, contrast, saturation and hue by random amounts, in random order.
 
     The factor of brightness b is uniform from max(0, 1 - b) to 1 + b, so for contrast and
-    saturation; the turn of the hue circle is uniform in ±`hue`; 0 leaves a quality out. From
+    saturation; the rotation of the hue circle is uniform in ±`hue`; 0 leaves a quality out. From
     Howard 2013, "Some Improvements on Deep Convolutional Neural Network Based Image
     Classification", section 2, where b is 0.5 and there is no hue; 0.4 is what later ImageNet
     recipes have. Each image is changed with `probability` at all: 0.8 in Chen et al. 2020, "A
@@ -74,3 +76,75 @@ def color_jitter(
         return jnp.where(chosen, image, original)
 
     return {**batch, "image": jax.vmap(one)(image, keys) if active else image}
+
+
+def grayscale(
+    batch: Mapping[str, Any], keys: Key[Array, " b"], /, *, probability: Probability = 0.2
+) -> dict[str, Any]:
+    """Put the luma in all three channels, of each image with `probability`.
+
+    Chen et al. 2020, "A Simple Framework for Contrastive Learning of Visual Representations",
+    appendix A. Gray images stay as they are. Raises `UserError` for images of 2, 4 or more
+    channels.
+    """
+    image = image_of(batch, "grayscale")
+    check_color(image, "grayscale")
+    chosen = jax.vmap(lambda key: jax.random.bernoulli(key, float(probability)))(keys)
+    luma = jax.vmap(gray)(image)
+    return {**batch, "image": jnp.where(chosen[:, None, None, None], luma, image)}
+
+
+def solarize(
+    batch: Mapping[str, Any],
+    keys: Key[Array, " b"],
+    /,
+    *,
+    threshold: Probability = 0.5,
+    probability: Probability = 0.2,
+) -> dict[str, Any]:
+    """Replace values x >= `threshold` by 1 - x, in each image with `probability`.
+
+    Grill et al. 2020, "Bootstrap Your Own Latent", appendix B, where the probability is 0 for one
+    view and 0.2 for the other. The operation of the same name in `rand_augment` rounds to 8 bits
+    first, this does not.
+    """
+    image = image_of(batch, "solarize")
+    chosen = jax.vmap(lambda key: jax.random.bernoulli(key, float(probability)))(keys)
+    return {**batch, "image": invert(image, chosen[:, None, None, None] & (image >= threshold))}
+
+
+# Eigenvectors and eigenvalues of the covariance of ImageNet's pixels from 0 to 1, as published with
+# fb.resnet.torch (Facebook 2016), from where most recipes have them; the paper prints none.
+EIGENVALUES = np.array([0.2175, 0.0188, 0.0045], np.float32)
+# One eigenvector a column; the rows are red, green and blue.
+EIGENVECTORS = np.array(
+    [
+        [-0.5675, 0.7192, 0.4009],
+        [-0.5808, -0.0045, -0.8140],
+        [-0.5836, -0.6948, 0.4203],
+    ],
+    np.float32,
+)
+
+
+def pca_noise(
+    batch: Mapping[str, Any], keys: Key[Array, " b"], /, *, std: NonNegative = 0.1
+) -> dict[str, Any]:
+    """Add one random color to all pixels of each image, along the principal axes of RGB.
+
+    Krizhevsky et al. 2012, section 4.1: the shift is sum_i a_i l_i p_i, with p_i and l_i the
+    eigenvectors and eigenvalues of the covariance of RGB over the training set, and a_i drawn from
+    a normal distribution of standard deviation `std`, once for each image each time it is shown. It
+    imitates the color and brightness of the light. VGG (section 3.1) and ResNet (section 3.4) have
+    it too. The eigenvalues are variances, so that the shift depends on the range of the pixels: at
+    `std` 0.1 it is 0.022 along the first axis, 5.5 of 255 levels.
+
+    Raises `UserError` for images that are not RGB.
+    """
+    image = image_of(batch, "pca_noise")
+    if image.shape[-1] != 3:
+        raise UserError(f"pca_noise needs RGB images; these have {image.shape[-1]} channel(s)")
+    draws = jax.vmap(lambda key: jax.random.normal(key, (3,)))(keys)
+    # A sum, not a matrix product, which accelerators would take in bfloat16.
+    shift = std * (draws[:, None, :] * EIGENVALUES * EIGENVECTORS).sum(-1)
+    return {**batch, "image": image + shift[:, None, None, :].astype(image.dtype)}

@@ -6,11 +6,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
-from cnnlab.data.augment.argument_types import FractionInterval, Interval, WholeNumber
-from cnnlab.data.augment.geometric import geometric
-from cnnlab.data.augment.rectangles import central_rectangle, random_rectangle
+from cnnlab.data.argument_types import FractionInterval, Interval, WholeNumber
+from cnnlab.data.augment.batch_transform import geometric
 from cnnlab.errors import UserError
 from cnnlab.geometry import affine
+from cnnlab.geometry.rectangles import central_rectangle, random_rectangle
 
 Images = Float[Array, "b h w c"]
 Matrices = Float[Array, "b 2 3"]

@@ -7,9 +7,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Key
 
-from cnnlab.data.augment.argument_types import FractionInterval, Interval, Probability
-from cnnlab.data.augment.batch_checks import Image, image_of
-from cnnlab.data.augment.rectangles import random_rectangle
+from cnnlab.data.argument_types import FractionInterval, Interval, Probability
+from cnnlab.data.augment.batch_transform import Image, image_of
+from cnnlab.geometry.rectangles import random_rectangle
 
 
 def random_erasing(

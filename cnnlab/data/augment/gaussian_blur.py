@@ -18,8 +18,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
-from cnnlab.data.augment.argument_types import Interval, Limit, Number, Probability
-from cnnlab.data.augment.batch_checks import Image, image_of
+from cnnlab.data.argument_types import Interval, Limit, Number, Probability
+from cnnlab.data.augment.batch_transform import Image, image_of
 
 Fraction = Annotated[
     Number,

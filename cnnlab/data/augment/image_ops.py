@@ -1,15 +1,21 @@
-"""Brightness, contrast, saturation, sharpness and hue of an image with values from 0 to 1.
+"""Operations on one image with values from 0 to 1: colors, sharpness and gray levels, as in PIL.
 
-All but hue are one idea: blend the image with a version of it that lacks the quality, as
-`PIL.ImageEnhance` does. `factor` 0 is that version, 1 the image, above 1 more of the quality.
-Shapes: (h, w, c) in and out, c 1 (gray) or 3 (RGB). PIL truncates each result to 8 bits, this
-rounds nothing.
+Shapes: (h, w, c) in and out.
+
+Brightness, contrast, saturation and sharpness are one idea: blend the image with a version of it
+that lacks the quality, as `PIL.ImageEnhance` does. `factor` 0 is that version, 1 the image, above 1
+more of the quality. They and the hue take gray (c = 1) or RGB images (c = 3). PIL truncates each
+result to 8 bits, these round nothing.
+
+Autocontrast, equalize and posterize, as in `PIL.ImageOps`, treat each of any number of channels
+by itself. What is defined on the 256 levels of 8-bit images rounds 255 x to them first.
 """
 
+import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float, Int
 
-from cnnlab.data.augment.batch_checks import Image, Scalar
+from cnnlab.data.augment.batch_transform import Image, Scalar
 
 # ITU-R BT.601, the luma of PIL's mode "L" and of torchvision.
 LUMA = (0.299, 0.587, 0.114)
@@ -56,7 +62,7 @@ def sharpness(image: Image, factor: Scalar) -> Image:
 
 
 def shift_hue(image: Image, turn: Scalar) -> Image:
-    """Turn the hue on the HSV circle by `turn`, 1 being the whole circle; gray stays gray."""
+    """Rotate the hue on the HSV circle by `turn`, 1 being the whole circle; gray stays gray."""
     if image.shape[-1] == 1:
         return image
     red, green, blue = jnp.moveaxis(image, -1, 0)
@@ -72,3 +78,42 @@ def shift_hue(image: Image, turn: Scalar) -> Image:
     distance = (jnp.array([5.0, 3.0, 1.0]) + sextant[..., None] + 6 * turn) % 6
     fall = jnp.clip(jnp.minimum(distance, 4 - distance), 0, 1)
     return value[..., None] - chroma[..., None] * fall
+
+
+def to_levels(image: Float[Array, "..."]) -> Int[Array, "..."]:
+    """Return the 8-bit level, 0 to 255, nearest to each value."""
+    return jnp.clip(jnp.round(image * 255), 0, 255).astype(jnp.int32)
+
+
+def autocontrast(image: Image) -> Image:
+    """Stretch each channel to [0, 1]; a channel of one value stays. PIL truncates to 8 bits."""
+    low, high = image.min((0, 1)), image.max((0, 1))
+    span = high - low
+    return jnp.where(span > 0, (image - low) / jnp.where(span > 0, span, 1), image)
+
+
+def equalize(image: Image) -> Image:
+    """Map the levels of each channel so that they are used about equally often, exactly as PIL."""
+
+    def one(levels: Int[Array, "h w"]) -> Float[Array, "h w"]:
+        counts = jnp.bincount(levels.ravel(), length=256)
+        highest = 255 - jnp.argmax(counts[::-1] > 0)
+        # PIL's step: the pixels below the highest level in use, spread over 255 steps.
+        step = (levels.size - counts[highest]) // 255
+        below = jnp.cumsum(counts) - counts
+        table = jnp.minimum((step // 2 + below) // jnp.maximum(step, 1), 255)
+        table = jnp.where(step > 0, table, jnp.arange(256))
+        return (table.astype(image.dtype) / 255)[levels]
+
+    return jax.vmap(one, -1, -1)(to_levels(image))
+
+
+def invert(image: Float[Array, "*b h w c"], where: Bool[Array, "*b h w c"]) -> Array:
+    """Replace values x by 1 - x `where` that is True, as solarization does with bright ones."""
+    return jnp.where(where, 1 - image, image)
+
+
+def posterize(image: Image, bits: Int[Array, ""] | int) -> Image:
+    """Keep the `bits` (0 to 8) highest bits of each 8-bit level."""
+    dropped = 8 - bits
+    return (to_levels(image) >> dropped << dropped).astype(image.dtype) / 255

@@ -13,8 +13,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Key
 
-from cnnlab.data.augment.argument_types import NonNegative, Number
-from cnnlab.data.augment.batch_checks import image_of
+from cnnlab.data.argument_types import NonNegative, Number
+from cnnlab.data.augment.batch_transform import image_of
 from cnnlab.data.spatial_targets import BY_NAME, Targets, refuse
 from cnnlab.errors import UserError
 

@@ -26,11 +26,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
-from cnnlab.data.augment import gray_levels, image_ops
+from cnnlab.data.argument_types import Limit, NonNegative, Number, Probability, WholeNumber
+from cnnlab.data.augment import image_ops
 from cnnlab.data.augment.affine import backward_matrix, warp
-from cnnlab.data.augment.argument_types import Limit, NonNegative, Number, Probability, WholeNumber
-from cnnlab.data.augment.batch_checks import Image, Scalar, check_color
-from cnnlab.data.augment.geometric import geometric
+from cnnlab.data.augment.batch_transform import Image, Scalar, check_color, geometric
 from cnnlab.geometry.affine import from_center
 
 MAX_MAGNITUDE = 30  # just above the 28 that the paper has for EfficientNet-B7
@@ -51,13 +50,18 @@ def _bits(strength: Scalar) -> Int[Array, ""]:
     return jnp.clip(jnp.round(8 - 4 * jnp.asarray(strength)), 1, 8).astype(jnp.int32)
 
 
-# Of an image, t and the sign: the image operated on.
+def _solarize(image: Image, threshold: Scalar) -> Image:
+    """Invert the values whose 8-bit level is `threshold` (0 to 256) or higher."""
+    return image_ops.invert(image, image_ops.to_levels(image) >= threshold)
+
+
+# (image, t, sign) -> image.
 PIXEL_OPERATIONS: dict[str, Callable] = {
     "identity": lambda image, t, sign: image,
-    "autocontrast": lambda image, t, sign: gray_levels.autocontrast(image),
-    "equalize": lambda image, t, sign: gray_levels.equalize(image),
-    "solarize": lambda image, t, sign: gray_levels.solarize(image, 256 * (1 - t)),
-    "posterize": lambda image, t, sign: gray_levels.posterize(image, _bits(t)),
+    "autocontrast": lambda image, t, sign: image_ops.autocontrast(image),
+    "equalize": lambda image, t, sign: image_ops.equalize(image),
+    "solarize": lambda image, t, sign: _solarize(image, 256 * (1 - t)),
+    "posterize": lambda image, t, sign: image_ops.posterize(image, _bits(t)),
     "color": lambda image, t, sign: image_ops.saturation(image, _factor(t, sign)),
     "contrast": lambda image, t, sign: image_ops.contrast(image, _factor(t, sign)),
     "brightness": lambda image, t, sign: image_ops.brightness(image, _factor(t, sign)),
@@ -71,7 +75,7 @@ def _shear(amount: Scalar, axis: int, length: int) -> Float[Array, "2 3"]:
     return matrix.at[axis, 2].set(amount * length / 2)
 
 
-# Of t times the sign, height and width: where to sample; see `warping.backward_matrix`.
+# Where to sample, given t times the sign, height and width; see `affine.backward_matrix`.
 PLACE_OPERATIONS: dict[str, Callable] = {
     "rotate": lambda t, h, w: backward_matrix(degrees=30 * t),
     "shear-x": lambda t, h, w: _shear(0.3 * t, 1, h),

@@ -6,8 +6,8 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, Key
 
-from cnnlab.data.augment.argument_types import Numbers, Positives
-from cnnlab.data.augment.batch_checks import image_of
+from cnnlab.data.argument_types import Numbers, Positives
+from cnnlab.data.augment.batch_transform import image_of
 from cnnlab.errors import UserError
 
 

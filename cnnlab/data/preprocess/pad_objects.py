@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from cnnlab.data.augment.argument_types import PositiveWhole
+from cnnlab.data.argument_types import PositiveWhole
 from cnnlab.data.spatial_targets import BY_NAME, CUT, DROPPED, VALID, Targets, has_rows
 from cnnlab.errors import UserError
 

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from jaxtyping import Shaped
 
-from cnnlab.data.augment.argument_types import Limit, PositiveWhole
+from cnnlab.data.argument_types import Limit, PositiveWhole
 from cnnlab.data.preprocess.geometric import geometric
 from cnnlab.data.preprocess.resampling import Image, Interpolation, Resized, resample
 from cnnlab.errors import UserError

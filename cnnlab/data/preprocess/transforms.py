@@ -13,13 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from cnnlab.data.augment.argument_types import (
-    FractionInterval,
-    Interval,
-    PositiveWhole,
-    check_arguments,
-)
-from cnnlab.data.augment.rectangles import TRIES, central_rectangle
+from cnnlab.data.argument_types import FractionInterval, Interval, PositiveWhole, check_arguments
 from cnnlab.data.preprocess.geometric import geometric
 from cnnlab.data.preprocess.pad_objects import pad_objects
 from cnnlab.data.preprocess.random_crop import (
@@ -32,6 +26,7 @@ from cnnlab.data.preprocess.resampling import Image, Interpolation, Resized, res
 from cnnlab.data.spatial_targets import BY_NAME, Targets
 from cnnlab.errors import UserError
 from cnnlab.geometry.affine import Matrix, scale_shift
+from cnnlab.geometry.rectangles import TRIES, central_rectangle
 from cnnlab.utils.registry import defaults, pick
 
 

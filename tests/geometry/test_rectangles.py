@@ -2,7 +2,7 @@ import jax
 import numpy as np
 import pytest
 
-from cnnlab.data.augment.rectangles import central_rectangle, random_rectangle
+from cnnlab.geometry.rectangles import central_rectangle, random_rectangle
 
 KEYS = jax.random.split(jax.random.key(0), 3000)
 

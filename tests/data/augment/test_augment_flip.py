@@ -2,7 +2,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from cnnlab.data.augment.flip import flip
+from cnnlab.data.augment.flip import flip, quarter_turn
 
 KEYS = jax.random.split(jax.random.key(3), 400)
 
@@ -42,3 +42,35 @@ def test_boxes_and_masks_stay_on_their_object():
         np.testing.assert_array_equal(result["masks"][number, 0], result["image"][number, ..., 0])
         y0, x0, y1, x1 = result["boxes"][number, 1]
         assert (y1 - y0) * (x1 - x0) == 0
+
+
+IMAGE = np.random.default_rng(0).normal(size=(5, 5, 3)).astype(np.float32)
+TURN_KEYS = jax.random.split(jax.random.key(0), 400)
+
+
+def test_images_are_turned_by_one_of_four_angles_equally_often():
+    batch = {"image": jnp.broadcast_to(IMAGE, (400, *IMAGE.shape)), "label": jnp.arange(400)}
+    turned = jax.jit(quarter_turn)(batch, TURN_KEYS)
+    counts = [
+        np.sum(np.all(turned["image"] == np.rot90(IMAGE, n), axis=(1, 2, 3))) for n in range(4)
+    ]
+    assert sum(counts) == 400
+    # Four standard deviations of a binomial count of 400 with probability 1/4.
+    assert all(abs(count - 100) < 4 * 75**0.5 for count in counts)
+    np.testing.assert_array_equal(turned["label"], batch["label"])
+
+
+def test_the_turn_of_an_image_depends_on_its_own_key_alone():
+    images = jnp.asarray(np.random.default_rng(1).normal(size=(8, 4, 4, 1)), jnp.float32)
+    both = quarter_turn({"image": images}, TURN_KEYS[:8])["image"]
+    np.testing.assert_array_equal(
+        quarter_turn({"image": images[3:5]}, TURN_KEYS[3:5])["image"], both[3:5]
+    )
+
+
+def test_images_that_are_not_square_are_turned_upside_down_or_left():
+    images = jnp.asarray(np.random.default_rng(1).normal(size=(50, 4, 6, 1)), jnp.float32)
+    turned = quarter_turn({"image": images}, TURN_KEYS[:50])["image"]
+    upside_down = np.all(turned == images[:, ::-1, ::-1], axis=(1, 2, 3))
+    left = np.all(turned == images, axis=(1, 2, 3))
+    assert np.all(upside_down | left) and 10 < np.sum(left) < 40

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from PIL import Image, ImageEnhance
+from PIL import Image, ImageEnhance, ImageOps
 
 from cnnlab.data.augment import image_ops
 
@@ -60,3 +60,59 @@ def test_a_third_of_a_turn_moves_red_to_green():
     red = jnp.zeros((23, 31, 3)).at[..., 0].set(1)
     green = np.broadcast_to(np.array([0, 1, 0]), red.shape)
     np.testing.assert_allclose(jax.jit(image_ops.shift_hue)(red, 1 / 3), green, atol=1e-6)
+
+
+def skewed(seed, channels, low=0, high=256, shape=(37, 29)):
+    """Random 8-bit pixels, darker values more often, as an array and as a PIL image."""
+    rng = np.random.default_rng(seed)
+    values = low + (high - low) * rng.random((*shape, channels)) ** 2
+    pixels = values.astype(np.uint8)
+    return pixels, Image.fromarray(pixels if channels == 3 else pixels[..., 0])
+
+
+def difference(result, expected):
+    """Largest difference in 8-bit levels."""
+    expected = np.asarray(expected, np.float32).reshape(result.shape)
+    return abs(np.asarray(result) * 255 - expected).max()
+
+
+def floats(pixels):
+    return jnp.asarray(pixels / np.float32(255))
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("shape", [(37, 29), (12, 10), (100, 90)])
+@pytest.mark.parametrize(("low", "high"), [(0, 256), (60, 90), (7, 8), (254, 256)])
+def test_equalize_is_pil_s_to_the_level(channels, shape, low, high):
+    pixels, image = skewed(0, channels, low, high, shape)
+    result = jax.jit(image_ops.equalize)(floats(pixels))
+    assert difference(result, ImageOps.equalize(image)) < 1e-3
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize(("low", "high"), [(0, 256), (60, 90), (7, 8)])
+def test_autocontrast_is_pil_s_but_for_its_truncation(channels, low, high):
+    pixels, image = skewed(1, channels, low, high)
+    result = jax.jit(image_ops.autocontrast)(floats(pixels))
+    assert difference(result, ImageOps.autocontrast(image)) < 1.001
+
+
+@pytest.mark.parametrize("threshold", [0, 1, 77, 128, 255, 256])
+def test_inverting_levels_from_a_threshold_on_is_pil_s_solarize(threshold):
+    pixels, image = skewed(2, 3)
+    run = jax.jit(lambda x: image_ops.invert(x, image_ops.to_levels(x) >= threshold))
+    result = run(floats(pixels))
+    assert difference(result, ImageOps.solarize(image, threshold)) < 1e-3
+
+
+@pytest.mark.parametrize("bits", range(1, 9))
+def test_posterize_is_pil_s_to_the_level(bits):
+    pixels, image = skewed(3, 3)
+    result = jax.jit(image_ops.posterize)(floats(pixels), bits)
+    assert difference(result, ImageOps.posterize(image, bits)) < 1e-3
+
+
+def test_values_between_levels_count_as_the_nearest():
+    assert image_ops.to_levels(
+        jnp.array([-0.1, 0.49 / 255, 0.51 / 255, 254.6 / 255, 1.2])
+    ).tolist() == [0, 0, 1, 255, 255]
