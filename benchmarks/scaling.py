@@ -65,13 +65,16 @@ class Step:
 
         import experiments
         from cnnlab import config as cfg
-        from cnnlab.training import parallel, setup, state, step
+        from cnnlab.training import optimization, parallel, state, step
+        from cnnlab.training.freeze import NOTHING
 
         config = cfg.base()
         config.model = cfg.model(case.model, **case.fields)
         config.experiment = cfg.experiment("supervised")
         experiment = experiments.create(config.experiment.to_dict(), config.model.to_dict())
-        _, optimizer = setup.learning(config, steps=100)
+        rate = config.optimizer.learning_rate
+        schedule = optimization.make_schedule(config.schedule, rate, steps=100)
+        optimizer = optimization.make_optimizer(config.optimizer, schedule, NOTHING, ())
         self.parallel = parallel.make(strategy, devices)
         rows = case.images * devices
         batch = {

@@ -3,6 +3,7 @@
 from cnnlab.objectives import create
 from experiments.base import Experiment
 from experiments.cpc import CPC
+from experiments.fitted import Fitted
 from experiments.invariant import Invariant
 from experiments.siamese import Siamese
 from experiments.supervised import Supervised
@@ -14,6 +15,7 @@ EXPERIMENTS: dict[str, type[Experiment]] = {
     "siamese": Siamese,
     "invariant": Invariant,
     "cpc": CPC,
+    "fitted": Fitted,
 }
 
 __all__ = ["EXPERIMENTS", "Experiment", "create"]

@@ -201,7 +201,19 @@ class Experiment:
 
         `batch["valid"]`, where there is one, is False for padding: such rows count nowhere.
         """
-        raise NotImplementedError
+        raise UserError(f"objective '{type(self).__name__}' has no loss, or no evaluate beside fit")
+
+    def evaluate(
+        self, params: PyTree, model_state: PyTree, batch: Batch, rng: Any, *, axis_name: str | None
+    ) -> Aux:
+        """Return metrics and output of a batch in inference: by default those of `loss`."""
+        return self.loss(params, model_state, batch, rng, train=False, axis_name=axis_name)[1]
+
+    # An objective without gradients has fit(source) -> variables in place of a loss, and an
+    # `evaluate`. It is the one step of training; `source` is a `TrainingSet` of
+    # `cnnlab.training.fitting`. `init` gets a batch with a row for each of its examples and returns
+    # variables of the same shapes, whatever values: a checkpoint is restored into them.
+    fit: ClassVar[Callable[..., Any] | None] = None
 
     def targets(self) -> tuple[str, ...]:
         """Return the keys of the batch that the loss reads beside the inputs."""

@@ -69,6 +69,30 @@ def dense_target(
     return target
 
 
+def check_outputs(info: Any, model: Any, target: str) -> None:
+    """Raise a `UserError` for a source with more classes than the model has outputs."""
+    # Of a model without the field the shapes say it.
+    classes, outputs = len(info.class_names), getattr(model, "num_classes", None)
+    _, dtype = info.spec.get(target, ((), ""))
+    labels = np.issubdtype(np.dtype(dtype or "O"), np.integer)
+    if outputs is not None and labels and classes > outputs:
+        raise UserError(
+            f"'{info.name}' has {classes} classes, the model {outputs} outputs: "
+            f"set --config.model.num_classes={classes}"
+        )
+
+
+def per_class_accuracy(evaluation: Any, source: Any) -> dict[str, Any]:
+    """Return for `result.json` the accuracy of each class; of what has no classes nothing."""
+    if "confusion" not in evaluation.metrics:
+        return {}
+    confusion = evaluation.metrics["confusion"]
+    names = source.info.output_names(len(confusion.compute()))
+    # A class without examples has no accuracy, and JSON no NaN.
+    per_class = [None if np.isnan(a) else float(a) for a in confusion.per_class_accuracy()]
+    return {"per_class_accuracy": dict(zip(names, per_class, strict=True))}
+
+
 @dataclasses.dataclass(frozen=True)
 class Supervised(Experiment):
     """Fit the model's output to a target that is in the batch.
@@ -181,25 +205,11 @@ class Supervised(Experiment):
 
     def check(self, info: Any) -> None:
         """Refuse a data set whose labels do not fit the model's outputs."""
-        # Of a model without the field the shapes say it.
-        classes, outputs = len(info.class_names), getattr(self.model, "num_classes", None)
-        _, dtype = info.spec.get(self.target, ((), ""))
-        labels = np.issubdtype(np.dtype(dtype or "O"), np.integer)
-        if outputs is not None and labels and classes > outputs:
-            raise UserError(
-                f"'{info.name}' has {classes} classes, the model {outputs} outputs: "
-                f"set --config.model.num_classes={classes}"
-            )
+        check_outputs(info, self.model, self.target)
 
     def report(self, evaluation: Any, source: Any) -> dict[str, Any]:
         """Return the per-class accuracy."""
-        if "confusion" not in evaluation.metrics:
-            return {}
-        confusion = evaluation.metrics["confusion"]
-        names = source.info.output_names(len(confusion.compute()))
-        # A class without examples has no accuracy, and JSON no NaN.
-        per_class = [None if np.isnan(a) else float(a) for a in confusion.per_class_accuracy()]
-        return {"per_class_accuracy": dict(zip(names, per_class, strict=True))}
+        return per_class_accuracy(evaluation, source)
 
     def draw(self, evaluation: Any, source: Any, folder: Path) -> None:
         """Draw the confusion matrix and the worst mistakes."""

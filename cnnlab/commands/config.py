@@ -35,7 +35,7 @@ def run(values: flags.FlagValues, arguments: list[str]) -> int:
     from cnnlab.plots import run_figures
     from cnnlab.runs import controls
     from cnnlab.sweeps.values import arguments as arguments_of
-    from cnnlab.training import run_folder, setup
+    from cnnlab.training import config_check, optimization, run_folder
 
     config = values.config
     if values.plot:
@@ -43,7 +43,7 @@ def run(values: flags.FlagValues, arguments: list[str]) -> int:
 
         check_path(Path(values.plot), (".png",))
     controls.check(config)
-    setup.check(config)
+    config_check.check(config)
     objectives.create(config.experiment.to_dict(), config.model.to_dict())
     for name, value in run_folder.flatten(config.to_dict()).items():
         shown = tuple(value) if isinstance(value, list) else value
@@ -51,7 +51,8 @@ def run(values: flags.FlagValues, arguments: list[str]) -> int:
     if values.plot:
         if not config.steps:
             raise UserError("--plot needs a length in steps: set --config.steps")
-        schedule, _ = setup.learning(config, config.steps)
+        rate = config.optimizer.learning_rate
+        schedule = optimization.make_schedule(config.schedule, rate, config.steps)
         run_figures.schedule(schedule, config.steps, Path(values.plot))
         print(f"learning rate drawn in {values.plot}")
     return 0

@@ -122,9 +122,9 @@ def _check(values: flags.FlagValues, config: Any, workdir: Path) -> list[str]:
         the differences to the config that the folder was made with.
     """
     from cnnlab import config as cfg
-    from cnnlab.training import run_folder, setup
+    from cnnlab.training import config_check, run_folder
 
-    setup.check(config)
+    config_check.check(config)
     there = slurm_queue.queued()
     for record in jobs.records(workdir):
         if record["id"] in there:

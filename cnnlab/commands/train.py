@@ -141,9 +141,9 @@ def train(
     from cnnlab import objectives
     from cnnlab.launch import distributed
     from cnnlab.runs import controls, final_report
-    from cnnlab.training import class_names, run_folder, setup
+    from cnnlab.training import class_names, config_check, run_folder, setup
 
-    setup.check(config)
+    config_check.check(config)
     experiment = objectives.create(
         config.experiment.to_dict(), config.model.to_dict(), sync_bn=config.parallel.sync_bn
     )
@@ -181,7 +181,7 @@ def train(
         }
         for name, other in others.items():
             # Told now, not when the run is done.
-            setup.check(other)
+            config_check.check(other)
             controls.check_data(other, name, parts.parallel)
     except UserError:
         # An empty folder is left to nobody.

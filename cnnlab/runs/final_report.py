@@ -106,6 +106,8 @@ class Closing:
         with distributed.optional(str(folder / "curves.png")):
             records = read_rows(self._run.workdir / "metrics.jsonl")
             run_figures.learning_curves(records, folder / "curves.png")
+        if setup.schedule is None:
+            return
         with distributed.optional(str(folder / "learning_rate.png")):
             run_figures.schedule(setup.schedule, setup.steps, folder / "learning_rate.png")
 

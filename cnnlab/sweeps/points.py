@@ -109,12 +109,12 @@ def _check_config(config: ConfigDict, point: Point) -> None:
     """Raise a `UserError` for a config that a run would refuse before its first step."""
     from cnnlab import objectives
     from cnnlab.runs import controls
-    from cnnlab.training import setup
+    from cnnlab.training import config_check
 
     for key, value in point.items():
         config_path.set_value(key, config, value)
     config_file.check(config)
-    setup.check(config)
+    config_check.check(config)
     controls.check(config)
     objectives.create(
         config.experiment.to_dict(), config.model.to_dict(), sync_bn=config.parallel.sync_bn

@@ -35,11 +35,20 @@ def of_run(workdir: Path) -> tuple[str, ...]:
         checkpoints.close()
 
 
-def for_split(config: Any, experiment: Any, split: str, names: Sequence[str]) -> Sequence[str]:
-    """Return the names to number the labels of a split by; () if their numbers do not matter."""
+def for_split(
+    split: str, names: Sequence[str], experiment: Any, evaluators: Mapping[str, Any]
+) -> Sequence[str]:
+    """Return the names to number the labels of a split by; () if their numbers do not matter.
+
+    Args:
+        split: one of `data.eval.splits`.
+        names: of the classes of the training split.
+        experiment: the objective.
+        evaluators: the config's entry.
+    """
     compared = (
-        split in (entry["splits"] or config.data.eval.splits) and entry["key"] == "label"
-        for name, entry in config.evaluators.items()
+        split in (entry["splits"] or (split,)) and entry["key"] == "label"
+        for name, entry in evaluators.items()
         if name in COMPARING
     )
     return names if experiment.predicts_labels or any(compared) else ()

@@ -60,15 +60,15 @@ def check(config: Any) -> None:
         raise UserError(f"steps={steps} and epochs={epochs}: {remedy}")
 
 
-def steps(config: Any, examples: int) -> int:
+def length(examples: int, *, steps: int, epochs: float, batch_size: int) -> int:
     """Return the length of a run in steps; `epochs` are counted in whole batches.
 
     Raises:
         UserError: for more steps than a run can count.
     """
-    found = config.steps or math.ceil(config.epochs * examples / config.batch_size)
+    found = steps or math.ceil(epochs * examples / batch_size)
     if found > MAX_COUNT:
-        raise UserError(f"epochs={config.epochs}: {found} steps are more than {MAX_COUNT}")
+        raise UserError(f"epochs={epochs}: {found} steps are more than {MAX_COUNT}")
     return found
 
 

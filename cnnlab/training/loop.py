@@ -203,7 +203,8 @@ class Loop:
     def _record(self) -> None:
         metrics = self.meter.flush()
         values = {f"train/{name}": value for name, value in metrics.items()}
-        values["learning_rate"] = float(self.setup.schedule(self.step - 1))
+        if self.setup.schedule is not None:
+            values["learning_rate"] = float(self.setup.schedule(self.step - 1))
         rate = self.progress.record(self.step, values)
         values["epoch"] = self.step * self.setup.batch_size / self.setup.train.count
         values["time/examples_per_second"] = rate

@@ -50,13 +50,27 @@ class Parallel:
         """Whether to wait for each step: un-awaited collectives on simulated devices stall."""
         return self.platform == "cpu" and self.devices > 1
 
-    def local_batch(self, batch_size: int, what: str = "batch_size") -> int:
-        """Return this process's part of a global batch, or say that it cannot be divided."""
+    def local_batch(self, batch_size: int, what: str = "batch_size", *, parts: int = 1) -> int:
+        """Return this process's part of a global batch.
+
+        Args:
+            batch_size: over all processes.
+            what: its entry in the config.
+            parts: of a device's batch, as gradients are accumulated.
+
+        Raises:
+            UserError: it cannot be divided among the devices, or a device's part into `parts`.
+        """
         if batch_size % self.devices:
             near = max(1, round(batch_size / self.devices)) * self.devices
             raise UserError(
                 f"{what}={batch_size} is not divisible by the {self.devices} devices: "
                 f"try {near}, or use fewer with --config.parallel.devices"
+            )
+        if batch_size // self.devices % parts:
+            raise UserError(
+                f"{what}={batch_size} is {batch_size // self.devices} a device, which "
+                f"accumulation={parts} does not divide"
             )
         return batch_size // jax.process_count()
 

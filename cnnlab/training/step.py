@@ -199,7 +199,7 @@ def make_eval_step(experiment: Any, prepare: Prepare) -> Callable[..., tuple[dic
         params, model_state = variables
         key = jax.random.key(0)
         batch = prepare(fetch(batch, data), key, train=False)
-        _, aux = experiment.loss(params, model_state, batch, key, train=False, axis_name=axis_name)
+        aux = experiment.evaluate(params, model_state, batch, key, axis_name=axis_name)
         metrics, collected = partition({**aux.metrics, **object_counts(batch)})
         if axis_name is not None:
             metrics = jax.lax.psum(metrics, axis_name)

@@ -20,22 +20,26 @@ SETTINGS = {
 }
 
 
-def grouped(config: Any, experiment: Any) -> Any:
-    """Return the experiment with the size of the groups that the data has.
+def grouped(train: Mapping[str, Any], experiment: Any, name: str) -> Any:
+    """Return the objective with the size of the groups that the data has.
+
+    Args:
+        train: the config's `data.train`.
+        experiment: the objective.
+        name: of it, for messages.
 
     Raises:
         UserError: if it cannot learn from such groups.
     """
-    kind, size = device_transform.grouping(config.data.train.to_dict())
+    kind, size = device_transform.grouping(train)
     if kind not in experiment.groups or experiment.group not in (0, size):
         wanted = SETTINGS[experiment.groups[0]].format(group=experiment.group)
-        raise UserError(f"experiment '{config.experiment.name}' learns from {wanted}")
+        raise UserError(f"experiment '{name}' learns from {wanted}")
     return dataclasses.replace(experiment, group=size)
 
 
-def check_inputs(config: Any, experiment: Any, info: Any) -> None:
-    """Raise a `UserError` if what the model reads is not among `data.keys`."""
-    keys = tuple(config.data["keys"])
+def check_inputs(keys: tuple[str, ...], experiment: Any, info: Any) -> None:
+    """Raise a `UserError` if what the model reads is not among `keys`, the config's `data.keys`."""
     known = [key for key in INPUTS if key in info.spec]
     if experiment.input_keys:
         missing = [key for key in experiment.input_keys if key not in keys]
@@ -49,18 +53,23 @@ def check_inputs(config: Any, experiment: Any, info: Any) -> None:
 
 
 def check(
-    config: Any, experiment: Any, info: Any, example: Mapping[str, Any], prepared: Mapping[str, Any]
+    data: Mapping[str, Any],
+    experiment: Any,
+    name: str,
+    info: Any,
+    example: Mapping[str, Any],
+    prepared: Mapping[str, Any],
 ) -> None:
     """Raise a `UserError` for an objective and a batch that do not fit.
 
     Args:
-        config: of the run.
-        experiment: what is optimised.
+        data: the config's `data`.
+        experiment: the objective.
+        name: of it, for messages.
         info: of the training source.
         example: a batch as the source gives it.
         prepared: the same after augmentation, or its shapes.
     """
-    name = config.experiment.name
     for key in experiment.targets():
         if key in prepared:
             continue
@@ -69,12 +78,12 @@ def check(
             raise UserError(
                 f"experiment '{name}' learns '{key}', which '{info.name}' has not{hint}"
             )
-        keys = (*config.data["keys"], key)
+        keys = (*data["keys"], key)
         raise UserError(f"experiment '{name}' learns '{key}': set --config.data.keys=\"{keys}\"")
     mixed = prepared.keys() - example.keys() - {VALID, DROPPED}
     unread = sorted(mixed - set(experiment.mixed_targets()))
     if unread:
-        chosen = " and ".join(name for name in MIXING if name in config.data.train.augment)
+        chosen = " and ".join(mixing for mixing in MIXING if mixing in data["train"]["augment"])
         raise UserError(
             f"data.train.augment: {chosen} gives mixed examples and {', '.join(unread)}, which "
             f"experiment '{name}' does not read: it would take them for whole ones; do without"

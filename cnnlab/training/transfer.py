@@ -36,42 +36,47 @@ SHOWN = 10
 FREE = ("num_classes", "dropout", "dtype", "remat", "norm_axis_name")
 
 
-def check(config: Any) -> None:
-    """Raise a `UserError` for entries that contradict each other."""
-    options = config.init_from
+def check(options: Any, init: str) -> None:
+    """Raise a `UserError` for an `init_from` that contradicts itself or `init.name`."""
     for pattern in options.skip:
         param_paths.expression(pattern, "init_from.skip")
-    if options.path and config.init.name != "model":
-        raise UserError(
-            f"init.name='{config.init.name}' and init_from.path='{options.path}': choose one"
-        )
+    if options.path and init != "model":
+        raise UserError(f"init.name='{init}' and init_from.path='{options.path}': choose one")
 
 
 def load(
-    config: Any, params: PyTree, model_state: PyTree, *, class_names: Sequence[str] = ()
+    options: Any,
+    params: PyTree,
+    model_state: PyTree,
+    *,
+    model: Mapping[str, Any],
+    normalize: Any,
+    heads: Sequence[str],
+    class_names: Sequence[str] = (),
 ) -> dict[str, np.ndarray]:
     """Return the arrays to start from by name, such as `params/c1/kernel`; none without a path.
 
     Args:
-        config: of the run.
+        options: the config's `init_from`.
         params: of the model, or their shapes.
         model_state: its other collections, or their shapes.
+        model, normalize: the config's entries `model` and `data.normalize`.
+        heads: names of the modules that "head" stands for.
         class_names: of the outputs, where they are classes.
 
     Raises:
         UserError: if there is nothing at the path, or what is there does not fit.
     """
-    options = config.init_from
     if not options.path:
         return {}
     where = Path(expand(options.path))
     theirs: Sequence[str] = ()
-    heads = objectives.head_names(config)
+    part_model = _part_model(model, options.module)
     if where.is_dir():
-        given, origin, theirs, others = _from_run(where, config)
+        given, origin, theirs, others = _from_run(where, options, part_model, normalize)
         heads = tuple(dict.fromkeys((*heads, *others)))
     elif where.is_file():
-        given, origin = _from_file(where, config), str(where)
+        given, origin = _from_file(where, options, part_model, normalize), str(where)
     else:
         raise UserError(f"init_from.path={options.path}: there is no such folder or file")
     shapes = {
@@ -118,10 +123,9 @@ def replace(variables: PyTree, given: Mapping[str, np.ndarray]) -> PyTree:
 
 
 def _from_run(
-    folder: Path, config: Any
+    folder: Path, options: Any, model: Mapping[str, Any], normalize: Any
 ) -> tuple[dict[str, np.ndarray], str, Sequence[str], Sequence[str]]:
     """Return the arrays of a run, where they are from, its classes, and the names of its heads."""
-    options = config.init_from
     settings = run_folder.read_config(folder)
     checkpoints = Checkpoints(
         folder / "checkpoints",
@@ -142,7 +146,8 @@ def _from_run(
     for name, value in state.items():
         prefix = next((p for p in renamed if name.startswith(p)), "")
         given[renamed.get(prefix, "") + name.removeprefix(prefix)] = value
-    _compare(folder, settings, config)
+    _compare_models(settings["model"], model)
+    _compare_normalization(settings["data"]["normalize"], normalize, str(folder))
     origin = f"step {step} of {folder}{', moving average' if average else ''}"
     heads: Sequence[str] = ()
     # Of a run whose objective or model there is no more.
@@ -151,38 +156,37 @@ def _from_run(
     return given, origin, names, heads
 
 
-def _from_file(file: Path, config: Any) -> dict[str, np.ndarray]:
+def _from_file(
+    file: Path, options: Any, model: Mapping[str, Any], normalize: Any
+) -> dict[str, np.ndarray]:
     from cnnlab import pretrained
     from cnnlab.pretrained.fields import as_field
 
-    model, options = _model(config), config.init_from
-    name = model.pop("name")
+    name = model["name"]
     # Of fields at the default of the name nobody said that they shall contradict the weights.
     usual = models.fields(name)
     chosen = {key: value for key, value in model.items() if usual.get(key) != as_field(value)}
+    chosen.pop("name")
     average = None if options.ema else False
     weights = pretrained.read(name, file, skip=options.skip, ema=average, **chosen)
     if weights.preprocessing is not None:
         theirs = {"mean": weights.preprocessing.mean, "std": weights.preprocessing.std}
-        _compare_normalization(theirs, config, str(file))
+        _compare_normalization(theirs, normalize, str(file))
     variables = jax.device_get(weights.variables)
     return dict(zip(leaf_names(variables), jax.tree.leaves(variables), strict=True))
 
 
-def _compare(folder: Path, settings: Mapping[str, Any], config: Any) -> None:
+def _compare_models(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> None:
     """Warn of what makes the same weights compute something else."""
-    _compare_normalization(settings["data"]["normalize"], config, str(folder))
     old, new = (
-        {key: value for key, value in model.items() if key not in FREE}
-        for model in (settings["model"], _model(config))
+        {key: value for key, value in model.items() if key not in FREE} for model in (theirs, ours)
     )
     for line in run_folder.difference(old, new):
         LOG.warning("init_from: the run's model differs in %s", line)
 
 
-def _compare_normalization(theirs: Mapping[str, Any], config: Any, whose: str) -> None:
+def _compare_normalization(theirs: Mapping[str, Any], ours: Any, whose: str) -> None:
     mean, std = (tuple(float(x) for x in theirs[key]) for key in ("mean", "std"))
-    ours = config.data.normalize
     if not (_same(ours.mean, mean) and _same(ours.std, std)):
         LOG.warning(
             "init_from: the weights of %s saw images normalized otherwise; they expect "
@@ -244,22 +248,21 @@ def _choose(
     return {name: given[name] for name in shapes if not skipped(name)}
 
 
-def _model(config: Any) -> dict[str, Any]:
-    """Return the entry of the model that the parameters are for.
+def _part_model(model: Mapping[str, Any], module: str) -> Mapping[str, Any]:
+    """Return the entry of the model that the parameters are for: of a module of it, or itself.
 
     Raises:
         UserError: `init_from.module` is no model in the model, which has a name.
     """
-    model, module = config.model.to_dict(), config.init_from.module
     for field in module.split("/") if module else ():
         inner = model.get(field)
-        if not models.is_nested(inner):
+        if inner is None or not models.is_nested(inner):
             known = [key for key, value in model.items() if models.is_nested(value)]
             raise UserError(
                 f"init_from.module='{module}': '{field}' is no model in '{model['name']}'"
                 f"{suggest(field, known)}"
             )
-        model = inner
+        model = dict(inner)
     return model
 
 

@@ -22,7 +22,7 @@ from cnnlab import config as cfg
 from cnnlab.data.builders import EMBEDDED
 from cnnlab.data.loading import pipeline
 from cnnlab.errors import UserError
-from cnnlab.training import setup
+from cnnlab.training import config_check, optimization
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted(p for p in (ROOT / "configs").glob("*.py") if not p.name.startswith("_"))
@@ -141,7 +141,7 @@ def test_a_baseline_says_whose_numbers_it_has_and_what_deviates(path):
 @pytest.mark.parametrize(("name", "variant"), sorted(UNTRAINED))
 def test_variant_that_is_not_trained_is_sound(name, variant):
     settings = get(name, variant)
-    setup.check(settings)
+    config_check.check(settings)
     experiment = experiments.create(settings.experiment.to_dict(), settings.model.to_dict())
     default = get(name)
     if variant != "nt_xent":  # the default by its name
@@ -222,10 +222,11 @@ def test_baseline_goes_from_decoding_to_checkpoint(name, sets, tmp_path):
 @pytest.mark.parametrize(("name", "variant"), variants(embedded=False))
 def test_variant_of_a_baseline_is_sound_at_its_real_length(name, variant, sets):
     settings = get(name, variant)
-    setup.check(settings)
+    config_check.check(settings)
     count = EXAMPLES[settings.data.source] + 5000 * variant.endswith("_50k")
     steps = settings.steps or math.ceil(settings.epochs * count / settings.batch_size)
-    schedule, _ = setup.learning(settings, steps)
+    rate = settings.optimizer.learning_rate
+    schedule = optimization.make_schedule(settings.schedule, rate, steps)
     if settings.schedule.name != "constant":
         # GoogLeNet, 4 % every 8 of 250 epochs, ends at 28 %.
         assert float(schedule(steps)) < 0.3 * settings.optimizer.learning_rate
@@ -271,7 +272,8 @@ def test_the_rate_falls_as_the_recipe_says(name, variant, rates):
     settings = get(name, variant)
     count = EXAMPLES[settings.data.source]
     steps = settings.steps or math.ceil(settings.epochs * count / settings.batch_size)
-    schedule, _ = setup.learning(settings, steps)
+    rate = settings.optimizer.learning_rate
+    schedule = optimization.make_schedule(settings.schedule, rate, steps)
     for at, factor in rates.items():
         step = round(at * steps) if 0 < at < 1 else at
         expected = factor * settings.optimizer.learning_rate
@@ -329,5 +331,4 @@ def test_moving_averages_of_an_earlier_version_had_no_warmup(decay, warmup):
 def test_base_config_is_sound():
     settings = cfg.base()
     settings.steps = 1000
-    setup.check(settings)
-    setup.learning(settings, 1000)
+    config_check.check(settings)

@@ -8,7 +8,7 @@ import small
 
 from cnnlab import config as cfg
 from cnnlab.errors import UserError
-from cnnlab.training import setup
+from cnnlab.training import optimization, setup
 
 WRONG = {
     "set one of them above zero": dict(steps=0),
@@ -150,6 +150,6 @@ def test_dispatch_of_many_steps_is_chosen_for_accelerators_only():
 
 def test_learning_options_reach_the_optimizer():
     settings = small.config(optimizer__name="adam", optimizer__learning_rate=0.5, steps=10)
-    schedule, _ = setup.learning(settings, 10)
+    schedule = optimization.make_schedule(settings.schedule, settings.optimizer.learning_rate, 10)
     assert float(schedule(0)) == pytest.approx(0.5)
     assert cfg.base().optimizer.adam.b2 == 0.999

@@ -31,7 +31,8 @@ def check(settings, group=(), **batch):
     kept = {key: value for key, value in example.items() if value is not None}
     prepare, key = device_transform.make_prepare(settings.data.to_dict()), jax.random.key(0)
     prepared = jax.eval_shape(lambda batch: prepare(batch, key, train=True), kept)
-    targets.check(settings, made, Info("digits", "train", spec=SPEC), kept, prepared)
+    info, name = Info("digits", "train", spec=SPEC), settings.experiment.name
+    targets.check(settings.data.to_dict(), made, name, info, kept, prepared)
 
 
 @pytest.mark.parametrize("augment", MIXED)
@@ -109,4 +110,4 @@ def test_an_objective_without_a_size_of_its_own_takes_that_of_the_data():
     for size, changes in zip((1, 2, 3), sizes.values(), strict=True):
         settings = small.config(experiment=cfg.experiment("triplet"), **changes)
         made = experiments.create(settings.experiment.to_dict(), settings.model.to_dict())
-        assert targets.grouped(settings, made).group == size
+        assert targets.grouped(settings.data.train.to_dict(), made, "triplet").group == size

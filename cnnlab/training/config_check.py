@@ -1,0 +1,58 @@
+"""What is wrong with a config by itself, before data is opened or a model is created."""
+
+from typing import Any
+
+from cnnlab import objectives
+from cnnlab.data.preprocess import transforms
+from cnnlab.errors import UserError
+from cnnlab.runs import baselines
+from cnnlab.training import (
+    initialization,
+    limits,
+    optimization,
+    optimizers,
+    representation_eval,
+    schedules,
+    selection,
+    transfer,
+)
+from cnnlab.training.freeze import Freeze
+from cnnlab.utils import memory, param_paths
+from cnnlab.utils.registry import pick
+
+
+def check(config: Any) -> None:
+    """Raise a `UserError` for an entry of a config that cannot be meant."""
+    limits.check(config)
+    pick(schedules.SCHEDULES, config.schedule.name, "schedule")
+    pick(optimizers.OPTIMIZERS, config.optimizer.name, "optimizer")
+    if not 0 <= config.ema_decay < 1:
+        raise UserError(f"ema_decay={config.ema_decay}: needs [0, 1); 0 switches it off")
+    splits = config.data.eval.splits
+    for split in config.evaluate.splits:
+        if split not in splits:
+            raise UserError(
+                f"evaluate.splits names '{split}'; data.eval.splits has: {', '.join(splits)}"
+            )
+    for split in config.data.eval.sources:
+        if split not in splits:
+            raise UserError(
+                f"data.eval.sources names '{split}'; data.eval.splits has: {', '.join(splits)}"
+            )
+    for part, batch in (("train", config.batch_size), ("eval", config.evaluate.batch_size)):
+        chosen = config.data[part].preprocess
+        transforms.check(chosen)
+        needed = transforms.size_in_bytes(chosen, batch)
+        memory.check(needed, f"data.{part}.preprocess, with a batch of {batch} examples,")
+    representation_eval.check(config)
+    baselines.check(config)
+    selection.check(config)
+    heads = objectives.head_names(config)
+    # A run measured in epochs gets its length from the data; any long one does for now.
+    steps, rate = config.steps or 10**9, config.optimizer.learning_rate
+    schedule = optimization.make_schedule(config.schedule, rate, steps)
+    optimization.make_optimizer(config.optimizer, schedule, Freeze(config.freeze, heads), heads)
+    initialization.make(config.init)
+    transfer.check(config.init_from, config.init.name)
+    for pattern in config.freeze:
+        param_paths.expression(pattern, "freeze")
