@@ -175,7 +175,7 @@ def on(devices: int, options: argparse.Namespace) -> list[dict[str, object]]:
     import cnnlab.layers.convolution.cpu
 
     if not options.forms:
-        cnnlab.layers.convolution.cpu.pick = lambda setting: None
+        cnnlab.layers.convolution.cpu.select_in_float32 = lambda spec: None
     rows = []
     for case in CASES:
         if not re.search(options.only, case.model):

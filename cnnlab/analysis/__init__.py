@@ -1,1 +1,1 @@
-"""What can be read off a model, a data set or a finished run."""
+"""Static analysis of models: shapes, MACs, receptive fields, collectives, scaling."""

@@ -1,8 +1,8 @@
-"""Collectives of a compiled program: kind, bytes and groups, read off its HLO text.
+"""Collectives of a compiled program: kind, bytes and groups, parsed from its HLO text.
 
-The text is that of `jax.jit(f).lower(...).compile().as_text()`; `jax.pmap` has the same. A pair of
-`-start` and `-done` is one collective; one inside a loop counts as often as the loop turns, where
-the text says how often that is.
+The text is that of `jax.jit(f).lower(...).compile().as_text()`, or of `jax.pmap`. A pair of
+`-start` and `-done` is one collective; one inside a loop counts once for each iteration, where the
+text has the trip count.
 """
 
 import dataclasses
@@ -27,7 +27,7 @@ _CALLS = re.compile(
     r"\b(body|condition|calls|to_apply|true_computation|false_computation|branch_computations)="
     r"(\{[^}]*\}|%?[\w.-]+)"
 )
-_TURNS = re.compile(r'"known_trip_count":\{"n":"(\d+)"\}')
+_TRIPS = re.compile(r'"known_trip_count":\{"n":"(\d+)"\}')
 _ARRAY = re.compile(r"\b([a-z]\w*)\[([\d,<=?]*)\]")
 Row = dict[str, int | float]
 _GROUPS = re.compile(r"(?:replica_groups|source_target_pairs)=(mesh\[.*?\]\s*\{.*?\}|\S+)")
@@ -35,7 +35,7 @@ _GROUPS = re.compile(r"(?:replica_groups|source_target_pairs)=(mesh\[.*?\]\s*\{.
 
 @dataclasses.dataclass(frozen=True)
 class Buffer:
-    """One array that a collective puts out on each device.
+    """One output array of a collective on each device.
 
     Attributes:
         dtype: HLO's name of it: f32, bf16, s32, pred.
@@ -64,8 +64,8 @@ class Collective:
 
     Attributes:
         kind: one of `KINDS`.
-        buffers: what it puts out on each device; several where XLA combined several.
-        groups: the devices that take part, as the text has them.
+        buffers: its outputs on each device; several where XLA combined several collectives.
+        groups: the devices that take part, as written in the text.
         group_size: devices in a group; 0: all of the program's.
         times: how often it runs in the program, 1 in a loop of unknown length.
     """
@@ -78,12 +78,12 @@ class Collective:
 
     @property
     def bytes(self) -> int:
-        """Bytes put out on each device."""
+        """Bytes of its outputs on each device."""
         return sum(buffer.bytes for buffer in self.buffers)
 
     @property
     def combined(self) -> bool:
-        """Whether it does the work of several."""
+        """Whether XLA combined several collectives in it."""
         return len(self.buffers) > 1
 
     def sent(self, devices: int = 0) -> int | float:
@@ -144,11 +144,11 @@ def summarize(collectives: Iterable[Collective], devices: int = 0) -> dict[str, 
 def attribute(
     collectives: Iterable[Collective], arrays: Mapping[str, Sequence[Buffer]]
 ) -> dict[str, int]:
-    """Say what is exchanged: bytes of each named set of arrays, the others under "other".
+    """Return the exchanged bytes of each named set of arrays, the others under "other".
 
-    Buffers are told by type and number of elements (XLA transposes them freely), each array once,
-    names in their order. Where two sets have arrays of one size, the totals are right all the same
-    as long as all of both are exchanged.
+    Buffers are matched by type and number of elements (XLA transposes them freely), each array
+    once, names in their order. Where two sets have arrays of one size, the totals are still right
+    if all of both are exchanged.
     """
     waiting: Counter[tuple[str, int]] = Counter()
     nbytes = {}
@@ -177,15 +177,15 @@ def _times(hlo: str) -> dict[str, int]:
             callers.setdefault(inside, [])
             continue
         for attribute, names in _CALLS.findall(line):
-            turns = _TURNS.search(line) if attribute == "body" else None
+            trips = _TRIPS.search(line) if attribute == "body" else None
             for name in re.findall(r"[\w.-]+", names):
-                callers.setdefault(name, []).append((inside, int(turns[1]) if turns else 1))
+                callers.setdefault(name, []).append((inside, int(trips[1]) if trips else 1))
     known: dict[str, int] = {}
 
     def times(name: str) -> int:
         if name not in known:
-            known[name] = sum(turns * times(caller) for caller, turns in callers.get(name, []))
-            # Nothing calls the entry, and it runs once.
+            known[name] = sum(trips * times(caller) for caller, trips in callers.get(name, []))
+            # The entry computation has no caller and runs once.
             known[name] = known[name] or 1
         return known[name]
 
@@ -211,7 +211,7 @@ def _end_of_type(text: str) -> int:
 
 
 def _elements(type_: str) -> list[str]:
-    """Return the elements of a tuple's type; those of a type that is none, itself twice."""
+    """Return the elements of a tuple type; of any other type, itself twice."""
     if not type_.startswith("("):
         return [type_, type_]
     parts, depth, start = [], 0, 1
@@ -235,7 +235,7 @@ def _buffers(type_: str) -> tuple[Buffer, ...]:
 
 
 def _group_size(groups: str) -> int:
-    """Return the devices in a group of the three forms that HLO has for them."""
+    """Return the devices in a group, from any of the three notations of HLO."""
     if groups.startswith("mesh["):
         mesh, _, axes = groups.partition("]")
         sizes = {name: int(size) for name, size in re.findall(r"'([^']+)'=(\d+)", mesh)}

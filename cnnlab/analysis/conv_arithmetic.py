@@ -1,4 +1,4 @@
-"""Sizes, paddings and receptive fields along one axis, without an array.
+"""Convolution arithmetic along one axis: sizes, paddings and receptive fields.
 
 Dumoulin & Visin 2016, A guide to convolution arithmetic, relationships 1 to 15. For a window of k
 taps, d apart, that moves by s over i values with p added at both ends:
@@ -12,7 +12,8 @@ from collections.abc import Iterable, Sequence
 
 from cnnlab.analysis.receptive_field import Field
 from cnnlab.errors import UserError
-from cnnlab.layers.convolution.windows import output_size, pads_of, per_axis, span
+from cnnlab.layers.convolution.padding import Padding, pads_of, span
+from cnnlab.layers.convolution.windows import Windows, per_axis, windows
 
 Amount = str | int | tuple[int, int]
 
@@ -34,15 +35,13 @@ def conv_size(
         stride: steps between windows.
         padding: at both ends, or (low, high), or "SAME", "VALID", "CAUSAL".
         dilation: distance of taps.
-        ceil: whether a last window may hang over the end (see `geometry.output_size`).
+        ceil: whether a last window may hang over the end (see `windows.Windows`).
 
     Raises:
         UserError: for numbers that cannot be, and a window larger than the padded axis.
     """
     i, kernel, stride, dilation = _whole("conv_size", i, kernel, stride, dilation)
-    pads = _pads("conv_size", padding, (i, kernel, stride, dilation))
-    axis = (i,), (kernel,), (stride,), (dilation,)
-    return output_size(*axis, (pads,), "conv_size", ceil=ceil)[0]
+    return _windows("conv_size", padding, (i, kernel, stride, dilation), ceil=ceil).out[0]
 
 
 def transposed_size(
@@ -59,10 +58,10 @@ def transposed_size(
     Args:
         i: values along the axis.
         kernel: taps of the window.
-        stride: of the convolution that this one transposes: distance of the stamped windows.
-        padding: of that convolution: what is cut off at both ends, or (low, high); or a name as
+        stride: of the convolution that this one transposes: distance of the windows added up.
+        padding: of that convolution: values cropped at both ends, or (low, high); or a name as
             `jax.lax.conv_transpose` has it: "SAME" gives i s, "VALID" i s + max(span - s, 0).
-        output_padding: added at the end, to choose among the sizes that one stride merges.
+        output_padding: added at the end, to select one of the sizes that a stride merges.
         dilation: distance of taps.
 
     Raises:
@@ -133,15 +132,14 @@ def inverting_output_padding(
     """
     name = "inverting_output_padding"
     i, kernel, stride, dilation = _whole(name, i, kernel, stride, dilation)
-    pads = _pads(name, padding, (i, kernel, stride, dilation))
-    output_size((i,), (kernel,), (stride,), (dilation,), (pads,), name)
-    return (i + sum(pads) - span(kernel, dilation)) % stride
+    over = _windows(name, padding, (i, kernel, stride, dilation))
+    return (i + sum(over.pads[0]) - span(kernel, dilation)) % stride
 
 
 def receptive_field(layers: Iterable[Sequence[int]]) -> list[Field]:
     """Return the receptive field after each of a chain of convolutions and poolings.
 
-    For whole models see `cnnlab.analysis.summary`, which reads it off the program.
+    For whole models see `cnnlab.analysis.summary`, which derives it from the program.
 
     Args:
         layers: (kernel, stride), and where it is not 1 the dilation, and where it is not 0 the
@@ -172,6 +170,25 @@ def _whole(layer: str, *numbers: int) -> tuple[int, ...]:
 
 def _pads(layer: str, padding: Amount, axis: tuple[int, int, int, int]) -> tuple[int, int]:
     """Return (low, high) for an axis of (i, kernel, stride, dilation)."""
-    amount = (padding,) if isinstance(padding, tuple) else padding
     i, kernel, stride, dilation = axis
-    return pads_of(amount, (i,), (kernel,), (stride,), (dilation,), layer)[0]
+    return pads_of(_amount(padding), (i,), (kernel,), (stride,), (dilation,), layer)[0]
+
+
+def _windows(
+    layer: str, padding: Amount, axis: tuple[int, int, int, int], *, ceil: bool = False
+) -> Windows:
+    """Return the windows over an axis of (i, kernel, stride, dilation)."""
+    i, kernel, stride, dilation = axis
+    return windows(
+        (i,),
+        kernel,
+        stride=stride,
+        padding=_amount(padding),
+        dilation=dilation,
+        layer=layer,
+        ceil=ceil,
+    )
+
+
+def _amount(padding: Amount) -> Padding:
+    return (padding,) if isinstance(padding, tuple) else padding

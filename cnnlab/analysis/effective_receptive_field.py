@@ -1,4 +1,4 @@
-"""The effective receptive field: how much each pixel matters to the unit in the middle.
+"""Effective receptive field: the mean absolute gradient of a central unit for each pixel.
 
 Luo et al. 2016, Understanding the effective receptive field in deep convolutional neural networks:
 the gradient of a central output unit with respect to the input. In a stack of convolutions it
@@ -40,10 +40,10 @@ def effective_receptive_field(
 
     All channels of the unit get the output gradient 1 and all other units 0. Absolute values are
     averaged over input channels and over random inputs: with weights of both signs the mean itself
-    is zero. The paper averages without; for the weights that are not negative both are the same.
+    is zero. The paper averages signed values; for weights that are not negative both are equal.
 
     Args:
-        function: from images to feature maps; the model's parameters are in it.
+        function: from images to feature maps, with the parameters of the model bound.
         shape: of one image, (h, w, c).
         key: for the inputs, standard normal.
         samples: number of inputs; a linear function needs one only.
@@ -131,7 +131,7 @@ def stacked(
 
 
 def theoretical(dilations: Sequence[int], kernel: int = 3) -> int:
-    """Return the width of all that a stack of convolutions can see."""
+    """Return the theoretical width of the receptive field of a stack of convolutions."""
     size = receptive_field([(kernel, 1, dilation) for dilation in dilations])[-1].size
     assert size is not None
     return size

@@ -1,4 +1,4 @@
-"""How often to save when machines fail, and what saving and failing cost."""
+"""Checkpoint interval and lost time for a given failure rate (Young 1974)."""
 
 import math
 
@@ -6,7 +6,7 @@ Number = int | float
 
 
 def mean_time_to_failure(devices: int, device_seconds: Number) -> float:
-    """Return the seconds between failures of a job that any device's failure ends.
+    """Return the mean seconds between failures of a job that a failure of any device ends.
 
     Args:
         devices: of the job.
@@ -26,7 +26,7 @@ def save_interval(save: Number, failure: Number) -> float:
 
 
 def lost(interval: Number, save: Number, failure: Number, restart: Number = 0) -> float:
-    """Return the share of time that is lost: saving, work done again, and starting again.
+    """Return the share of time lost to saving, to repeated work, and to restarts.
 
     Args:
         interval: seconds between checkpoints.

@@ -1,8 +1,8 @@
-"""How each primitive of JAX carries reaches from its operands to its results.
+"""Dependency intervals of each JAX primitive, from those of its operands: a table of rules.
 
-A rule takes the equation, a reach (or None) for each operand, of which one at least is not None,
-and the `Scene`. What has no rule may depend on everything. Convolutions and matrix products are in
-`reach_products`.
+A rule takes the equation, an `Interval` or None for each operand, of which at least one is not
+None, and the `TraceContext`. The result of a primitive without a rule may depend on everything.
+Convolutions and matrix products are in `interval_products`.
 """
 
 from collections.abc import Callable
@@ -12,18 +12,18 @@ import numpy as np
 
 from cnnlab.analysis.interval_products import convolution, dot_general
 from cnnlab.analysis.intervals import (
-    Reach,
-    Reaches,
-    Scene,
+    Interval,
+    Intervals,
+    TraceContext,
+    concatenate,
     everything,
-    joined,
-    moved,
-    reshaped,
+    reduce_axes,
+    reduce_constant_axes,
+    reshape,
     shape_of,
-    shrunk,
+    slide_window,
     union,
-    widened,
-    windowed,
+    with_axes,
 )
 from cnnlab.analysis.jaxpr import Equation
 
@@ -38,54 +38,56 @@ NAMES = """
 ELEMENTWISE = frozenset(NAMES.split())
 
 
-def elementwise(equation: Equation, reaches: Reaches, scene: Scene) -> Reach | None:
-    """Every element depends on the elements in its place; scalars belong to all of them."""
+def elementwise(equation: Equation, intervals: Intervals, context: TraceContext) -> Interval | None:
+    """Every element depends on the elements at its place, and on all scalars."""
     ndim = len(shape_of(equation.outputs[0]))
-    return union([r if r is None or r.low.ndim == ndim else _scalar(r, ndim) for r in reaches])
+    return union([r if r is None or r.low.ndim == ndim else _scalar(r, ndim) for r in intervals])
 
 
-def _scalar(reach: Reach, ndim: int) -> Reach:
-    return Reach(reach.low.reshape((1,) * ndim), reach.high.reshape((1,) * ndim), None, reach.step)
+def _scalar(interval: Interval, ndim: int) -> Interval:
+    return Interval(
+        interval.low.reshape((1,) * ndim), interval.high.reshape((1,) * ndim), None, interval.step
+    )
 
 
-def _one(rule: Callable[[Equation, Reach, Scene], Reach]):
-    """Make a rule of one for a single operand; what else is given depends on nothing."""
+def _single_operand(rule: Callable[[Equation, Interval, TraceContext], Interval]):
+    """Return a rule, given one for the first operand; other operands depend on nothing."""
 
-    def apply(equation: Equation, reaches: Reaches, scene: Scene) -> Reach | None:
-        return None if reaches[0] is None else rule(equation, reaches[0], scene)
+    def apply(equation: Equation, intervals: Intervals, context: TraceContext) -> Interval | None:
+        return None if intervals[0] is None else rule(equation, intervals[0], context)
 
     return apply
 
 
-def _broadcast_in_dim(equation: Equation, reach: Reach, scene: Scene) -> Reach:
+def _broadcast_in_dim(equation: Equation, interval: Interval, context: TraceContext) -> Interval:
     shape, places = equation.params["shape"], equation.params["broadcast_dimensions"]
     old: list[int | None] = [None] * len(shape)
     new = [1] * len(shape)
     for source, target in enumerate(places):
-        # An axis of length 1 that is repeated is no longer where the position moves.
+        # Along an axis of length 1 that is repeated, the position does not move.
         old[target] = source if shape_of(equation.inputs[0])[source] == shape[target] else None
-    low, high = np.broadcast_arrays(reach.low, reach.high)
+    low, high = np.broadcast_arrays(interval.low, interval.high)
     for source, target in enumerate(places):
         new[target] = low.shape[source]
-    return moved(reach, low.reshape(new), high.reshape(new), old)
+    return with_axes(interval, low.reshape(new), high.reshape(new), old)
 
 
-def _reshape(equation: Equation, reach: Reach, scene: Scene) -> Reach:
-    return reshaped(reach, shape_of(equation.inputs[0]), shape_of(equation.outputs[0]))
+def _reshape(equation: Equation, interval: Interval, context: TraceContext) -> Interval:
+    return reshape(interval, shape_of(equation.inputs[0]), shape_of(equation.outputs[0]))
 
 
-def _transpose(equation: Equation, reach: Reach, scene: Scene) -> Reach:
+def _transpose(equation: Equation, interval: Interval, context: TraceContext) -> Interval:
     order = equation.params["permutation"]
-    return moved(reach, reach.low.transpose(order), reach.high.transpose(order), order)
+    return with_axes(interval, interval.low.transpose(order), interval.high.transpose(order), order)
 
 
-def _reverse(equation: Equation, reach: Reach, scene: Scene) -> Reach:
+def _reverse(equation: Equation, interval: Interval, context: TraceContext) -> Interval:
     dims = equation.params["dimensions"]
-    step = -reach.step if reach.dim in dims else reach.step
-    return Reach(np.flip(reach.low, dims), np.flip(reach.high, dims), reach.dim, step)
+    step = -interval.step if interval.dim in dims else interval.step
+    return Interval(np.flip(interval.low, dims), np.flip(interval.high, dims), interval.dim, step)
 
 
-def _slice(equation: Equation, reach: Reach, scene: Scene) -> Reach:
+def _slice(equation: Equation, interval: Interval, context: TraceContext) -> Interval:
     shape, p = shape_of(equation.inputs[0]), equation.params
     strides = p["strides"] or (1,) * len(shape)
     for axis, (start, stop, stride) in enumerate(
@@ -93,85 +95,95 @@ def _slice(equation: Equation, reach: Reach, scene: Scene) -> Reach:
     ):
         size = shape[axis]
         if (start, stop, stride) != (0, size, 1):
-            reach = windowed(reach, axis, size, stride=stride, pad=(-int(start), int(stop) - size))
-    return reach
+            interval = slide_window(
+                interval, axis, size, stride=stride, pad=(-int(start), int(stop) - size)
+            )
+    return interval
 
 
-def _pad(equation: Equation, reach: Reach, scene: Scene) -> Reach:
+def _pad(equation: Equation, interval: Interval, context: TraceContext) -> Interval:
     shape = shape_of(equation.inputs[0])
     for axis, config in enumerate(equation.params["padding_config"]):
         low, high, interior = map(int, config)
         if (low, high, interior) != (0, 0, 0):
-            reach = windowed(reach, axis, shape[axis], spread=interior + 1, pad=(low, high))
-    return reach
+            interval = slide_window(
+                interval, axis, shape[axis], base_dilation=interior + 1, pad=(low, high)
+            )
+    return interval
 
 
-def _concatenate(equation: Equation, reaches: Reaches, scene: Scene) -> Reach | None:
+def _concatenate(
+    equation: Equation, intervals: Intervals, context: TraceContext
+) -> Interval | None:
     axis = int(equation.params["dimension"])
-    return joined(reaches, axis, [shape_of(v)[axis] for v in equation.inputs])
+    return concatenate(intervals, axis, [shape_of(v)[axis] for v in equation.inputs])
 
 
-def _stack(equation: Equation, reaches: Reaches, scene: Scene) -> Reach | None:
+def _stack(equation: Equation, intervals: Intervals, context: TraceContext) -> Interval | None:
     axis = int(equation.params["axis"])
 
-    def lifted(reach: Reach | None) -> Reach | None:
-        if reach is None:
+    def lifted(interval: Interval | None) -> Interval | None:
+        if interval is None:
             return None
-        kept: list[int | None] = list(range(reach.low.ndim))
+        kept: list[int | None] = list(range(interval.low.ndim))
         kept.insert(axis, None)
-        low, high = (np.expand_dims(ends, axis) for ends in (reach.low, reach.high))
-        return moved(reach, low, high, kept)
+        low, high = (np.expand_dims(ends, axis) for ends in (interval.low, interval.high))
+        return with_axes(interval, low, high, kept)
 
-    return joined([lifted(r) for r in reaches], axis, [1] * len(reaches))
+    return concatenate([lifted(r) for r in intervals], axis, [1] * len(intervals))
 
 
-def _unstack(equation: Equation, reaches: Reaches, scene: Scene) -> list[Reach | None]:
-    (reach,) = (r for r in reaches if r is not None)
+def _unstack(
+    equation: Equation, intervals: Intervals, context: TraceContext
+) -> list[Interval | None]:
+    (interval,) = (r for r in intervals if r is not None)
     axis = int(equation.params["axis"])
-    kept = [d for d in range(reach.low.ndim) if d != axis]
+    kept = [d for d in range(interval.low.ndim) if d != axis]
 
-    def one(n: int) -> Reach:
-        low, high = (e.take(min(n, e.shape[axis] - 1), axis) for e in (reach.low, reach.high))
-        return moved(reach, low, high, kept)
+    def one(n: int) -> Interval:
+        low, high = (e.take(min(n, e.shape[axis] - 1), axis) for e in (interval.low, interval.high))
+        return with_axes(interval, low, high, kept)
 
     return [one(n) for n in range(len(equation.outputs))]
 
 
-def _tile(equation: Equation, reach: Reach, scene: Scene) -> Reach:
+def _tile(equation: Equation, interval: Interval, context: TraceContext) -> Interval:
     shape = shape_of(equation.inputs[0])
     for axis, times in enumerate(equation.params["reps"]):
         if times > 1:
-            tiled = joined([reach] * times, axis, [shape[axis]] * times)
+            tiled = concatenate([interval] * times, axis, [shape[axis]] * times)
             assert tiled is not None
-            reach = tiled
-    return reach
+            interval = tiled
+    return interval
 
 
-def _split(equation: Equation, reaches: Reaches, scene: Scene) -> list[Reach | None]:
-    (reach,) = (r for r in reaches if r is not None)
+def _split(
+    equation: Equation, intervals: Intervals, context: TraceContext
+) -> list[Interval | None]:
+    (interval,) = (r for r in intervals if r is not None)
     axis, start = int(equation.params["axis"]), 0
-    parts: list[Reach | None] = []
+    parts: list[Interval | None] = []
     size = shape_of(equation.inputs[0])[axis]
     for length in map(int, equation.params["sizes"]):
-        parts.append(windowed(reach, axis, size, pad=(-start, start + length - size)))
+        parts.append(slide_window(interval, axis, size, pad=(-start, start + length - size)))
         start += length
     return parts
 
 
-def _reduce(equation: Equation, reach: Reach, scene: Scene) -> Reach:
+def _reduce(equation: Equation, interval: Interval, context: TraceContext) -> Interval:
     axes = equation.params["axes"]
-    reach = widened(reach, axes, scene.size)
-    kept = [d for d in range(reach.low.ndim) if d not in axes]
-    return moved(reach, reach.low.squeeze(axes), reach.high.squeeze(axes), kept)
+    interval = reduce_axes(interval, axes, context.size)
+    kept = [d for d in range(interval.low.ndim) if d not in axes]
+    return with_axes(interval, interval.low.squeeze(axes), interval.high.squeeze(axes), kept)
 
 
-def _squeeze(equation: Equation, reach: Reach, scene: Scene) -> Reach:
+def _squeeze(equation: Equation, interval: Interval, context: TraceContext) -> Interval:
     axes = equation.params["dimensions"]
-    kept = [d for d in range(reach.low.ndim) if d not in axes]
-    return moved(reach, reach.low.squeeze(axes), reach.high.squeeze(axes), kept)
+    kept = [d for d in range(interval.low.ndim) if d not in axes]
+    return with_axes(interval, interval.low.squeeze(axes), interval.high.squeeze(axes), kept)
 
 
-def _cumulative(equation: Equation, reach: Reach, scene: Scene) -> Reach:
+def _cumulative(equation: Equation, interval: Interval, context: TraceContext) -> Interval:
     axis, backwards = equation.params["axis"], equation.params.get("reverse", False)
 
     def running(ends, fold):
@@ -179,106 +191,119 @@ def _cumulative(equation: Equation, reach: Reach, scene: Scene) -> Reach:
         ends = fold.accumulate(ends, axis)
         return np.flip(ends, axis) if backwards else ends
 
-    low, high = running(reach.low, np.minimum), running(reach.high, np.maximum)
-    return Reach(low, high, reach.dim, reach.step)
+    low, high = running(interval.low, np.minimum), running(interval.high, np.maximum)
+    return Interval(low, high, interval.dim, interval.step)
 
 
-def _sort(equation: Equation, reaches: Reaches, scene: Scene) -> list[Reach | None]:
-    both = union(reaches)
+def _sort(equation: Equation, intervals: Intervals, context: TraceContext) -> list[Interval | None]:
+    both = union(intervals)
     if both is not None:
-        both = widened(both, (equation.params["dimension"],), scene.size)
+        both = reduce_axes(both, (equation.params["dimension"],), context.size)
     return [both] * len(equation.outputs)
 
 
-def _top_k(equation: Equation, reaches: Reaches, scene: Scene) -> list[Reach | None]:
-    reach = reaches[0]
-    if reach is not None:
-        reach = widened(reach, (reach.low.ndim - 1,), scene.size)
-    return [reach] * 2
+def _top_k(
+    equation: Equation, intervals: Intervals, context: TraceContext
+) -> list[Interval | None]:
+    interval = intervals[0]
+    if interval is not None:
+        interval = reduce_axes(interval, (interval.low.ndim - 1,), context.size)
+    return [interval] * 2
 
 
-def _reduce_window(equation: Equation, reach: Reach, scene: Scene) -> Reach:
+def _reduce_window(equation: Equation, interval: Interval, context: TraceContext) -> Interval:
     p, shape = equation.params, shape_of(equation.inputs[0])
     for axis, taps in enumerate(p["window_dimensions"]):
-        reach = windowed(
-            reach,
+        interval = slide_window(
+            interval,
             axis,
             shape[axis],
             taps=taps,
             stride=p["window_strides"][axis],
             dilation=p["window_dilation"][axis],
-            spread=p["base_dilation"][axis],
+            base_dilation=p["base_dilation"][axis],
             pad=p["padding"][axis],
         )
-    return shrunk(reach)
+    return reduce_constant_axes(interval)
 
 
-def _moved_by_known(equation: Equation, reaches: Reaches, scene: Scene) -> Reach | None:
-    """Gather and slice at places that are known: the intervals themselves are moved so."""
+def _index_by_known(
+    equation: Equation, intervals: Intervals, context: TraceContext
+) -> Interval | None:
+    """Gather and slice at known places: the primitive is applied to the intervals themselves."""
     operand, *places = equation.inputs
-    indices = [scene.known(v) for v in places]
-    if reaches[0] is None or any(i is None for i in indices):
-        return _anything(equation, reaches, scene)
+    indices = [context.known(v) for v in places]
+    if intervals[0] is None or any(i is None for i in indices):
+        return _depend_on_all(equation, intervals, context)
     params: dict[str, Any] = dict(equation.params)
     ends = []
-    for array, nothing in ((reaches[0].low, np.inf), (reaches[0].high, -np.inf)):
+    for array, nothing in ((intervals[0].low, np.inf), (intervals[0].high, -np.inf)):
         full = np.broadcast_to(array, shape_of(operand)).astype(np.float32)
         taken = np.asarray(equation.primitive.bind(full, *indices, **params), float)
         ends.append(np.where(np.isnan(taken), nothing, taken))
     shape = shape_of(equation.outputs[0])
-    dim = reaches[0].dim if len(shape) == len(shape_of(operand)) else None
-    step = reaches[0].step
+    dim = intervals[0].dim if len(shape) == len(shape_of(operand)) else None
+    step = intervals[0].step
     if dim is not None and shape[dim] > 1:
         step *= shape_of(operand)[dim] / shape[dim] if equation.name == "gather" else 1
-    return shrunk(Reach(ends[0], ends[1], dim, step))
+    return reduce_constant_axes(Interval(ends[0], ends[1], dim, step))
 
 
-def _anything(equation: Equation, reaches: Reaches, scene: Scene) -> Reach | None:
+def _depend_on_all(
+    equation: Equation, intervals: Intervals, context: TraceContext
+) -> Interval | None:
     """Every element may depend on all that any element of any operand depends on."""
     ndim = len(shape_of(equation.outputs[0]))
-    found = [widened(r, range(r.low.ndim), scene.size) for r in reaches if r is not None]
+    found = [reduce_axes(r, range(r.low.ndim), context.size) for r in intervals if r is not None]
     return union([_scalar(r, ndim) for r in found])
 
 
-def _barrier(equation: Equation, reaches: Reaches, scene: Scene) -> list[Reach | None]:
-    return list(reaches)
+def _barrier(
+    equation: Equation, intervals: Intervals, context: TraceContext
+) -> list[Interval | None]:
+    return list(intervals)
 
 
-def unknown(equation: Equation, reaches: Reaches, scene: Scene) -> list[Reach | None]:
+def unknown(
+    equation: Equation, intervals: Intervals, context: TraceContext
+) -> list[Interval | None]:
     """Return everything for every result."""
     return [everything(len(shape_of(v))) for v in equation.outputs]
 
 
 RULES: dict[str, Callable[..., Any]] = {
-    "broadcast_in_dim": _one(_broadcast_in_dim),
-    "reshape": _one(_reshape),
-    "transpose": _one(_transpose),
-    "rev": _one(_reverse),
-    "slice": _one(_slice),
-    "pad": _one(_pad),
-    "squeeze": _one(_squeeze),
+    "broadcast_in_dim": _single_operand(_broadcast_in_dim),
+    "reshape": _single_operand(_reshape),
+    "transpose": _single_operand(_transpose),
+    "rev": _single_operand(_reverse),
+    "slice": _single_operand(_slice),
+    "pad": _single_operand(_pad),
+    "squeeze": _single_operand(_squeeze),
     "concatenate": _concatenate,
     "stack": _stack,
     "unstack": _unstack,
-    "tile": _one(_tile),
+    "tile": _single_operand(_tile),
     "split": _split,
     "sort": _sort,
     "top_k": _top_k,
     "conv_general_dilated": convolution,
     "dot_general": dot_general,
-    "gather": _moved_by_known,
-    "dynamic_slice": _moved_by_known,
-    **{f"scatter{kind}": _anything for kind in ("", "-add", "-sub", "-mul", "-min", "-max")},
-    "dynamic_update_slice": _anything,
+    "gather": _index_by_known,
+    "dynamic_slice": _index_by_known,
+    **{f"scatter{kind}": _depend_on_all for kind in ("", "-add", "-sub", "-mul", "-min", "-max")},
+    "dynamic_update_slice": _depend_on_all,
     "optimization_barrier": _barrier,
     **dict.fromkeys(ELEMENTWISE, elementwise),
     **{
-        f"reduce_{name}": _one(_reduce)
+        f"reduce_{name}": _single_operand(_reduce)
         for name in ("sum", "max", "min", "prod", "and", "or", "xor")
     },
-    "argmax": _one(_reduce),
-    "argmin": _one(_reduce),
-    **{f"cum{name}": _one(_cumulative) for name in ("sum", "prod", "max", "min", "logsumexp")},
-    **{f"reduce_window_{name}": _one(_reduce_window) for name in ("sum", "max", "min")},
-    "reduce_window": _one(_reduce_window),
+    "argmax": _single_operand(_reduce),
+    "argmin": _single_operand(_reduce),
+    **{
+        f"cum{name}": _single_operand(_cumulative)
+        for name in ("sum", "prod", "max", "min", "logsumexp")
+    },
+    **{f"reduce_window_{name}": _single_operand(_reduce_window) for name in ("sum", "max", "min")},
+    "reduce_window": _single_operand(_reduce_window),
 }

@@ -1,7 +1,8 @@
-"""Which input positions a value depends on: an interval for each of its elements, on one axis.
+"""Dependency intervals: the input positions, along one axis, that each element of a value uses.
 
-Padding has positions too, before the first and after the last, so that a receptive field at the
-border has the size that theory gives it.
+Interval arithmetic, as for bounds on values, applied to positions: windows, reductions, reshapes
+and unions of intervals. Padding has positions too, before the first and after the last, so that a
+receptive field at the border has the size that theory gives it.
 """
 
 import math
@@ -15,22 +16,22 @@ import numpy as np
 from cnnlab.analysis.jaxpr import Value
 from cnnlab.errors import UserError
 
-# Intervals that are followed: with their two ends 2 GB, and less than a minute.
+# Limit of intervals: with their two ends 2 GB, and less than a minute.
 LARGEST = 1 << 27
 # Arrays; numpy makes scalars of those without axes.
 Ends = Any
 
 
 @dataclass(frozen=True)
-class Reach:
-    """Intervals of positions on one axis of the input.
+class Interval:
+    """Intervals of positions on one axis of the input, one for each element of a value.
 
     Attributes:
         low: first position each element depends on; an array that broadcasts to the value's shape,
-            with 1 where the elements do not differ. -inf: all positions, +inf: none.
+            with length 1 where the elements do not differ. -inf: all positions, +inf: none.
         high: last position, likewise, with the signs exchanged.
-        dim: axis of the value along which the position moves, None if there is none.
-        step: by how much it moves from one element to the next: the stride, or jump.
+        dim: axis of the value along which the position moves; None for no axis.
+        step: positions from one element to the next: the stride, or jump.
     """
 
     low: Ends
@@ -39,17 +40,17 @@ class Reach:
     step: float
 
 
-Reaches = Sequence[Reach | None]
+Intervals = Sequence[Interval | None]
 
 
 @dataclass(frozen=True)
-class Scene:
-    """What rules ask of the program around an equation.
+class TraceContext:
+    """The program around an equation, as far as rules need it.
 
     Attributes:
         size: length of the input axis.
-        known: returns the number or array that a value always is, or None.
-        computed: the same without arrays from outside of the program, since those are weights,
+        known: returns the constant that a value is, or None.
+        computed: the same without constants from outside of the program, since those are weights,
             and a weight that happens to be zero is still a connection.
     """
 
@@ -63,12 +64,12 @@ def shape_of(value: Value) -> tuple[int, ...]:
     return value.aval.shape
 
 
-def identity(size: int, ndim: int, dim: int) -> Reach:
-    """Return the reach of the input itself: every element depends on its own position."""
+def input_interval(size: int, ndim: int, dim: int) -> Interval:
+    """Return the interval of the input itself: every element depends on its own position."""
     shape = [1] * ndim
     shape[dim] = size
     place = np.arange(size, dtype=float).reshape(shape)
-    return Reach(place, place, dim, 1.0)
+    return Interval(place, place, dim, 1.0)
 
 
 def check_size(positions: int) -> None:
@@ -80,15 +81,15 @@ def check_size(positions: int) -> None:
         )
 
 
-def everything(ndim: int, step: float = 1.0) -> Reach:
-    """Return the reach of a value whose elements may all depend on all positions."""
+def everything(ndim: int, step: float = 1.0) -> Interval:
+    """Return the interval of a value whose elements may all depend on all positions."""
     one = np.ones((1,) * ndim)
-    return Reach(-np.inf * one, np.inf * one, None, step)
+    return Interval(-np.inf * one, np.inf * one, None, step)
 
 
-def union(reaches: Sequence[Reach | None]) -> Reach | None:
-    """Return the reach of what combines values of broadcastable shapes, element by element."""
-    present = [reach for reach in reaches if reach is not None]
+def union(intervals: Sequence[Interval | None]) -> Interval | None:
+    """Return the interval of an elementwise function of values of broadcastable shapes."""
+    present = [interval for interval in intervals if interval is not None]
     if not present:
         return None
     moving = next((r for r in present if r.dim is not None), present[0])
@@ -97,79 +98,83 @@ def union(reaches: Sequence[Reach | None]) -> Reach | None:
     return replace(moving, low=low, high=high)
 
 
-def moved(reach: Reach, low: Ends, high: Ends, dims: Sequence[int | None]) -> Reach:
-    """Return the reach after a change of axes; `dims` says which old axis each new one was."""
-    dim = next((n for n, d in enumerate(dims) if d is not None and d == reach.dim), None)
-    return Reach(low, high, dim, reach.step)
+def with_axes(interval: Interval, low: Ends, high: Ends, dims: Sequence[int | None]) -> Interval:
+    """Return the interval after a change of axes; `dims` says which old axis each new one was."""
+    dim = next((n for n, d in enumerate(dims) if d is not None and d == interval.dim), None)
+    return Interval(low, high, dim, interval.step)
 
 
-def widened(reach: Reach, axes: Sequence[int], size: int) -> Reach:
-    """Return the reach of what combines all elements along some axes, which stay with length 1.
+def reduce_axes(interval: Interval, axes: Sequence[int], size: int) -> Interval:
+    """Return the interval of a reduction along some axes, which are kept with length 1.
 
-    Where the position moves along one of them and the whole input is taken in, that counts as
-    everything: it will be at any size of the input.
+    Where the position moves along one of them and the reduction covers the whole input, it counts
+    as everything: it covers an input of any size.
     """
-    if reach.dim not in axes:
-        low = reach.low.min(axis=tuple(axes), keepdims=True)
-        return replace(reach, low=low, high=reach.high.max(axis=tuple(axes), keepdims=True))
-    if all(reach.low.shape[a] == reach.high.shape[a] == 1 for a in axes):
-        return replace(reach, dim=None)
-    low = reach.low.min(axis=tuple(axes), keepdims=True)
-    high = reach.high.max(axis=tuple(axes), keepdims=True)
+    if interval.dim not in axes:
+        low = interval.low.min(axis=tuple(axes), keepdims=True)
+        return replace(interval, low=low, high=interval.high.max(axis=tuple(axes), keepdims=True))
+    if all(interval.low.shape[a] == interval.high.shape[a] == 1 for a in axes):
+        return replace(interval, dim=None)
+    low = interval.low.min(axis=tuple(axes), keepdims=True)
+    high = interval.high.max(axis=tuple(axes), keepdims=True)
     whole = (low <= 0) & (high >= size - 1)
-    return Reach(np.where(whole, -np.inf, low), np.where(whole, np.inf, high), None, reach.step)
+    return Interval(
+        np.where(whole, -np.inf, low), np.where(whole, np.inf, high), None, interval.step
+    )
 
 
-def windowed(
-    reach: Reach,
+def slide_window(
+    interval: Interval,
     axis: int,
     size: int,
     *,
     taps: int = 1,
     stride: int = 1,
     dilation: int = 1,
-    spread: int = 1,
+    base_dilation: int = 1,
     pad: tuple[int, int] = (0, 0),
-) -> Reach:
-    """Return the reach of windows that move along an axis of length `size`.
+) -> Interval:
+    """Return the interval of windows that slide along an axis of length `size`.
 
     Args:
-        reach: of the value that they look at.
-        axis: along which they move.
-        size: of the value there.
+        interval: of the value that they read.
+        axis: along which they slide.
+        size: of the value along it.
         taps: values in a window.
         stride: steps between windows.
         dilation: distance of taps.
-        spread: distance of the value's elements; what is set between them depends on nothing.
-        pad: elements added at the ends; negative: taken away.
+        base_dilation: distance of the value's elements; zeros between them depend on nothing.
+        pad: elements added at the ends; negative: cropped.
     """
-    step = reach.step * stride / spread if axis == reach.dim else reach.step
-    if axis != reach.dim and reach.low.shape[axis] == reach.high.shape[axis] == 1:
-        return reach
-    length = (size - 1) * spread + 1 if size else 0
+    step = interval.step * stride / base_dilation if axis == interval.dim else interval.step
+    if axis != interval.dim and interval.low.shape[axis] == interval.high.shape[axis] == 1:
+        return interval
+    length = (size - 1) * base_dilation + 1 if size else 0
     count = max((length + sum(pad) - (taps - 1) * dilation - 1) // stride + 1, 0)
     places = np.arange(count)[:, None] * stride - pad[0] + np.arange(taps) * dilation
-    true = places % spread == 0
-    index = places // spread
+    true = places % base_dilation == 0
+    index = places // base_dilation
 
-    def seen(ends, nothing, fold):
+    def read(ends, nothing, fold):
         ends = np.moveaxis(_full(ends, axis, size), axis, 0)
         inside = np.clip(index, 0, max(size - 1, 0))
-        # Outside, positions go on as they move from one element to the next.
-        beyond = (index - inside) * (reach.step if axis == reach.dim else 0.0)
+        # Positions are extrapolated into the padding.
+        beyond = (index - inside) * (interval.step if axis == interval.dim else 0.0)
         extra = ends.ndim - 1
         values = ends[inside] + beyond.reshape(*beyond.shape, *(1,) * extra)
         values = np.where(true.reshape(*true.shape, *(1,) * extra), values, nothing)
         return np.moveaxis(fold(values, axis=1), 0, axis)
 
-    low = seen(reach.low, np.inf, np.min)
-    high = seen(reach.high, -np.inf, np.max)
-    return Reach(low, high, reach.dim, step)
+    low = read(interval.low, np.inf, np.min)
+    high = read(interval.high, -np.inf, np.max)
+    return Interval(low, high, interval.dim, step)
 
 
-def joined(reaches: Sequence[Reach | None], axis: int, sizes: Sequence[int]) -> Reach | None:
-    """Return the reach of values set side by side along an axis."""
-    present = [(r, n) for r, n in zip(reaches, sizes, strict=True) if r is not None]
+def concatenate(
+    intervals: Sequence[Interval | None], axis: int, sizes: Sequence[int]
+) -> Interval | None:
+    """Return the interval of a concatenation along an axis."""
+    present = [(r, n) for r, n in zip(intervals, sizes, strict=True) if r is not None]
     if not present:
         return None
     largest = max(present, key=lambda pair: pair[1])[0]
@@ -177,8 +182,8 @@ def joined(reaches: Sequence[Reach | None], axis: int, sizes: Sequence[int]) -> 
 
     def side_by_side(ends, nothing):
         parts = []
-        for reach, n in zip(reaches, sizes, strict=True):
-            part = np.full((1,) * ndim, nothing) if reach is None else ends(reach)
+        for interval, n in zip(intervals, sizes, strict=True):
+            part = np.full((1,) * ndim, nothing) if interval is None else ends(interval)
             parts.append(_full(part, axis, n))
         around = np.broadcast_shapes(*(np.delete(p.shape, axis) for p in parts))
         full = [np.insert(around, axis, n) for n in sizes]
@@ -188,16 +193,16 @@ def joined(reaches: Sequence[Reach | None], axis: int, sizes: Sequence[int]) -> 
 
     low = side_by_side(lambda r: r.low, np.inf)
     high = side_by_side(lambda r: r.high, -np.inf)
-    return shrunk(replace(largest, low=low, high=high))
+    return reduce_constant_axes(replace(largest, low=low, high=high))
 
 
-def reshaped(reach: Reach, old: Sequence[int], new: Sequence[int]) -> Reach:
-    """Return the reach after a reshape from shape `old` to `new`."""
-    low, high, dim, step = reach.low, reach.high, None, reach.step
+def reshape(interval: Interval, old: Sequence[int], new: Sequence[int]) -> Interval:
+    """Return the interval after a reshape from shape `old` to `new`."""
+    low, high, dim, step = interval.low, interval.high, None, interval.step
     here: list[int] = []
     there: list[int] = []
     moving: list[int] = []
-    alone = reach.dim is not None and old[reach.dim] == 1
+    alone = interval.dim is not None and old[interval.dim] == 1
     for before, after in _groups(old, new):
         sizes = [old[d] for d in before]
         if any(low.shape[d] > 1 or high.shape[d] > 1 for d in before):
@@ -206,23 +211,23 @@ def reshaped(reach: Reach, old: Sequence[int], new: Sequence[int]) -> Reach:
         else:
             here += [1] * len(before)
             there += [1] * len(after)
-        if reach.dim is not None and reach.dim in before:
+        if interval.dim is not None and interval.dim in before:
             moving = [d for d in after if (new[d] == 1) == alone]
             if not alone and len(moving) == 1:
-                step /= int(np.prod(sizes[before.index(reach.dim) + 1 :]))
+                step /= int(np.prod(sizes[before.index(interval.dim) + 1 :]))
     check_size(math.prod(here))
     low, high = (np.broadcast_to(ends, here).reshape(there) for ends in (low, high))
     if len(moving) > 1 and not alone:
-        # Of an axis that was split, the position moves most along the outer part.
+        # If an axis was split, the position moves most along the outer part.
         steps = [_step(low, d) for d in moving]
         step = max(steps, key=abs)
         moving = [moving[steps.index(step)]]
     dim = moving[0] if moving else None
-    return shrunk(Reach(low, high, dim, step))
+    return reduce_constant_axes(Interval(low, high, dim, step))
 
 
 def _step(ends: np.ndarray, axis: int) -> float:
-    """Return by how much the ends move from one element to the next, in the middle."""
+    """Return the difference of the ends of neighboring elements, in the middle."""
     size = ends.shape[axis]
     if size < 2:
         return 0.0
@@ -232,14 +237,14 @@ def _step(ends: np.ndarray, axis: int) -> float:
     return pair[1] - pair[0] if np.isfinite(pair).all() else 0.0
 
 
-def shrunk(reach: Reach) -> Reach:
-    """Return the same with length 1 along every axis where the elements do not differ."""
-    low, high = np.broadcast_arrays(reach.low, reach.high)
+def reduce_constant_axes(interval: Interval) -> Interval:
+    """Return the same with length 1 along every axis along which the elements do not differ."""
+    low, high = np.broadcast_arrays(interval.low, interval.high)
     for axis in range(low.ndim):
         first = (slice(None),) * axis + (slice(0, 1),)
         if low.shape[axis] > 1 and all((e == e[first]).all() for e in (low, high)):
             low, high = low[first], high[first]
-    return replace(reach, low=low, high=high)
+    return replace(interval, low=low, high=high)
 
 
 def _full(ends: Ends, axis: int, size: int) -> np.ndarray:

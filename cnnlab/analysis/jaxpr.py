@@ -1,8 +1,8 @@
-"""A JAX function as a flat list of equations, with nothing between its inputs and its outputs.
+"""The jaxpr of a function as a flat list of equations, with its calls inlined.
 
-Calls (jit, custom derivatives, rematerialisation) are written out, and of a choice by platform the
-branch for platforms without a form of their own is taken: it has the operation as the papers
-define it. Loops and data-dependent branches stay single equations with programs inside.
+Inlined are jit, custom derivatives and rematerialization, and of `platform_dependent` the default
+branch, which has the operation as the papers define it. Loops and data-dependent branches stay
+single equations with programs inside.
 """
 
 from collections.abc import Callable, Sequence
@@ -29,13 +29,13 @@ class Equation:
 
 @dataclass(frozen=True)
 class Program:
-    """Equations in an order in which they can be computed.
+    """Equations in topological order.
 
     Attributes:
         inputs: variables, one for each leaf of the arguments.
         outputs: values, one for each leaf of the result.
-        equations: what is computed.
-        constants: arrays that were known while tracing, by variable.
+        equations: in an order in which they can be computed.
+        constants: arrays that were constant while tracing, by variable.
     """
 
     inputs: tuple[Value, ...]
@@ -54,7 +54,7 @@ def trace(function: Callable[..., Any], *args: Any) -> Program:
 
 
 def flatten(closed: ClosedJaxpr) -> Program:
-    """Return the equations of a jaxpr with its calls written out."""
+    """Return the equations of a jaxpr with its calls inlined."""
     constants: dict[Value, Any] = dict(zip(closed.jaxpr.constvars, closed.consts, strict=True))
     equations: list[Equation] = []
     outputs = _inline(closed.jaxpr, {}, equations, constants)
@@ -79,7 +79,7 @@ def part(program: Program, inputs: Sequence[Value], outputs: Sequence[Value]) ->
 
 
 def programs_of(equation: Equation) -> list[Program]:
-    """Return the programs inside an equation that was not written out: bodies and branches."""
+    """Return the programs inside an equation that is not inlined: bodies and branches."""
     found = []
     for value in equation.params.values():
         for item in value if isinstance(value, (tuple, list)) else (value,):
@@ -90,7 +90,7 @@ def programs_of(equation: Equation) -> list[Program]:
 
 
 def scan_counts(params: dict[str, Any]) -> tuple[int, int]:
-    """Return how many operands of a `scan` stay the same, and how many are carried."""
+    """Return how many operands of a `scan` are constant, and how many are carried."""
     if "num_consts" in params:
         return params["num_consts"], params["num_carry"]
     # From jax 0.11 on.
@@ -106,9 +106,9 @@ def _closed(item: Any) -> ClosedJaxpr | None:
 
 
 def _inline(jaxpr, names: dict, equations: list, constants: dict) -> list[Value]:
-    """Append the equations of `jaxpr`, whose variables are called as in `names` outside.
+    """Append the equations of `jaxpr`; `names` maps its variables to those outside.
 
-    A jaxpr that is called twice appears twice, so its inner variables get new ones each time.
+    A jaxpr that is called twice is inlined twice, with new variables each time.
     """
 
     def outside(value: Value) -> Value:
@@ -137,7 +137,7 @@ def _inline(jaxpr, names: dict, equations: list, constants: dict) -> list[Value]
 
 
 def _body(eqn, inputs: list, chosen: dict) -> tuple[ClosedJaxpr | None, list]:
-    """Return what an equation calls with all of its operands, if it is a call."""
+    """Return the jaxpr that an equation calls and its operands, if it is a call."""
     name = eqn.primitive.name
     if name == "cond":
         known = chosen.get(eqn.invars[0])

@@ -1,8 +1,8 @@
 """Multiply-adds and activations of a traced program.
 
 A MAC is one multiplication with its addition in a convolution or a matrix product; nothing else
-counts, as in the papers. Taps that fall on padding are counted, as there; the zeros that a
-transposed convolution sets between its inputs are not, since no implementation multiplies them.
+counts, as in the papers. Taps on padding are counted, as in the papers; the zeros that a
+transposed convolution inserts between its inputs are not, since no implementation multiplies them.
 """
 
 import math
@@ -13,7 +13,7 @@ PRODUCTS = ("conv_general_dilated", "dot_general")
 
 
 def macs(program: Program) -> int:
-    """Return the multiply-adds of a program. A `while` loop counts as one turn of it."""
+    """Return the multiply-adds of a program. A `while` loop counts as one iteration."""
     return sum(equation_macs(equation) for equation in program.equations)
 
 
@@ -27,7 +27,7 @@ def equation_macs(equation: Equation) -> int:
 
 
 def activations(equation: Equation) -> int:
-    """Return how many numbers its convolutions and products put out (Dollar et al. 2021)."""
+    """Return the number of outputs of its convolutions and products (Dollár et al. 2021)."""
     if equation.name in PRODUCTS:
         return math.prod(equation.outputs[0].aval.shape)
     return _inside(equation, lambda program: sum(map(activations, program.equations)))
@@ -37,7 +37,7 @@ def _inside(equation: Equation, count) -> int:
     counts = [count(program) for program in programs_of(equation)]
     if equation.name == "scan":
         return equation.params["length"] * sum(counts)
-    # One branch of a `cond` is taken: the dearest, to be on the safe side.
+    # One branch of a `cond` is taken: the most expensive is an upper bound.
     return max(counts, default=0) if equation.name == "cond" else sum(counts)
 
 

@@ -1,4 +1,4 @@
-"""Rows of the tables of models (`cnnlab.analysis.tables`) from their traced programs."""
+"""Rows of the tables of models (`cnnlab.analysis.tables`), from the summaries of models."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,7 +7,7 @@ from cnnlab.analysis.summary import Row, Summary
 from cnnlab.analysis.tables import STAGE_COLUMNS, Cells
 from cnnlab.models.architecture import Architecture
 
-# What only training uses, auxiliary classifiers, is in no endpoint of a network that is done.
+# Parameters of auxiliary classifiers, which only training uses, belong to no endpoint.
 TRAINING_ONLY = "(training only)"
 
 
@@ -16,12 +16,12 @@ def model_row(
 ) -> Cells:
     """Return the row of a model: the keys of `COLUMNS`.
 
-    Field and stride are those of the last endpoint that still is a map: after global pooling or a
-    dense layer, everything depends on everything.
+    Field and stride are those of the last feature map: after global pooling or a dense layer,
+    everything depends on everything.
 
     Args:
         name: of the model.
-        architecture: what the table of models says of it.
+        architecture: its entry in the table of models.
         summary: of the model on one image.
         shape: height, width and channels of the image.
     """
@@ -53,12 +53,12 @@ def stage_rows(summary: Summary) -> list[Cells]:
 
 
 def training_only(summary: Summary) -> int:
-    """Return how many parameters no endpoint needs."""
+    """Return how many parameters belong to no endpoint."""
     return summary.total.parameters - sum(row.parameters for row in summary.rows)
 
 
 def last_map(summary: Summary) -> Row | None:
-    """Return the last endpoint with rows and columns that does not see everything, if any."""
+    """Return the last endpoint that is a feature map with a limited receptive field, if any."""
     maps = [
         row
         for row in summary.rows

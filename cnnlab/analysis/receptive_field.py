@@ -1,8 +1,8 @@
 """Receptive fields of the values of a traced program, on one spatial axis of one input.
 
 The recurrence r += (k - 1) d j, j *= s (Araujo, Norris & Sim 2019, Computing receptive fields of
-convolutional neural networks) generalised from chains of layers to any program: what is followed
-is the interval of input positions that each element of each value depends on.
+convolutional neural networks) generalized from chains of layers to any program: each element of
+each value has a dependency interval, the input positions that it depends on.
 """
 
 import math
@@ -15,12 +15,12 @@ import numpy as np
 from jax.extend.core import Literal
 
 from cnnlab.analysis.interval_rules import RULES, unknown
-from cnnlab.analysis.intervals import Reach, Scene, joined, union
+from cnnlab.analysis.intervals import Interval, TraceContext, concatenate, union
 from cnnlab.analysis.jaxpr import Equation, Program, Value, flatten, scan_counts
 
-# Above this many numbers a constant is not computed to see which of them are zero.
+# Constants of more numbers are not computed to find their zeros.
 LARGEST_CONSTANT = 1 << 20
-# Turns of a loop that are followed one by one; after them all positions are assumed.
+# A longer loop is not unrolled: its results depend on all positions.
 LONGEST_LOOP = 64
 
 
@@ -29,11 +29,11 @@ class Field:
     """Receptive field of a value along one axis.
 
     Attributes:
-        size: positions that its central element depends on, padding included; None: all there are,
+        size: positions that its central element depends on, padding included; None: all of them,
             at any size of the input; 0: none.
         stride: positions between the fields of neighboring elements (the jump).
         start: first position of the field of the first element; negative in the padding. Counted
-            back from the center, so that what a border does differently does not change it.
+            back from the center, so that it does not depend on the border.
     """
 
     size: int | None
@@ -41,14 +41,14 @@ class Field:
     start: float
 
 
-def field(reach: Reach | None) -> Field:
+def field(interval: Interval | None) -> Field:
     """Return the receptive field of the widest channel at the center of a value."""
-    if reach is None:
+    if interval is None:
         return Field(0, 0.0, 0.0)
-    low, high = np.broadcast_arrays(reach.low, reach.high)
-    axis, step = reach.dim, reach.step
+    low, high = np.broadcast_arrays(interval.low, interval.high)
+    axis, step = interval.dim, interval.step
     size = 1 if axis is None else low.shape[axis]
-    # In enlarged maps not every element has a share of the input: one of a few neighbors has.
+    # In upsampled maps only one of a few neighbors depends on the input.
     few = 1 if abs(step) >= 1 else math.ceil(1 / abs(step))
     places = [n for n in range(size // 2, size // 2 + few) if n < size]
     if axis is not None:
@@ -60,98 +60,106 @@ def field(reach: Reach | None) -> Field:
     if axis is None:
         return Field(round(widest), step, float(low.min()))
     start = float(low[widths == widths.max()].min()) - places[0] * step
-    # Between the steps of an enlarged map the true start is as good.
+    # Between the steps of an upsampled map the first element itself gives the start.
     near = np.min(first)
     return Field(round(widest), step, float(near) if abs(near - start) < 1 else start)
 
 
-def reaches(program: Program, inputs: Sequence[Reach | None], size: int) -> list[Reach | None]:
-    """Return the reach of each output of a program.
+def dependency_intervals(
+    program: Program, inputs: Sequence[Interval | None], size: int
+) -> list[Interval | None]:
+    """Return the dependency interval of each output of a program.
 
     Args:
-        program: to follow.
-        inputs: the reach of each of its inputs; None for what does not depend on the axis.
-        size: length of the axis.
+        program: traced.
+        inputs: the interval of each of its inputs; None for those that do not depend on the axis.
+        size: length of the input axis.
     """
     env = dict(zip(program.inputs, inputs, strict=True))
-    scene = Scene(size, Constants(program, program.constants).of, Constants(program, {}).of)
+    context = TraceContext(
+        size, Constants(program, program.constants).of, Constants(program, {}).of
+    )
 
-    def of(value: Value) -> Reach | None:
+    def of(value: Value) -> Interval | None:
         return None if isinstance(value, Literal) else env.get(value)
 
     for equation in program.equations:
-        results = _follow(equation, [of(v) for v in equation.inputs], scene)
+        results = _follow(equation, [of(v) for v in equation.inputs], context)
         env.update(zip(equation.outputs, results, strict=True))
     return [of(v) for v in program.outputs]
 
 
-def _follow(equation: Equation, given: list[Reach | None], scene: Scene) -> list[Reach | None]:
-    if all(reach is None for reach in given):
+def _follow(
+    equation: Equation, given: list[Interval | None], context: TraceContext
+) -> list[Interval | None]:
+    if all(interval is None for interval in given):
         return [None] * len(equation.outputs)
     if equation.name == "scan":
-        return _scan(equation, given, scene)
+        return _scan(equation, given, context)
     if equation.name == "cond":
         index, *operands = given
         bodies = equation.params["branches"]
-        taken = scene.known(equation.inputs[0])
+        taken = context.known(equation.inputs[0])
         if taken is not None:
             bodies = [bodies[int(np.clip(taken, 0, len(bodies) - 1))]]
-        branches = [reaches(flatten(body), operands, scene.size) for body in bodies]
+        branches = [dependency_intervals(flatten(body), operands, context.size) for body in bodies]
         found = [union(options) for options in zip(*branches, strict=True)]
-        return found if index is None else unknown(equation, given, scene)
+        return found if index is None else unknown(equation, given, context)
     rule = RULES.get(equation.name, unknown)
-    result = rule(equation, given, scene)
+    result = rule(equation, given, context)
     return result if isinstance(result, list) else [result]
 
 
-def _scan(equation: Equation, given: list[Reach | None], scene: Scene) -> list[Reach | None]:
+def _scan(
+    equation: Equation, given: list[Interval | None], context: TraceContext
+) -> list[Interval | None]:
     p = equation.params
     (fixed, held), length = scan_counts(p), p["length"]
     if length > LONGEST_LOOP:
-        return unknown(equation, given, scene)
+        return unknown(equation, given, context)
     body = flatten(p["jaxpr"])
     carry = given[fixed : fixed + held]
-    turns: list[list[Reach | None]] = [[] for _ in equation.outputs[held:]]
+    iterations: list[list[Interval | None]] = [[] for _ in equation.outputs[held:]]
     order = range(length)[::-1] if p["reverse"] else range(length)
-    for turn in order:
-        parts = [_at(reach, turn) for reach in given[fixed + held :]]
-        results = reaches(body, [*given[:fixed], *carry, *parts], scene.size)
+    for n in order:
+        parts = [_at(interval, n) for interval in given[fixed + held :]]
+        results = dependency_intervals(body, [*given[:fixed], *carry, *parts], context.size)
         carry = results[:held]
-        for collected, result in zip(turns, results[held:], strict=True):
+        for collected, result in zip(iterations, results[held:], strict=True):
             collected.append(result)
-    stacked = [t[::-1] if p["reverse"] else t for t in turns]
+    stacked = [t[::-1] if p["reverse"] else t for t in iterations]
     return [*carry, *(_stack(t) for t in stacked)]
 
 
-def _at(reach: Reach | None, turn: int) -> Reach | None:
-    """Return the reach of one entry of the first axis."""
-    if reach is None:
+def _at(interval: Interval | None, n: int) -> Interval | None:
+    """Return the interval of one entry of the first axis."""
+    if interval is None:
         return None
-    low, high = np.broadcast_arrays(reach.low, reach.high)
-    turn = min(turn, low.shape[0] - 1)
-    dim = reach.dim - 1 if reach.dim else None
-    return Reach(low[turn], high[turn], dim, reach.step)
+    low, high = np.broadcast_arrays(interval.low, interval.high)
+    n = min(n, low.shape[0] - 1)
+    dim = interval.dim - 1 if interval.dim else None
+    return Interval(low[n], high[n], dim, interval.step)
 
 
-def _stack(turns: list[Reach | None]) -> Reach | None:
-    def lifted(reach: Reach | None) -> Reach | None:
-        if reach is None:
+def _stack(iterations: list[Interval | None]) -> Interval | None:
+    def lifted(interval: Interval | None) -> Interval | None:
+        if interval is None:
             return None
-        dim = None if reach.dim is None else reach.dim + 1
-        return Reach(reach.low[None], reach.high[None], dim, reach.step)
+        dim = None if interval.dim is None else interval.dim + 1
+        return Interval(interval.low[None], interval.high[None], dim, interval.step)
 
-    return joined([lifted(r) for r in turns], 0, [1] * len(turns))
+    return concatenate([lifted(r) for r in iterations], 0, [1] * len(iterations))
 
 
 class Constants:
-    """Values of a program that follow from some given ones alone, computed when asked for."""
+    """Values of a program that depend on given constants alone, computed on demand."""
 
     def __init__(self, program: Program, given: Mapping[Value, Any]):
         self.producers = program.producers()
         self.values: dict[Value, np.ndarray | None] = {v: np.asarray(c) for v, c in given.items()}
 
     def of(self, value: Value) -> np.ndarray | None:
-        """Return the value, or None if it depends on anything else or is large."""
+        """Return the value, or None if it is no constant or large."""
         if isinstance(value, Literal):
             return np.asarray(value.val)
         if value not in self.values:

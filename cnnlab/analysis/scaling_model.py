@@ -1,4 +1,4 @@
-"""How long a data-parallel training step takes on many devices: compute, all-reduce and input.
+"""Cost model of a data-parallel training step on many devices: compute, all-reduce and input.
 
 On n devices, g of them in a node, each with b images:
 
@@ -8,9 +8,9 @@ On n devices, g of them in a node, each with b images:
                  devices of each node with all bytes, then the better of both among the n / g
                  devices of one place in their nodes, over the network, with bytes / g
     input      = b g / (images a second that a node decodes), or its bytes over what storage gives
-    step       = max(compute + all-reduce - what hides behind the backward pass, input)
+    step       = max(compute + all-reduce - overlap with the backward pass, input)
 
-Six operations a MAC: multiplication and addition, forward and twice backward. What is left out:
+Six operations a MAC: multiplication and addition, forward and twice backward. Not modeled:
 stragglers, contention of jobs, the optimizer's own pass over the parameters (their bytes over the
 memory's bandwidth, below 1 % here), and the host.
 
@@ -26,7 +26,7 @@ Number = int | float
 
 @dataclasses.dataclass(frozen=True)
 class Workload:
-    """What one training step does.
+    """Computation and communication of one training step.
 
     Attributes:
         name: of the network.
@@ -86,7 +86,7 @@ class Step:
     Attributes:
         compute: forward and backward pass.
         exchange: the all-reduces.
-        exposed: the part of them that nothing hides.
+        exposed: the part of them that does not overlap with the backward pass.
         input: decoding or reading a node's images, whichever takes longer.
     """
 
@@ -102,7 +102,7 @@ class Step:
 
     @property
     def bound(self) -> str:
-        """What to improve first: `input`, `exchange` or `compute`."""
+        """The bottleneck: `input`, `exchange` or `compute`."""
         if self.input > self.compute + self.exposed:
             return "input"
         return "exchange" if self.exposed > self.compute else "compute"
@@ -156,11 +156,11 @@ def step(
     """Return the time of one step.
 
     Args:
-        work: what it does.
-        cluster: where.
+        work: the network.
+        cluster: the machines.
         devices: number of them in all.
         images: for each device.
-        overlap: share of the backward pass behind which the exchange can hide. One combined
+        overlap: share of the backward pass that the exchange can overlap with. One combined
             all-reduce waits for the last gradient: 0.
     """
     busy = compute(work, cluster, images)

@@ -1,6 +1,6 @@
-"""What a model is made of, read off its traced program: shapes, parameters, MACs, receptive fields.
+"""Summary of a model from its traced program: shapes, parameters, MACs, receptive fields.
 
-Nothing is computed and no list of layers consulted, so it holds for any JAX function: branches,
+Nothing is computed and no table of layers is used, so it works for any JAX function: branches,
 concatenations, residual sums, loops, layers of other libraries.
 """
 
@@ -15,10 +15,10 @@ import jax
 import jax.numpy as jnp
 from jax.extend.core import Literal
 
-from cnnlab.analysis.intervals import Reach, check_size, identity
+from cnnlab.analysis.intervals import Interval, check_size, input_interval
 from cnnlab.analysis.jaxpr import Equation, Program, Value, part, trace
 from cnnlab.analysis.macs import activations, equation_macs
-from cnnlab.analysis.receptive_field import Field, field, reaches
+from cnnlab.analysis.receptive_field import Field, dependency_intervals, field
 from cnnlab.errors import UserError
 
 Shape = tuple[int, ...]
@@ -26,7 +26,7 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Row:
-    """An endpoint, with what it takes beyond the endpoints before it.
+    """An endpoint, with the parameters and MACs that it needs beyond the endpoints before it.
 
     Attributes:
         name: of the endpoint.
@@ -105,7 +105,7 @@ def summarize(
     if given and any(not 0 <= a < given[0].ndim for a in axes):
         raise UserError(f"summarize: axes={tuple(axes)} for an input of {given[0].shape}")
     if axes:
-        # Tracing itself walks over positions.
+        # Tracing itself takes time that grows with the number of positions.
         check_size(math.prod(given[0].shape))
     names: list[str] = []
     if isinstance(target, nn.Module):
@@ -124,8 +124,8 @@ def summarize(
 def _of_module(module: nn.Module, inputs: list, call: dict, names: list[str]):
     """Return a model's program, how many of its inputs are parameters, and which is its image.
 
-    The model is traced while it makes its variables, and what makes them is cut off: applied to
-    variables that are there, flax would trace the making of each once more.
+    The model is traced while it initializes its variables, and the initialization is cut off:
+    applied to given variables, flax would trace the initialization of each once more.
     """
     if "train" in inspect.signature(type(module).__call__).parameters:
         call = {"train": False, **call}
@@ -160,7 +160,7 @@ def _of_module(module: nn.Module, inputs: list, call: dict, names: list[str]):
     first = weights + others
     variables = program.outputs[:first]
     if any(isinstance(v, Literal) for v in variables) or len(set(variables)) < first:
-        # A scalar that is known while tracing has no name by which to follow it.
+        # A scalar that is constant while tracing is no variable of the program.
         return trace(applied, *trees, *inputs), weights, first
     cut = part(program, (*variables, *program.inputs), program.outputs[first:])
     return cut, weights, first
@@ -229,9 +229,9 @@ def _fields(program: Program, first: int, axes) -> list[tuple[Field, ...]]:
         check_size(sum(output[axes[0]] for output in outputs if len(output) > axes[0] + 1))
     columns = []
     for axis in axes:
-        start: list[Reach | None] = [None] * len(program.inputs)
-        start[first] = identity(shape[axis], len(shape), axis)
-        columns.append([field(r) for r in reaches(program, start, shape[axis])])
+        start: list[Interval | None] = [None] * len(program.inputs)
+        start[first] = input_interval(shape[axis], len(shape), axis)
+        columns.append([field(r) for r in dependency_intervals(program, start, shape[axis])])
     return list(zip(*columns, strict=True)) if columns else [()] * len(program.outputs)
 
 

@@ -1,8 +1,8 @@
-"""Tables of models and of the stages of one: their columns, their order, and how they are written.
+"""Tables of models and of the stages of a model: columns, sorting, and output as text.
 
 A row is a dict of plain values. Counts are exact integers, for one image; a receptive field or
-stride is one number, or [vertical, horizontal] where they differ, and None where it is everything
-or there is none. Nothing here needs JAX: a listing from file is printed without it.
+stride is one number, or [vertical, horizontal] where they differ, and None where it covers
+everything or is undefined. Nothing here needs JAX: a listing from a file is printed without it.
 """
 
 import csv
@@ -44,7 +44,7 @@ Cells = dict[str, Any]
 
 
 def total_row(model: Cells) -> Cells:
-    """Return the whole of a model, given its row, as a row of its stages."""
+    """Return the row `total` of the stages of a model, given the row of the model."""
     return dict.fromkeys(STAGE_COLUMNS) | {
         "endpoint": "total",
         **{key: model[key] for key in ("parameters", "macs", "activations")},
@@ -52,11 +52,11 @@ def total_row(model: Cells) -> Cells:
 
 
 def ordered(rows: Iterable[Cells], column: str) -> list[Cells]:
-    """Return rows sorted by a column: the largest first, text from A to Z, what is missing last.
+    """Return rows sorted by a column: the largest first, text from A to Z, missing values last.
 
     Args:
         rows: with the keys of `COLUMNS`.
-        column: one of them; with "-" before it the other way round, what is missing still last.
+        column: one of them; with "-" before it reversed, missing values still last.
 
     Raises:
         UserError: for another column, with the nearest.
@@ -80,7 +80,7 @@ def _rank(value: Any) -> Any:
 
 
 def cell(value: Any, thousands: str = ",", times: str = "×") -> str:
-    """Return a value as text: 1,000 and 7×5, or with other signs."""
+    """Return a value as text: 1,000 and 7×5, or with other separators."""
     if value is None:
         return ""
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""Receptive fields read off programs: the recurrence, and what gradients really reach."""
+"""Receptive fields of programs: the recurrence, and the input positions of true gradients."""
 
 import json
 from pathlib import Path
@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from jax import lax
 
-from cnnlab.analysis.intervals import identity
+from cnnlab.analysis.intervals import input_interval
 from cnnlab.analysis.jaxpr import trace
-from cnnlab.analysis.receptive_field import field, reaches
+from cnnlab.analysis.receptive_field import dependency_intervals, field
 from cnnlab.layers.convolution.conv import conv
 
 CASES = json.loads((Path(__file__).parent / "conv_arithmetic.json").read_text())
@@ -21,8 +21,8 @@ N = 24
 
 def fields(function, shape, axis=1):
     program = trace(function, jax.ShapeDtypeStruct(shape, jnp.float32))
-    found = reaches(program, [identity(shape[axis], len(shape), axis)], shape[axis])
-    return [field(reach) for reach in found]
+    start = input_interval(shape[axis], len(shape), axis)
+    return [field(interval) for interval in dependency_intervals(program, [start], shape[axis])]
 
 
 def ones(*shape):
@@ -138,26 +138,24 @@ OVER_PADDING = (
 
 
 @pytest.mark.parametrize("name", TRUTHS)
-def test_interval_is_what_the_gradient_reaches(name):
+def test_interval_is_that_of_the_gradient(name):
     function = TRUTHS[name]
     shape = (1, N, 1)
     program = trace(function, jax.ShapeDtypeStruct(shape, jnp.float32))
-    (reach,) = reaches(program, [identity(N, 3, 1)], N)
+    (interval,) = dependency_intervals(program, [input_interval(N, 3, 1)], N)
     out = np.zeros(program.outputs[0].aval.shape)
-    low, high = (np.broadcast_to(ends, out.shape).ravel() for ends in (reach.low, reach.high))
+    low, high = (np.broadcast_to(ends, out.shape).ravel() for ends in (interval.low, interval.high))
     # Weights are positive, so nothing cancels.
     x = jax.random.uniform(jax.random.key(0), shape) + 1
     jacobian = np.asarray(jax.jacobian(function)(x)).reshape(out.size, N)
     center = slice(len(jacobian) // 3, 2 * len(jacobian) // 3 + 1)
     for place, (row, first, last) in enumerate(zip(jacobian, low, high, strict=True)):
-        reached = np.flatnonzero(row)
+        used = np.flatnonzero(row)
         inside = np.arange(max(first, 0), min(last, N - 1) + 1) if first <= last else []
-        # At the borders fields over padding are counted that only reach zeros.
-        assert set(reached) <= set(inside)
+        # At the borders fields over padding are counted that only cover zeros.
+        assert set(used) <= set(inside)
         if place in range(len(jacobian))[center] or name not in OVER_PADDING:
-            assert len(reached) == 0 == len(inside) or (
-                (reached[0], reached[-1]) == (inside[0], inside[-1])
-            )
+            assert len(used) == 0 == len(inside) or ((used[0], used[-1]) == (inside[0], inside[-1]))
 
 
 def attention(x):
@@ -183,12 +181,12 @@ MIXERS = {
 
 
 @pytest.mark.parametrize("name", MIXERS)
-def test_what_mixes_all_positions_reaches_everything(name):
+def test_what_mixes_all_positions_depends_on_everything(name):
     (found,) = fields(MIXERS[name], (1, N, 1))
     assert found.size is None
 
 
-def test_what_does_not_use_the_input_reaches_nothing():
+def test_what_does_not_use_the_input_depends_on_nothing():
     assert fields(lambda x: jnp.arange(5.0) * ones(5), (1, N, 1))[0].size == 0
     empty = fields(lambda x: conv1(jnp.zeros_like(x)) + x[:, :1] * 0, (1, N, 1))[0]
     assert empty.size == 1
@@ -229,7 +227,7 @@ def test_zero_weights_from_outside_are_still_connections():
     assert fields(lambda x: x @ zero, (1, N, 1))[0].size == 1
 
 
-def test_batch_statistics_reach_all_positions_only_in_training():
+def test_batch_statistics_depend_on_all_positions_only_in_training():
     norm = nn.BatchNorm(use_running_average=False)
     still = nn.BatchNorm(use_running_average=True)
     variables = norm.init(jax.random.key(0), ones(2, N, 1))

@@ -18,6 +18,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from cnnlab.errors import UserError
+from cnnlab.layers.chunking import largest_divisor
 from cnnlab.layers.dropout import dropout
 
 # So many scores, or those of one head, are computed at a time on CPU: they stay in the cache until
@@ -84,7 +85,7 @@ def attention(
     heads, most = math.prod(batch), max(1, SCORES_AT_A_TIME // max(1, size))
 
     def in_groups(*arrays):
-        group = max(n for n in range(1, most + 1) if heads % n == 0)
+        group = largest_divisor(heads, most)
         return _map(whole, arrays, batch, group).reshape(*scores[:-1], v.shape[-1])
 
     def library(*arrays):

@@ -23,7 +23,8 @@ from jaxtyping import Array, Float
 from cnnlab.errors import UserError
 from cnnlab.layers.convolution.conv import conv
 from cnnlab.layers.convolution.conv_backward import conv_backward
-from cnnlab.layers.convolution.windows import Padding, PerAxis
+from cnnlab.layers.convolution.padding import Padding
+from cnnlab.layers.convolution.windows import PerAxis
 
 Table = Sequence[Sequence[int]]
 

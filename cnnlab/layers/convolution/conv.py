@@ -21,8 +21,9 @@ from jaxtyping import Array, Float
 
 from cnnlab.errors import UserError
 from cnnlab.layers.convolution import cpu
-from cnnlab.layers.convolution.cpu.conv_spec import LETTERS, Setting, native
-from cnnlab.layers.convolution.windows import Padding, PerAxis, flatten, pad, windows
+from cnnlab.layers.convolution.cpu.conv_spec import LETTERS, ConvSpec, native
+from cnnlab.layers.convolution.padding import Padding, pad
+from cnnlab.layers.convolution.windows import PerAxis, flatten, window_of, windows
 from cnnlab.layers.initializers import he_normal, zeros
 
 
@@ -47,8 +48,8 @@ def conv(
         kernel: [*window, c_in / groups, c_out].
         bias: one number a filter.
         stride: steps between windows: a number, or one for each axis.
-        padding: see `geometry.pads_of`: "SAME", "VALID", "CAUSAL", numbers or pairs.
-        padding_mode: what is there: "zeros", "circular" or "reflect".
+        padding: see `padding.pads_of`: "SAME", "VALID", "CAUSAL", numbers or pairs.
+        padding_mode: what it is filled with: "zeros", "circular" or "reflect".
         dilation: distance of taps (Yu & Koltun 2016); 1 is none.
         groups: independent parts of the channels (Krizhevsky et al. 2012).
 
@@ -59,23 +60,22 @@ def conv(
     axes = kernel.ndim - 2
     check(x, kernel, bias, groups, "conv")
     size, taps = x.shape[-1 - axes : -1], kernel.shape[:-2]
-    _, steps, apart, pads, out = windows(
-        size, taps, stride=stride, padding=padding, dilation=dilation, layer="conv"
-    )
+    over = windows(size, taps, stride=stride, padding=padding, dilation=dilation, layer="conv")
+    pads = over.pads
     if padding_mode != "zeros":
         x, pads = pad(x, pads, padding_mode, "conv"), ((0, 0),) * axes
-    y = correlate(flatten(x, axes), kernel, steps, pads, apart, groups)
-    y = y.reshape(*x.shape[: -1 - axes], *out, kernel.shape[-1])
+    y = correlate(flatten(x, axes), kernel, over.stride, pads, over.dilation, groups)
+    y = y.reshape(*x.shape[: -1 - axes], *over.out, kernel.shape[-1])
     return y if bias is None else y + bias
 
 
 def correlate(x, kernel, stride, pads, dilation, groups):
-    """Return `conv` without its checks, for [b, *spatial, c]: XLA's form, or another on CPU."""
-    setting = Setting(x.shape, kernel.shape, stride, pads, dilation, groups)
-    form, plain = cpu.pick(setting), partial(native, setting)
-    if form is None:
+    """Return `conv` without its checks, for [b, *spatial, c]; on CPU by the selected lowering."""
+    spec = ConvSpec(x.shape, kernel.shape, stride, pads, dilation, groups)
+    lowering, plain = cpu.select_in_float32(spec), partial(native, spec)
+    if lowering is None:
         return plain(x, kernel)
-    return lax.platform_dependent(x, kernel, cpu=form, default=plain)
+    return lax.platform_dependent(x, kernel, cpu=lowering, default=plain)
 
 
 def check(x, kernel, bias, groups: int, layer: str) -> None:
@@ -144,14 +144,10 @@ class Conv(nn.Module):
         self, x: Float[Array, "*batch_and_space c_in"]
     ) -> Float[Array, "*batch_and_space_out features"]:
         """Return the feature maps; errors as for `conv`."""
-        if isinstance(self.kernel_size, int):
-            raise UserError(
-                f"Conv: kernel_size={self.kernel_size} needs a number for each axis, such as "
-                f"{(self.kernel_size, self.kernel_size)} for images"
-            )
+        window = window_of(self.kernel_size, "Conv")
         if self.groups < 1 or x.shape[-1] % self.groups:
             raise UserError(f"Conv: groups={self.groups} must divide {x.shape[-1]} channels")
-        shape = (*self.kernel_size, x.shape[-1] // self.groups, self.features)
+        shape = (*window, x.shape[-1] // self.groups, self.features)
         kernel = self.param("kernel", self.kernel_init, shape, self.param_dtype)
         bias = None
         if self.use_bias:

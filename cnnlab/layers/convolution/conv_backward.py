@@ -26,15 +26,8 @@ from jaxtyping import Array, Float
 
 from cnnlab.errors import UserError
 from cnnlab.layers.convolution.conv import check, conv
-from cnnlab.layers.convolution.windows import (
-    Padding,
-    PerAxis,
-    Windows,
-    flatten,
-    pad,
-    unpad,
-    windows,
-)
+from cnnlab.layers.convolution.padding import Padding, pad, unpad
+from cnnlab.layers.convolution.windows import PerAxis, Windows, flatten, windows
 
 
 def conv_backward(
@@ -112,13 +105,11 @@ def input_gradient(kernel, dy, size, over: Windows, groups: int):
 
     `size` is that of the padded input.
     """
-    axes = len(over.taps)
-    stretch = [(0, 0, 0)]
-    for i, k, s, d, m in zip(size, over.taps, over.stride, over.dilation, over.out, strict=True):
-        stretch.append((d * (k - 1), i - s * (m - 1) - 1, s - 1))
-    stretched = lax.pad(dy, jnp.zeros((), dy.dtype), [*stretch, (0, 0, 0)])
-    turned = jnp.flip(kernel, range(axes))
-    swapped = jnp.swapaxes(_split(turned, groups), -1, -3)
+    last = tuple(k - 1 for k in over.taps)
+    full = [i + k - 1 for i, k in zip(size, over.spans, strict=True)]
+    stretched = over.scatter_taps({last: dy}, full)
+    rotated = jnp.flip(kernel, range(len(last)))
+    swapped = jnp.swapaxes(_split(rotated, groups), -1, -3)
     c_of_group, c_out = kernel.shape[-2:]
     swapped = swapped.reshape(*over.taps, c_out // groups, groups * c_of_group)
     return conv(stretched, swapped, dilation=over.dilation, padding="VALID", groups=groups)

@@ -17,8 +17,8 @@ from jaxtyping import Array, Float
 from cnnlab.errors import UserError
 from cnnlab.layers.convolution.conv import conv
 from cnnlab.layers.convolution.conv_backward import bias_gradient, check_incoming
-from cnnlab.layers.convolution.taps import each, look, put_back, window_of
-from cnnlab.layers.convolution.windows import Padding, PerAxis, pad, unpad, windows
+from cnnlab.layers.convolution.padding import Padding, pad, unpad
+from cnnlab.layers.convolution.windows import PerAxis, window_of, windows
 from cnnlab.layers.initializers import he_normal, zeros
 
 
@@ -104,12 +104,12 @@ def depthwise_conv_backward(
     by_channel = dy.astype(wide).reshape(*dy.shape[:-1], channels, each_has)
     weights = kernel.astype(wide).reshape(*taps, channels, each_has)
     dkernel, parts = [], {}
-    for tap in each(over):
-        seen = look(padded, tap, over)
-        products = by_channel * seen.astype(wide)[..., None]
+    for tap in over.tap_indices():
+        values = over.gather_tap(padded, tap)
+        products = by_channel * values.astype(wide)[..., None]
         dkernel.append(jnp.sum(products, axis=range(dy.ndim - 1)))
         parts[tap] = jnp.sum(by_channel * weights[tap], axis=-1)
-    dpadded = put_back(parts, padded.shape[-1 - axes : -1], over)
+    dpadded = over.scatter_taps(parts, padded.shape[-1 - axes : -1])
     dx = unpad(dpadded, over.pads, padding_mode).astype(x.dtype)
     return dx, jnp.stack(dkernel).reshape(kernel.shape).astype(x.dtype), bias_gradient(dy)
 

@@ -21,7 +21,8 @@ from jaxtyping import Array, Float, Shaped
 from cnnlab.errors import UserError
 from cnnlab.layers.convolution.conv import check
 from cnnlab.layers.convolution.conv_backward import bias_gradient, check_incoming
-from cnnlab.layers.convolution.windows import Padding, PerAxis, Windows, pad, unpad, windows
+from cnnlab.layers.convolution.padding import Padding, pad, unpad
+from cnnlab.layers.convolution.windows import PerAxis, Windows, windows
 
 
 def im2col(

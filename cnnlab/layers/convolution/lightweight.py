@@ -20,7 +20,7 @@ from jaxtyping import Array, Float, Key
 
 from cnnlab.errors import UserError
 from cnnlab.layers.convolution.depthwise import depthwise_conv
-from cnnlab.layers.convolution.windows import pad
+from cnnlab.layers.convolution.padding import pad
 from cnnlab.layers.initializers import xavier_uniform
 
 

@@ -17,8 +17,8 @@ from jaxtyping import Array, Float
 
 from cnnlab.errors import UserError
 from cnnlab.layers.convolution.conv_backward import check_incoming
-from cnnlab.layers.convolution.taps import each, look, put_back, window_of
-from cnnlab.layers.convolution.windows import Padding, PerAxis, Windows, pad, unpad, windows
+from cnnlab.layers.convolution.padding import Padding, pad, unpad
+from cnnlab.layers.convolution.windows import PerAxis, Windows, window_of, windows
 from cnnlab.layers.initializers import zeros
 
 
@@ -91,10 +91,10 @@ def local_conv_backward(
     dbias = jnp.sum(flat, axis=0, dtype=wide)
 
     by_tap = dpatches.reshape(*batch, *over.out, math.prod(over.taps), x.shape[-1])
-    parts = {tap: by_tap[..., n, :] for n, tap in enumerate(each(over))}
+    parts = {tap: by_tap[..., n, :] for n, tap in enumerate(over.tap_indices())}
     size = x.shape[len(batch) : -1]
     padded = tuple(i + low + high for i, (low, high) in zip(size, over.pads, strict=True))
-    dx = unpad(put_back(parts, padded, over), over.pads)
+    dx = unpad(over.scatter_taps(parts, padded), over.pads)
     return (
         dx.astype(x.dtype),
         dkernel.reshape(kernel.shape).astype(x.dtype),
@@ -134,10 +134,10 @@ def _matrices(x, kernel, over: Windows):
     """Return patches [n, places, k^2 c_in], kernels [places, k^2 c_in, c_out], and batch axes."""
     batch = x.shape[: -1 - len(over.out)]
     padded = pad(x, over.pads)
-    seen = jnp.stack([look(padded, tap, over) for tap in each(over)], axis=-2)
-    places, values = math.prod(over.out), math.prod(over.taps) * x.shape[-1]
-    patches = seen.reshape(math.prod(batch), places, values)
-    return patches, kernel.reshape(places, values, kernel.shape[-1]), batch
+    values = [over.gather_tap(padded, tap) for tap in over.tap_indices()]
+    places, inputs = math.prod(over.out), math.prod(over.taps) * x.shape[-1]
+    patches = jnp.stack(values, axis=-2).reshape(math.prod(batch), places, inputs)
+    return patches, kernel.reshape(places, inputs, kernel.shape[-1]), batch
 
 
 class LocallyConnected(nn.Module):

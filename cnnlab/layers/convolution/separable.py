@@ -16,7 +16,8 @@ from jaxtyping import Array, Float
 from cnnlab.errors import UserError
 from cnnlab.layers.convolution.conv import Conv, conv
 from cnnlab.layers.convolution.depthwise import DepthwiseConv, depthwise_conv
-from cnnlab.layers.convolution.windows import Padding, PerAxis
+from cnnlab.layers.convolution.padding import Padding
+from cnnlab.layers.convolution.windows import PerAxis
 from cnnlab.layers.initializers import he_normal
 
 

@@ -13,7 +13,6 @@ Parameters: k^n (c_out / g) c_in + c_out. Where k is not divisible by s, windows
 which shows as a checkerboard.
 """
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -23,11 +22,11 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from cnnlab.errors import UserError
-from cnnlab.layers.convolution.cpu import transposed as forms
-from cnnlab.layers.convolution.cpu.conv_spec import LETTERS
-from cnnlab.layers.convolution.taps import window_of
-from cnnlab.layers.convolution.transposed_windows import Geometry, place
-from cnnlab.layers.convolution.windows import Padding, PerAxis, span
+from cnnlab.layers.convolution.cpu import transposed as cpu
+from cnnlab.layers.convolution.cpu.conv_spec import LETTERS, ConvSpec
+from cnnlab.layers.convolution.padding import Padding
+from cnnlab.layers.convolution.transposed_windows import transposed_windows
+from cnnlab.layers.convolution.windows import PerAxis, Windows, flatten, window_of
 from cnnlab.layers.initializers import zeros
 
 CONVENTIONS = ("adjoint", "flax")
@@ -68,7 +67,7 @@ def conv_transpose(
         stride: distance of the kernels laid on the output; about how many times it is larger.
         padding: "SAME" makes an output of s i, and is the adjoint of a SAME convolution; "VALID"
             crops nothing, and with flax's convention the output is at least s i; "CAUSAL", numbers
-            and pairs as in `geometry.pads_of`.
+            and pairs as in `padding.pads_of`.
         output_padding: values more at the end: of the s sizes that a convolution takes to the
             size of x, which one. Not with "SAME", which has chosen.
         dilation: distance of taps.
@@ -81,7 +80,7 @@ def conv_transpose(
     """
     axes = kernel.ndim - 2
     check(x, kernel, bias, groups, convention)
-    geometry = place(
+    over = transposed_windows(
         x.shape[-1 - axes : -1],
         kernel.shape[:-2],
         stride=stride,
@@ -93,18 +92,16 @@ def conv_transpose(
     if convention == "flax":
         kernel = swap_convention(kernel, groups)
     batch = x.shape[: -1 - axes]
-    y = spread(x.reshape(math.prod(batch), *x.shape[-1 - axes :]), kernel, geometry, groups)
+    y = transpose(flatten(x, axes), kernel, over, groups)
     y = y.reshape(*batch, *y.shape[1:])
     return y if bias is None else y + bias
 
 
-def spread(x, kernel, geometry: Geometry, groups: int):
+def transpose(x, kernel, over: Windows, groups: int):
     """Return `conv_transpose` without its checks, for [b, *spatial, c] and an adjoint kernel."""
-    stride, pads, extra, dilation, _ = geometry
-    axes = len(stride)
+    axes = len(over.stride)
     around = [
-        (span(k, d) - 1 - low, span(k, d) - 1 - high + a)
-        for k, d, (low, high), a in zip(kernel.shape[:-2], dilation, pads, extra, strict=True)
+        (k - 1 - low, k - 1 - high) for k, (low, high) in zip(over.spans, over.pads, strict=True)
     ]
 
     def native(x, kernel):
@@ -114,16 +111,17 @@ def spread(x, kernel, geometry: Geometry, groups: int):
             swap_convention(kernel, groups),
             (1,) * axes,
             around,
-            lhs_dilation=stride,
-            rhs_dilation=dilation,
+            lhs_dilation=over.stride,
+            rhs_dilation=over.dilation,
             dimension_numbers=layout,
             feature_group_count=groups,
         )
 
-    form = forms.pick(x.shape, kernel.shape, stride, pads, extra, dilation, groups)
-    if form is None:
+    spec = ConvSpec(x.shape, kernel.shape, over.stride, over.pads, over.dilation, groups)
+    lowering = cpu.select_in_float32(spec)
+    if lowering is None:
         return native(x, kernel)
-    return lax.platform_dependent(x, kernel, cpu=form, default=native)
+    return lax.platform_dependent(x, kernel, cpu=lowering, default=native)
 
 
 def swap_convention(

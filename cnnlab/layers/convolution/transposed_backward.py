@@ -15,10 +15,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from cnnlab.layers.convolution.conv_backward import bias_gradient, check_incoming
-from cnnlab.layers.convolution.taps import each, look
+from cnnlab.layers.convolution.padding import Padding, pad
 from cnnlab.layers.convolution.transposed import check, swap_convention
-from cnnlab.layers.convolution.transposed_windows import place
-from cnnlab.layers.convolution.windows import Padding, PerAxis, Windows, pad
+from cnnlab.layers.convolution.transposed_windows import transposed_windows
+from cnnlab.layers.convolution.windows import PerAxis
 
 
 def conv_transpose_backward(
@@ -56,7 +56,7 @@ def conv_transpose_backward(
     axes = kernel.ndim - 2
     check(x, kernel, None, groups, convention)
     size, taps = x.shape[-1 - axes : -1], kernel.shape[:-2]
-    stride, pads, extra, dilation, out = place(
+    over = transposed_windows(
         size,
         taps,
         stride=stride,
@@ -69,20 +69,17 @@ def conv_transpose_backward(
         kernel = swap_convention(kernel, groups)
     c_out = kernel.shape[-2] * groups
     batch = x.shape[: -1 - axes]
-    check_incoming(dy, x, (*batch, *out, c_out), "conv_transpose_backward")
+    check_incoming(dy, x, (*batch, *over.size, c_out), "conv_transpose_backward")
 
-    # The adjoint has no part in the output padding beyond its last window.
-    ends = tuple((low, high - a) for (low, high), a in zip(pads, extra, strict=True))
-    over = Windows(tuple(taps), stride, dilation, ends, size)
     padded = pad(dy, over.pads)
     inputs = x.reshape(*x.shape[:-1], groups, x.shape[-1] // groups)
     weights = kernel.reshape(*taps, c_out // groups, groups, x.shape[-1] // groups)
     wide = jnp.promote_types(x.dtype, jnp.float32)
     dx, dkernel = jnp.zeros(inputs.shape, wide), []
-    for tap in each(over):
-        seen = look(padded, tap, over).reshape(*x.shape[:-1], groups, c_out // groups)
-        dx += jnp.einsum("...go, ogc -> ...gc", seen, weights[tap], preferred_element_type=wide)
-        dkernel.append(jnp.einsum("...go, ...gc -> ogc", seen, inputs, preferred_element_type=wide))
+    for tap in over.tap_indices():
+        dys = over.gather_tap(padded, tap).reshape(*x.shape[:-1], groups, c_out // groups)
+        dx += jnp.einsum("...go, ogc -> ...gc", dys, weights[tap], preferred_element_type=wide)
+        dkernel.append(jnp.einsum("...go, ...gc -> ogc", dys, inputs, preferred_element_type=wide))
     dweights = jnp.stack(dkernel).reshape(kernel.shape).astype(x.dtype)
     if convention == "flax":
         dweights = swap_convention(dweights, groups)

@@ -21,7 +21,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from cnnlab.layers.pooling.windows import Windows, extend
+from cnnlab.layers.convolution.padding import pad_constant
+from cnnlab.layers.convolution.windows import Windows
 
 # More taps make long programs; XLA's own reduction has to do.
 MOST_TAPS = 64
@@ -47,7 +48,7 @@ def native(x, windows: Windows, start, operation):
         operation,
         (1, *windows.taps, 1),
         (1, *windows.stride, 1),
-        ((0, 0), *((low, max(high, 0)) for low, high in windows.reach), (0, 0)),
+        ((0, 0), *((low, max(high, 0)) for low, high in windows.exact_pads), (0, 0)),
         window_dilation=(1, *windows.dilation, 1),
     )
 
@@ -65,7 +66,7 @@ def native_sum(x, windows: Windows):
 def shifted(x, windows: Windows, fill, operation):
     """Return the reduction of the windows as one of strided slices, one for each tap."""
     x = windows.fit(x, fill)
-    return reduce(operation, [x[place] for place in windows.places()])
+    return reduce(operation, [windows.gather_tap(x, tap) for tap in windows.tap_indices()])
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(1,))
@@ -126,7 +127,7 @@ def _window_sum_jvp(windows: Windows, primals, tangents):
 
 def base(windows: Windows) -> int:
     """Return a base in which the digits of two places in or near a window are never the same."""
-    return max(windows.span) + 2 * max(windows.stride)
+    return max(windows.spans) + 2 * max(windows.stride)
 
 
 def winners(x, y, windows: Windows):
@@ -139,7 +140,7 @@ def winners(x, y, windows: Windows):
             u * d * base(windows) ** n
             for n, (u, d) in enumerate(zip(tap[::-1], windows.dilation[::-1], strict=True))
         )
-        for tap in np.ndindex(*windows.taps)
+        for tap in windows.tap_indices()
     ]
     # An idle square root: XLA repeats cheap operations at each place of the backward pass that
     # reads them, but not a root. It is exact.
@@ -149,8 +150,8 @@ def winners(x, y, windows: Windows):
         codes = [code**2 for code in codes]
     x = windows.fit(x, lowest(x.dtype))
     first = jnp.full(y.shape, codes[-1], dtype)
-    for place, code in list(zip(windows.places(), codes, strict=True))[-2::-1]:
-        first = jnp.where(x[place] == y, jnp.asarray(code, dtype), first)
+    for tap, code in list(zip(windows.tap_indices(), codes, strict=True))[-2::-1]:
+        first = jnp.where(windows.gather_tap(x, tap) == y, jnp.asarray(code, dtype), first)
     return lax.sqrt(first) if rooted else first
 
 
@@ -160,11 +161,11 @@ def block_sum(t, windows: Windows, code):
     Args:
         t: [b, *size, c].
         windows: their geometry.
-        code: from `winners`, [b, *count, c], or None for all places.
+        code: from `winners`, [b, *out, c], or None for all places.
     """
     blocks = [-(-i // s) for i, s in zip(windows.size, windows.stride, strict=True)]
     fill = [(0, m * s - i) for m, s, i in zip(blocks, windows.stride, windows.size, strict=True)]
-    t = extend(t, fill, 0)
+    t = _extend(t, fill, 0)
     shape = [n for pair in zip(blocks, windows.stride, strict=True) for n in pair]
     t = t.reshape(t.shape[0], *shape, t.shape[-1])
     inner = tuple(range(2, t.ndim - 1, 2))
@@ -172,12 +173,12 @@ def block_sum(t, windows: Windows, code):
     every = _shifts(windows)
     shifts = list(itertools.product(*every))
     few = len(shifts) <= FEW_SHIFTS
-    sides = list(zip(every, blocks, windows.count, strict=True))
+    sides = list(zip(every, blocks, windows.out, strict=True))
     lows = [0 if few else max(0, -e[0]) for e, _, _ in sides]
     highs = [0 if few else max(0, m + e[-1] - o) for e, m, o in sides]
-    ends = [low + o + high for low, o, high in zip(lows, windows.count, highs, strict=True)]
+    ends = [low + o + high for low, o, high in zip(lows, windows.out, highs, strict=True)]
     if code is not None:
-        code = extend(code, zip(lows, highs, strict=True), -1)
+        code = _extend(code, zip(lows, highs, strict=True), -1)
 
     total = jnp.zeros((t.shape[0], *ends, t.shape[-1]), t.dtype)
     for shift in shifts:
@@ -185,18 +186,23 @@ def block_sum(t, windows: Windows, code):
         beyond = [n - m - start for n, m, start in zip(ends, blocks, starts, strict=True)]
         keep = _named(windows, t.shape, shift, code)
         if code is not None:
-            own = extend(code, [(-a, -b) for a, b in zip(starts, beyond, strict=True)], -1)
+            own = _extend(code, [(-a, -b) for a, b in zip(starts, beyond, strict=True)], -1)
             keep = keep == jnp.expand_dims(own, inner)
         part = jnp.where(keep, t, jnp.zeros((), t.dtype)).sum(inner, dtype=t.dtype)
-        total += extend(part, zip(starts, beyond, strict=True), 0)
-    return extend(total, [(-low, -high) for low, high in zip(lows, highs, strict=True)], 0)
+        total += _extend(part, zip(starts, beyond, strict=True), 0)
+    return _extend(total, [(-low, -high) for low, high in zip(lows, highs, strict=True)], 0)
+
+
+def _extend(x, pads, fill):
+    pads = list(pads)
+    return pad_constant(x, pads, fill) if any(low or high for low, high in pads) else x
 
 
 def _shifts(windows: Windows) -> list[list[int]]:
     """Return for each axis the shifts e for which some place r + low - s e is in the window."""
     return [
         [e for e in range(-k, k + 1) if any(0 <= r + low - s * e < k for r in range(s))]
-        for k, s, (low, _) in zip(windows.span, windows.stride, windows.pads, strict=True)
+        for k, s, (low, _) in zip(windows.spans, windows.stride, windows.pads, strict=True)
     ]
 
 
@@ -211,7 +217,7 @@ def _named(windows: Windows, shape, shift, code):
     ]
     if code is None:
         inside: np.ndarray = np.ones((1,) * len(shape), bool)
-        for n, (start, k, s) in enumerate(zip(origin, windows.span, windows.stride, strict=True)):
+        for n, (start, k, s) in enumerate(zip(origin, windows.spans, windows.stride, strict=True)):
             at = np.arange(s) + start
             inside = inside & np.expand_dims(
                 (at >= 0) & (at < k), [d for d in range(len(shape)) if d != 2 + 2 * n]

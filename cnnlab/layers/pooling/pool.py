@@ -18,9 +18,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Real
 
-from cnnlab.layers.convolution.windows import Padding, PerAxis
+from cnnlab.layers.convolution.padding import Padding
+from cnnlab.layers.convolution.windows import PerAxis, Windows, flatten
 from cnnlab.layers.pooling.cpu import window_max, window_sum
-from cnnlab.layers.pooling.windows import Windows, flat, windows_of
+from cnnlab.layers.pooling.windows import windows_of
 
 
 def max_pool(
@@ -38,14 +39,14 @@ def max_pool(
     After a ReLU windows full of zeros are common, and there sharing it out would be another
     gradient. XLA's select-and-scatter and PyTorch choose the same one.
 
-    On CPU windows are computed in another form than XLA's own (`pooling_forms`): same values, same
-    winners. Differentiable any number of times, in forward and reverse mode.
+    On CPU the lowering is not XLA's own (`pooling.cpu`): same values, same winners. Differentiable
+    any number of times, in forward and reverse mode.
 
     Args:
         x: [*batch, *spatial, c]; any number of batch axes; also of integers.
         window: taps along each axis; a single number is for two axes.
         stride: steps between windows: a number, or one for each axis; None takes the window.
-        padding: "VALID", "SAME", numbers or pairs (`geometry.pads_of`).
+        padding: "VALID", "SAME", numbers or pairs (`padding.pads_of`).
         dilation: distance of taps.
         ceil_mode: whether a last window may hang over the end.
 
@@ -56,7 +57,7 @@ def max_pool(
     windows = windows_of(
         x, window, stride, padding, dilation=dilation, ceil_mode=ceil_mode, layer="max_pool"
     )
-    y = window_max(flat(x, len(windows.size)), windows)
+    y = window_max(flatten(x, len(windows.size)), windows)
     return y.reshape(*x.shape[: -1 - len(windows.size)], *y.shape[1:])
 
 
@@ -77,17 +78,17 @@ def avg_pool(
     """
     windows = windows_of(x, window, stride, padding, ceil_mode=ceil_mode, layer="avg_pool")
     total = window_sum(
-        flat(x, len(windows.size)).astype(jnp.promote_types(x.dtype, jnp.float32)), windows
+        flatten(x, len(windows.size)).astype(jnp.promote_types(x.dtype, jnp.float32)), windows
     )
-    y = (total / divisor(windows, count_include_pad).astype(total.dtype)).astype(x.dtype)
+    y = (total / value_counts(windows, count_include_pad).astype(total.dtype)).astype(x.dtype)
     return y.reshape(*x.shape[: -1 - len(windows.size)], *y.shape[1:])
 
 
-def divisor(windows: Windows, count_include_pad: bool) -> np.ndarray:
-    """Return how many values of each window count, [*count, 1]; a scalar where all are alike."""
+def value_counts(windows: Windows, count_include_pad: bool) -> np.ndarray:
+    """Return how many values of each window count, [*out, 1]; a scalar where all are alike."""
     counts = []
     for i, k, s, (low, high), o in zip(
-        windows.size, windows.taps, windows.stride, windows.pads, windows.count, strict=True
+        windows.size, windows.taps, windows.stride, windows.pads, windows.out, strict=True
     ):
         start = np.arange(o) * s - low
         first, last = (-low, i + high) if count_include_pad else (0, i)

@@ -12,9 +12,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from cnnlab.errors import UserError
-from cnnlab.layers.convolution.windows import Padding, PerAxis
-from cnnlab.layers.pooling.pool import divisor
-from cnnlab.layers.pooling.windows import Windows, flat, windows_of
+from cnnlab.layers.convolution.padding import Padding
+from cnnlab.layers.convolution.windows import PerAxis, Windows, flatten
+from cnnlab.layers.pooling.pool import value_counts
+from cnnlab.layers.pooling.windows import windows_of
 
 
 def max_pool_backward(
@@ -37,14 +38,15 @@ def max_pool_backward(
     )
     _check(x, dy, windows, "max_pool_backward")
     axes = len(windows.size)
-    values, gradient = windows.fit(flat(x, axes), -jnp.inf), flat(dy, axes)
-    largest = jnp.stack([values[place] for place in windows.places()]).max(0)
-    routed, undecided = jnp.zeros_like(values), jnp.ones(largest.shape, bool)
-    for place in windows.places():
-        wins = undecided & (values[place] == largest)
-        routed = routed.at[place].add(jnp.where(wins, gradient, 0))
+    padded, gradient = windows.fit(flatten(x, axes), -jnp.inf), flatten(dy, axes)
+    values = {tap: windows.gather_tap(padded, tap) for tap in windows.tap_indices()}
+    largest = jnp.stack(list(values.values())).max(0)
+    routed, undecided = {}, jnp.ones(largest.shape, bool)
+    for tap, value in values.items():
+        wins = undecided & (value == largest)
+        routed[tap] = jnp.where(wins, gradient, 0).astype(x.dtype)
         undecided = undecided & ~wins
-    return windows.inner(routed).reshape(x.shape)
+    return windows.unfit(windows.scatter_taps(routed, padded.shape[1:-1])).reshape(x.shape)
 
 
 def avg_pool_backward(
@@ -65,14 +67,21 @@ def avg_pool_backward(
     windows = windows_of(x, window, stride, padding, ceil_mode=ceil_mode, layer="avg_pool")
     _check(x, dy, windows, "avg_pool_backward")
     axes = len(windows.size)
-    share = flat(dy, axes) / divisor(windows, count_include_pad).astype(dy.dtype)
-    spread = windows.fit(jnp.zeros_like(flat(x, axes)), 0)
-    for place in windows.places():
-        spread = spread.at[place].add(share)
-    return windows.inner(spread).reshape(x.shape)
+    share = flatten(dy, axes) / value_counts(windows, count_include_pad).astype(dy.dtype)
+    return scatter_shares(share.astype(x.dtype), windows).reshape(x.shape)
+
+
+def scatter_shares(share: Float[Array, "b *out c"], windows: Windows) -> Float[Array, "b *size c"]:
+    """Return the sum over windows of `share` at each of their values."""
+    size = [i + low + high for i, (low, high) in zip(windows.size, windows.exact_pads, strict=True)]
+    total = jnp.zeros((share.shape[0], *size, share.shape[-1]), share.dtype)
+    # Not `scatter_taps`: in one loop XLA would round a mean and the sum in one step.
+    for tap in windows.tap_indices():
+        total = total.at[(slice(None), *windows.tap_slices(tap))].add(share)
+    return windows.unfit(total)
 
 
 def _check(x, dy, windows: Windows, layer: str) -> None:
-    expected = (*x.shape[: -1 - len(windows.size)], *windows.count, x.shape[-1])
+    expected = (*x.shape[: -1 - len(windows.size)], *windows.out, x.shape[-1])
     if dy.shape != expected:
         raise UserError(f"{layer}: dy {dy.shape} must have the shape of the result, {expected}")

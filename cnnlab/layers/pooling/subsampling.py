@@ -16,9 +16,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from cnnlab.errors import UserError
-from cnnlab.layers.convolution.windows import PerAxis
+from cnnlab.layers.convolution.windows import PerAxis, flatten
 from cnnlab.layers.pooling.cpu import window_sum
-from cnnlab.layers.pooling.windows import flat, windows_of
+from cnnlab.layers.pooling.pool_backward import scatter_shares
+from cnnlab.layers.pooling.windows import windows_of
 
 
 def subsample(
@@ -62,19 +63,17 @@ def subsample_backward(
     """
     windows = windows_of(x, window, stride, layer="subsample_backward")
     axes = len(windows.size)
-    share = flat(coefficient * dy, axes)
-    spread = windows.fit(jnp.zeros_like(flat(x, axes)), 0)
-    for place in windows.places():
-        spread = spread.at[place].add(share)
+    share = flatten(coefficient * dy, axes)
+    dx = scatter_shares(share.astype(x.dtype), windows).reshape(x.shape)
     every = tuple(range(dy.ndim - 1))
     dcoefficient = (dy * _sums(x, window, stride)).sum(every)
-    return windows.inner(spread).reshape(x.shape), dcoefficient, dy.sum(every)
+    return dx, dcoefficient, dy.sum(every)
 
 
 def _sums(x, window: PerAxis, stride: PerAxis | None):
     windows = windows_of(x, window, stride, layer="subsample")
     axes = len(windows.size)
-    total = window_sum(flat(x, axes).astype(jnp.promote_types(x.dtype, jnp.float32)), windows)
+    total = window_sum(flatten(x, axes).astype(jnp.promote_types(x.dtype, jnp.float32)), windows)
     return total.astype(x.dtype).reshape(*x.shape[: -1 - axes], *total.shape[1:])
 
 

@@ -18,10 +18,11 @@ from jax import lax
 from jaxtyping import Array, Float, Int, Real, Shaped
 
 from cnnlab.errors import UserError
-from cnnlab.layers.convolution.windows import Padding, PerAxis, per_axis
+from cnnlab.layers.convolution.padding import Padding
+from cnnlab.layers.convolution.windows import PerAxis, flatten, per_axis
 from cnnlab.layers.pooling.cpu import lowest
 from cnnlab.layers.pooling.pool import max_pool
-from cnnlab.layers.pooling.windows import flat, windows_of
+from cnnlab.layers.pooling.windows import windows_of
 
 
 def max_pool_with_switches(
@@ -43,11 +44,11 @@ def max_pool_with_switches(
     windows = windows_of(
         x, window, stride, padding, dilation=dilation, ceil_mode=ceil_mode, layer="max_pool"
     )
-    values = windows.fit(flat(lax.stop_gradient(x), len(windows.size)), lowest(x.dtype))
-    best = values[windows.places()[0]]
+    padded = windows.fit(flatten(lax.stop_gradient(x), len(windows.size)), lowest(x.dtype))
+    best = windows.gather_tap(padded, (0,) * len(windows.size))
     switches = jnp.full(best.shape, -1, jnp.int32)
-    for tap, place in zip(np.ndindex(*windows.taps), windows.places(), strict=True):
-        value, (at, inside) = values[place], windows.sources(tap)
+    for tap in windows.tap_indices():
+        value, (at, inside) = windows.gather_tap(padded, tap), windows.sources(tap)
         higher = (switches < 0) | (value > best) | (value != value)  # noqa: PLR0124
         wins = inside & higher
         best = jnp.where(wins, value, best)

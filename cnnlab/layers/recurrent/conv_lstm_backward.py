@@ -32,8 +32,8 @@ from jaxtyping import Array, Float
 
 from cnnlab.errors import UserError
 from cnnlab.layers.convolution.conv import correlate
-from cnnlab.layers.convolution.cpu.with_gradients import bilinear
-from cnnlab.layers.convolution.windows import Pads, pads_of
+from cnnlab.layers.convolution.cpu.with_gradients import with_gradients
+from cnnlab.layers.convolution.padding import Pads, pads_of
 
 Images = Float[Array, "time batch h w features"]
 Image = Float[Array, "batch h w features"]
@@ -144,8 +144,8 @@ def conv_lstm_backward(
         dkernel_x += kernel_gradient(x, da, kernel_x.shape[:2], pads_x)
         dkernel_h += kernel_gradient(h_before, da, kernel_h.shape[:2], pads_h)
         dbias += jnp.sum(da.astype(dbias.dtype), axis=(0, 1, 2))
-        dx = convolve(da, turned(kernel_x), _mirrored(pads_x))
-        dh = convolve(da, turned(kernel_h), _mirrored(pads_h))
+        dx = convolve(da, rotated(kernel_x), _mirrored(pads_x))
+        dh = convolve(da, rotated(kernel_h), _mirrored(pads_h))
         return ((dh, dc), (dkernel_x, dkernel_h, dbias, dpeepholes)), dx
 
     steps = (x, before, trace.cells, trace.gates, dhs)
@@ -192,7 +192,7 @@ def pads(kernel: Any) -> Pads:
     return pads_of("SAME", window, window, (1, 1), (1, 1), "conv_lstm")
 
 
-def turned(kernel: Any) -> Any:
+def rotated(kernel: Any) -> Any:
     """Return the kernel of the way back: turned around, from filters to channels."""
     return jnp.swapaxes(kernel[::-1, ::-1], 2, 3)
 
@@ -239,5 +239,5 @@ def convolve(x: Any, kernel: Any, pads: Pads) -> Any:
         y = lax.dot_general(rows, kernel.reshape(len(rows), -1), (((0,), (0,)), ((), ())))
         return y.reshape(*x.shape[:-1], kernel.shape[-1])
 
-    fast = bilinear(native, of_kernel=product)
+    fast = with_gradients(native, kernel=product)
     return lax.platform_dependent(x, kernel, cpu=fast, default=native)

@@ -18,8 +18,8 @@ import numpy as np
 from jaxtyping import Float
 
 from cnnlab.errors import UserError
-from cnnlab.layers.convolution.windows import Padding, PerAxis
-from cnnlab.plots.layers.forward import windows
+from cnnlab.layers.convolution.padding import Padding
+from cnnlab.layers.convolution.windows import PerAxis, windows
 from cnnlab.plots.layers.frame import (
     Actors,
     Frame,
@@ -62,7 +62,7 @@ def backward_frames(
         kernel: the weights.
         dy: derivative of the loss with respect to each output.
         stride: steps between windows.
-        padding: see `geometry.pads_of`.
+        padding: see `padding.pads_of`.
         dilation: distance of taps.
 
     Raises:
@@ -89,18 +89,18 @@ def weight_frames(
 ) -> list[Frame]:
     """Return a frame a weight: the inputs that it was multiplied with, and what came back."""
     check({"input": x, "derivative": dy}, title)
-    size, step, pads, apart = windows(x.shape, window, stride, padding, dilation, layer=title)
-    _check_derivative(dy, size, title)
-    values, kinds = extended(x, pads)
+    over = windows(x.shape, window, stride=stride, padding=padding, dilation=dilation, layer=title)
+    _check_derivative(dy, over.out, title)
+    values, kinds = extended(x, over.pads)
     # Stride and dilation change places: the derivatives lie a stride apart, and move by taps.
-    caption = describe(window, step, pads, apart)
+    caption = describe(window, over.stride, over.pads, over.dilation)
     return sliding_frames(
         values,
         kinds,
         dy,
         window,
-        stride=apart,
-        dilation=step,
+        stride=over.dilation,
+        dilation=over.stride,
         actors=actors,
         title=title,
         caption=caption,
@@ -135,26 +135,28 @@ def input_frames(
     actors: Actors = INPUT,
     title: str = "convolution, backward: an input sums over its windows",
 ) -> list[Frame]:
-    """Return a frame an input: the turned kernel over the derivatives, spread out and padded."""
+    """Return a frame an input: the rotated kernel over the derivatives, spread out and padded."""
     check({"derivative": dy, "kernel": kernel}, title)
-    count, step, pads, apart = windows(size, kernel.shape, stride, padding, dilation, layer=title)
-    _check_derivative(dy, count, title)
+    over = windows(
+        size, kernel.shape, stride=stride, padding=padding, dilation=dilation, layer=title
+    )
+    _check_derivative(dy, over.out, title)
     low, high = [], []
-    for i, o, k, s, d, (p, _) in zip(size, count, kernel.shape, step, apart, pads, strict=True):
-        low.append(d * (k - 1) - p)
+    for i, o, k, s, (p, _) in zip(size, over.out, over.spans, over.stride, over.pads, strict=True):
+        low.append(k - 1 - p)
         high.append(i + p - ((o - 1) * s + 1))
     # Where more was padded than a window reaches, the outermost windows saw nothing of the input:
     # what would be padded here is negative, and is left out by starting further in.
     around = [(max(before, 0), max(after, 0)) for before, after in zip(low, high, strict=True)]
     shift = [max(-before, 0) for before in low]
-    values, kinds = extended(dy, around, step)
-    caption = describe(kernel.shape, step, pads, apart)
+    values, kinds = extended(dy, around, over.stride)
+    caption = describe(kernel.shape, over.stride, over.pads, over.dilation)
     return sliding_frames(
         values,
         kinds,
         kernel[::-1, ::-1],
         size,
-        dilation=apart,
+        dilation=over.dilation,
         shift=shift,
         actors=actors,
         title=title,

@@ -8,7 +8,8 @@ LeCun et al. 1998, section II.A; Dumoulin & Visin 2016, chapter 2. For one chann
 import numpy as np
 from jaxtyping import Float
 
-from cnnlab.layers.convolution.windows import Padding, PerAxis, output_size, pads_of, per_axis
+from cnnlab.layers.convolution.padding import Padding
+from cnnlab.layers.convolution.windows import PerAxis, windows
 from cnnlab.plots.layers.frame import Actors, Frame, check, describe, extended
 from cnnlab.plots.layers.sliding import sliding_frames
 
@@ -31,7 +32,7 @@ def forward_frames(
         x: the input, one channel.
         kernel: the weights.
         stride: steps between windows.
-        padding: see `geometry.pads_of`.
+        padding: see `padding.pads_of`.
         dilation: distance of taps.
         actors: name, letter and color of input, kernel and output: the backward pass of a
             transposed convolution is this one with other actors.
@@ -41,24 +42,19 @@ def forward_frames(
         UserError: for arrays too large to read, and geometry that cannot be.
     """
     check({"input": x, "kernel": kernel}, title)
-    size, step, pads, apart = windows(x.shape, kernel.shape, stride, padding, dilation, layer=title)
-    values, kinds = extended(x, pads)
-    caption = describe(kernel.shape, step, pads, apart)
+    over = windows(
+        x.shape, kernel.shape, stride=stride, padding=padding, dilation=dilation, layer=title
+    )
+    values, kinds = extended(x, over.pads)
+    caption = describe(kernel.shape, over.stride, over.pads, over.dilation)
     return sliding_frames(
         values,
         kinds,
         kernel,
-        size,
-        stride=step,
-        dilation=apart,
+        over.out,
+        stride=over.stride,
+        dilation=over.dilation,
         actors=actors,
         title=title,
         caption=caption,
     )
-
-
-def windows(size, window, stride: PerAxis, padding: Padding, dilation: PerAxis, *, layer: str):
-    """Return (output size, stride, pads, dilation), each a tuple of two."""
-    step, apart = per_axis(stride, 2, "stride", layer), per_axis(dilation, 2, "dilation", layer)
-    pads = pads_of(padding, size, window, step, apart, layer)
-    return output_size(size, window, step, apart, pads, layer), step, pads, apart

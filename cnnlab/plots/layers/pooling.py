@@ -4,12 +4,14 @@ Of a maximum only the winner, whose place is the *switch*, gets the derivative; 
 value of the window gets an equal share. Where windows overlap, what comes in adds up.
 """
 
+from functools import partial
+
 import numpy as np
 from jaxtyping import Float, Int
 
 from cnnlab.errors import UserError
-from cnnlab.layers.convolution.windows import Padding, PerAxis
-from cnnlab.plots.layers.forward import windows
+from cnnlab.layers.convolution.padding import Padding
+from cnnlab.layers.convolution.windows import PerAxis, windows
 from cnnlab.plots.layers.frame import (
     VALUE,
     Frame,
@@ -44,7 +46,7 @@ def pooling_frames(
         x: the input, one channel.
         window: height and width of the window.
         stride: steps between windows; the window itself unless given.
-        padding: see `geometry.pads_of`; never wins, and counts as zeros in a mean.
+        padding: see `padding.pads_of`; never wins, and counts as zeros in a mean.
         kind: "max" or "average".
 
     Raises:
@@ -145,13 +147,15 @@ def _geometry(x, window, stride, padding, kind):
     layer = f"{kind} pooling"
     check({"input": x}, layer)
     taps = cells((window, window))
-    found = windows(x.shape, (window, window), stride or window, padding, 1, layer=layer)
-    size, step, pads, _ = found
-    if max(max(low, high) for low, high in pads) >= window:
+    over = windows(
+        x.shape, (window,) * 2, stride=stride or window, padding=padding, dilation=1, layer=layer
+    )
+    if max(max(low, high) for low, high in over.pads) >= window:
         raise UserError(f"{layer}: padding={padding} must be below window={window}")
-    values, kinds = extended(x, pads, fill=-np.inf if kind == "max" else 0.0)
-    words = describe((window, window), step, pads, (1, 1))
-    return size, (lambda cell: reached(cell, taps, step)), values, kinds, pads, words
+    values, kinds = extended(x, over.pads, fill=-np.inf if kind == "max" else 0.0)
+    words = describe(over.taps, over.stride, over.pads, over.dilation)
+    reads = partial(reached, taps=taps, stride=over.stride)
+    return over.out, reads, values, kinds, over.pads, words
 
 
 def _winner(values, inside):

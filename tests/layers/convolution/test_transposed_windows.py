@@ -3,7 +3,7 @@
 import pytest
 
 from cnnlab.errors import UserError
-from cnnlab.layers.convolution.transposed_windows import place
+from cnnlab.layers.convolution.transposed_windows import transposed_windows
 
 # Dumoulin & Visin 2016 by relationship: input, kernel, stride, pad, output.
 RELATIONSHIPS = {
@@ -21,15 +21,17 @@ RELATIONSHIPS = {
 @pytest.mark.parametrize("name", RELATIONSHIPS)
 def test_sizes_are_the_guides(name):
     i, k, s, p, o = RELATIONSHIPS[name]
-    assert place((i,), (k,), stride=s, padding=p).size == (o,)
+    assert transposed_windows((i,), (k,), stride=s, padding=p).size == (o,)
 
 
 def test_a_dilated_window_covers_more():
-    assert place((4,), (3,), padding=0, dilation=2).size == (8,)
+    assert transposed_windows((4,), (3,), padding=0, dilation=2).size == (8,)
 
 
 def test_relationship_14_output_padding_chooses_among_the_sizes_a_stride_merges():
-    sizes = [place((3,), (3,), stride=2, padding=1, output_padding=a).size for a in range(2)]
+    sizes = [
+        transposed_windows((3,), (3,), stride=2, padding=1, output_padding=a).size for a in range(2)
+    ]
     assert sizes == [(5,), (6,)]
 
 
@@ -48,15 +50,15 @@ def test_same_and_valid_are_flaxs(of, same, valid, adjoint):
     i, k, s = of
     for convention, expected in (("flax", valid), ("adjoint", adjoint)):
         args = dict(stride=s, convention=convention)
-        assert place((i,), (k,), padding="SAME", **args).size == (same,)
-        assert place((i,), (k,), padding="VALID", **args).size == (expected,)
+        assert transposed_windows((i,), (k,), padding="SAME", **args).size == (same,)
+        assert transposed_windows((i,), (k,), padding="VALID", **args).size == (expected,)
 
 
 @pytest.mark.parametrize(("s", "d", "a"), [(2, 1, 2), (1, 1, 1), (2, 3, 3)])
 def test_output_padding_as_large_as_stride_and_dilation_names_the_sizes_there_are(s, d, a):
     least = s * 4 + 2 * d + 1
     with pytest.raises(UserError, match=f"output_padding={a} .* {least} to {least + s - 1}"):
-        place((5,), (3,), stride=s, padding=0, output_padding=a, dilation=d)
+        transposed_windows((5,), (3,), stride=s, padding=0, output_padding=a, dilation=d)
 
 
 @pytest.mark.parametrize(
@@ -73,4 +75,4 @@ def test_output_padding_as_large_as_stride_and_dilation_names_the_sizes_there_ar
 )
 def test_what_cannot_be_is_explained(kwargs, message):
     with pytest.raises(UserError, match=message):
-        place((5,), (3,), **kwargs)
+        transposed_windows((5,), (3,), **kwargs)

@@ -1,20 +1,12 @@
-"""Sizes, padding and their errors against published numbers, numpy.pad and counting."""
+"""Numbers of windows against published ones and counting; gather and scatter of taps."""
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from cnnlab.errors import UserError
-from cnnlab.layers.convolution.windows import (
-    output_size,
-    pad,
-    pads_of,
-    per_axis,
-    span,
-    unpad,
-    windows,
-)
+from cnnlab.layers.convolution.padding import pads_of
+from cnnlab.layers.convolution.windows import Windows, per_axis, window_of, windows
 
 # Source: input, window, stride, padding, dilation -> padding in numbers, output.
 PUBLISHED = {
@@ -48,13 +40,13 @@ PUBLISHED = {
 def test_sizes_are_the_published_ones(source):
     i, k, s, padding, d, pads, out = PUBLISHED[source]
     where = windows((i,), (k,), stride=s, padding=padding, dilation=d, layer="conv")
-    assert where == ((k,), (s,), (d,), (pads,), (out,))
+    assert where == Windows((i,), (k,), (s,), (d,), (pads,)) and where.out == (out,)
 
 
 def test_a_window_more_with_ceil_unless_it_starts_in_the_padding():
     def both(i, k, s, pads):
-        axis = (i,), (k,), (s,), (1,), (pads,), "pool"
-        return output_size(*axis)[0], output_size(*axis, ceil=True)[0]
+        axis = (i,), (k,), (s,), (1,), (pads,)
+        return Windows(*axis).out[0], Windows(*axis, ceil=True).out[0]
 
     assert both(112, 3, 2, (0, 0)) == (55, 56)  # GoogLeNet's 56, 28, 14, 7 need it
     assert both(7, 3, 2, (0, 0)) == (3, 3)  # nothing is left over
@@ -74,7 +66,7 @@ def test_sizes_equal_a_count_of_the_windows_that_fit(i, s):
                 fit = [a for a in range(0, length, s) if a + d * (k - 1) < length]
                 if not fit:
                     continue
-                assert output_size((i,), (k,), (s,), (d,), (pads,), "conv") == (len(fit),)
+                assert Windows((i,), (k,), (s,), (d,), (pads,)).out == (len(fit),)
 
 
 def test_same_gives_every_stride_th_output_and_the_odd_zero_goes_last():
@@ -82,23 +74,18 @@ def test_same_gives_every_stride_th_output_and_the_odd_zero_goes_last():
         for k in range(1, 5):
             for s in (1, 2, 3):
                 ((low, high),) = pads_of("SAME", (i,), (k,), (s,), (1,), "conv")
-                assert output_size((i,), (k,), (s,), (1,), ((low, high),), "conv") == (-(-i // s),)
+                assert Windows((i,), (k,), (s,), (1,), ((low, high),)).out == (-(-i // s),)
                 assert high - low in (0, 1)
                 needed = (-(-i // s) - 1) * s + k - i
                 assert low + high == max(needed, 0)
 
 
-def test_amounts_are_for_all_axes_or_each_or_each_end():
-    def amounts(padding):
-        return pads_of(padding, (9, 9), (3, 3), (1, 1), (1, 1), "conv")
-
-    assert amounts(2) == ((2, 2), (2, 2))
-    assert amounts((1, 2)) == ((1, 1), (2, 2))
-    assert amounts([[1, 2], [0, 3]]) == ((1, 2), (0, 3))
-    assert amounts((1, (0, 2))) == ((1, 1), (0, 2))
+def test_a_number_is_for_all_axes_a_sequence_has_one_for_each():
     assert per_axis(3, 2, "stride", "conv") == (3, 3)
     assert per_axis([1, 2], 2, "stride", "conv") == (1, 2)
-    assert [span(3, d) for d in (1, 2, 4)] == [3, 5, 9]
+    assert window_of([3, 2], "Layer") == (3, 2)
+    with pytest.raises(UserError, match="Layer: kernel_size=3 needs a number for each axis"):
+        window_of(3, "Layer")
 
 
 @pytest.mark.parametrize(
@@ -123,41 +110,21 @@ def test_what_cannot_be_is_named(change, message):
         windows((5, 5), **geometry, layer="pool")
 
 
-@pytest.mark.parametrize(("fill", "mode"), [("zeros", "constant"), ("circular", "wrap")])
-def test_fills_are_those_of_numpy(fill, mode):
-    x = np.arange(2 * 3 * 4 * 2.0).reshape(2, 3, 4, 2)
-    for pads in (((0, 0), (0, 0)), ((1, 2), (0, 3)), ((3, 0), (4, 4))):
-        expected = np.pad(x, ((0, 0), *pads, (0, 0)), mode)
-        np.testing.assert_array_equal(pad(jnp.asarray(x), pads, fill), expected)
+OVER = windows((6, 9), (2, 3), stride=(1, 3), padding="VALID", dilation=(2, 1), layer="test")
 
 
-def test_reflection_does_not_repeat_the_outermost_value():
-    x = jnp.asarray([1.0, 2, 3, 4])[:, None]
-    expected = [3, 2, 1, 2, 3, 4, 3, 2, 1]
-    np.testing.assert_array_equal(pad(x, ((2, 3),), "reflect")[:, 0], expected)
+def test_a_tap_reads_every_stride_from_its_place_on():
+    x = jnp.arange(54.0).reshape(6, 9, 1)
+    np.testing.assert_array_equal(OVER.gather_tap(x, (1, 2)), x[2:, 2::3])
+    assert list(OVER.tap_indices()) == [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2)]
 
 
-@pytest.mark.parametrize(
-    ("pads", "fill", "message"),
-    [
-        (((0, 5), (0, 0)), "circular", r"pad: padding \(0, 5\) with padding_mode='circular' .* 4"),
-        (((0, 0), (3, 0)), "reflect", r"pad: padding \(3, 0\) with padding_mode='reflect' .* 3 "),
-        (((0, 0), (0, 0)), "mirror", r"padding_mode='mirror' is none of zeros, circular, reflect"),
-    ],
-)
-def test_a_fill_that_cannot_be_is_named(pads, fill, message):
-    with pytest.raises(UserError, match=message):
-        pad(jnp.ones((2, 4, 3, 1)), pads, fill)
-
-
-@pytest.mark.parametrize("fill", ["zeros", "circular", "reflect"])
-@pytest.mark.parametrize("lead", [(), (2,), (2, 3)])
-def test_unpad_is_the_adjoint_of_pad(fill, lead):
-    pads = ((1, 2), (0, 3))
-    x = jax.random.normal(jax.random.key(0), (*lead, 4, 5, 2))
-    padded = pad(x, pads, fill)
-    dy = jax.random.normal(jax.random.key(1), padded.shape)
-    dx = unpad(dy, pads, fill)
-    np.testing.assert_allclose(jnp.vdot(padded, dy), jnp.vdot(x, dx), rtol=1e-5)
-    expected = jax.vjp(lambda x: pad(x, pads, fill), x)[1](dy)[0]
-    np.testing.assert_allclose(dx, expected, rtol=1e-6, atol=1e-6)
+def test_scatter_is_the_adjoint_of_gather():
+    rng = np.random.default_rng(0)
+    x, *parts = (
+        jnp.asarray(rng.integers(-5, 6, shape), jnp.float32)
+        for shape in [(2, 6, 9, 3), *[(2, 4, 3, 3)] * 6]
+    )
+    taps = dict(zip(OVER.tap_indices(), parts, strict=True))
+    gathered = sum(jnp.vdot(OVER.gather_tap(x, tap), part) for tap, part in taps.items())
+    assert float(gathered) == float(jnp.vdot(x, OVER.scatter_taps(taps, (6, 9))))

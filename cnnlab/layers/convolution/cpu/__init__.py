@@ -1,8 +1,8 @@
-"""Convolutions in other forms than XLA's own, for CPU, where those are many times slower.
+"""Lowerings of convolution for CPU, for shapes where XLA's own is many times slower.
 
-Chosen by shape while tracing; used only when the program is lowered for a CPU. Equal to XLA's own
-to rounding, and computed in at least float32. Each form is an ordinary program, so derivatives of
-any order, forward and reverse, and `vmap` hold as for XLA's.
+A lowering is selected by shape while tracing, and used only where the program is compiled for a
+CPU. It equals XLA's convolution to rounding, is computed in at least float32, and is an ordinary
+program: derivatives of any order, forward and reverse mode, and `vmap` hold.
 """
 
 import jax.numpy as jnp
@@ -16,37 +16,37 @@ from cnnlab.layers.convolution.cpu import (
     im2col_gemm,
     toeplitz,
 )
-from cnnlab.layers.convolution.cpu.conv_spec import Form, Setting
+from cnnlab.layers.convolution.cpu.conv_spec import ConvSpec, Lowering
 
 
-def pick(setting: Setting) -> Form | None:
+def select_in_float32(spec: ConvSpec) -> Lowering | None:
     """Return a function of (x, kernel) that beats XLA's convolution on CPU, or None."""
-    form = choose(setting)
-    return None if form is None else in_float32(form)
+    lowering = select(spec)
+    return None if lowering is None else in_float32(lowering)
 
 
-def choose(setting: Setting) -> Form | None:
-    """Return the first form that is meant for these shapes."""
-    if setting.empty:
+def select(spec: ConvSpec) -> Lowering | None:
+    """Return the first lowering that is meant for these shapes, or None."""
+    if spec.empty:
         return None
     return (
-        gemm.pick(setting)
-        or depthwise.pick(setting)
-        or grouped.pick(setting, choose)
-        or conv3d.pick(setting, choose)
-        or im2col_gemm.pick(setting)
-        or toeplitz.pick(setting)
-        or conv2d.pick(setting)
+        gemm.select(spec)
+        or depthwise.select(spec)
+        or grouped.select(spec, select)
+        or conv3d.select(spec, select)
+        or im2col_gemm.select(spec)
+        or toeplitz.select(spec)
+        or conv2d.select(spec)
     )
 
 
-def in_float32(form: Form) -> Form:
-    """Return a form that sums numbers narrower than float32 in float32, and rounds once."""
+def in_float32(lowering: Lowering) -> Lowering:
+    """Return a lowering that sums numbers narrower than float32 in float32, and rounds once."""
 
     def widened(x, kernel):
         wide = x.dtype
         if jnp.issubdtype(wide, jnp.floating):
             wide = jnp.promote_types(wide, jnp.float32)
-        return form(x.astype(wide), kernel.astype(wide)).astype(x.dtype)
+        return lowering(x.astype(wide), kernel.astype(wide)).astype(x.dtype)
 
     return widened

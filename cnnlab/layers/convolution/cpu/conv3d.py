@@ -1,7 +1,8 @@
-"""3-D convolution as 2-D convolutions: XLA's own over three axes goes in plain loops.
+"""3-D convolution as 2-D convolutions of frames; XLA's own over three axes is a plain loop.
 
-A window over time, height and width is a window over height and width at each of its times. What
-these see of all clips and times stands in one batch of images.
+The separation by time is that of Ji et al. 2013, equation 2: a window over time, height and width
+is a sum of windows over height and width, one for each of its times. The frames that one time of
+the window reads, of all clips, are one batch of images.
 """
 
 from collections.abc import Callable
@@ -9,52 +10,51 @@ from functools import partial, reduce
 
 import jax.numpy as jnp
 
-from cnnlab.layers.convolution.cpu.conv_spec import Form, Setting, native
+from cnnlab.layers.convolution.cpu.conv_spec import ConvSpec, Lowering, native
 
-# Up to this many channels times become channels of one convolution, which few would make thin.
+# Up to this many channels, times become channels of one convolution: else its products are thin.
 FEW_CHANNELS = 16
 
 
-def pick(setting: Setting, choose: Callable[[Setting], Form | None]) -> Form | None:
-    """Return 2-D convolutions, in the form that `choose` gives, for one over three axes."""
-    if setting.axes != 3 or setting.groups > 1:
+def select(spec: ConvSpec, select_2d: Callable[[ConvSpec], Lowering | None]) -> Lowering | None:
+    """Return 2-D convolutions, each as `select_2d` lowers it, for one over three axes."""
+    if spec.axes != 3 or spec.groups > 1:
         return None
-    times, frames = setting.window[0], setting.out[0]
-    fold = setting.c_in <= FEW_CHANNELS
-    channels = setting.c_in * (times if fold else 1)
-    plane = Setting(
-        shape=(setting.shape[0] * frames, *setting.size[1:], channels),
-        kernel=(*setting.window[1:], channels, setting.c_out),
-        stride=setting.stride[1:],
-        pads=setting.pads[1:],
-        dilation=setting.dilation[1:],
+    times, frames = spec.window[0], spec.out[0]
+    stack = spec.c_in <= FEW_CHANNELS
+    channels = spec.c_in * (times if stack else 1)
+    plane = ConvSpec(
+        shape=(spec.shape[0] * frames, *spec.size[1:], channels),
+        kernel=(*spec.window[1:], channels, spec.c_out),
+        stride=spec.stride[1:],
+        pads=spec.pads[1:],
+        dilation=spec.dilation[1:],
     )
-    form = choose(plane) or partial(native, plane)
-    along = setting._replace(
-        kernel=(times, 1, 1, *setting.kernel[-2:]),
-        stride=(setting.stride[0], 1, 1),
-        pads=(setting.pads[0], (0, 0), (0, 0)),
-        dilation=(setting.dilation[0], 1, 1),
+    lowering = select_2d(plane) or partial(native, plane)
+    along_time = spec._replace(
+        kernel=(times, 1, 1, *spec.kernel[-2:]),
+        stride=(spec.stride[0], 1, 1),
+        pads=(spec.pads[0], (0, 0), (0, 0)),
+        dilation=(spec.dilation[0], 1, 1),
     )
 
     def convolve(x, kernel):
-        padded = along.padded(x)
-        seen = [along.seen(padded, tap) for tap in along.taps()]
-        y = (folded if fold else summed)(form, plane, seen, kernel)
+        combine = time_as_channels if stack else sum_over_time
+        y = combine(lowering, plane, along_time.gather_taps(x), kernel)
         return y.reshape(x.shape[0], frames, *y.shape[1:])
 
     return convolve
 
 
-def folded(form: Form, plane: Setting, seen: list, kernel):
-    """One convolution that takes the channels of all times of a window side by side."""
-    together = jnp.moveaxis(kernel, 0, -3).reshape(plane.kernel)
-    return form(jnp.concatenate(seen, axis=-1).reshape(plane.shape), together)
+def time_as_channels(lowering: Lowering, plane: ConvSpec, frames: list, kernel):
+    """One convolution over the channels of all times of a window side by side."""
+    kernel = jnp.moveaxis(kernel, 0, -3).reshape(plane.kernel)
+    return lowering(jnp.concatenate(frames, axis=-1).reshape(plane.shape), kernel)
 
 
-def summed(form: Form, plane: Setting, seen: list, kernel):
-    """The sum over the times of a window of a convolution each."""
+def sum_over_time(lowering: Lowering, plane: ConvSpec, frames: list, kernel):
+    """The sum of one convolution for each time of a window."""
     return reduce(
         jnp.add,
-        (form(x.reshape(plane.shape), part) for x, part in zip(seen, kernel, strict=True)),
+        (lowering(x.reshape(plane.shape), part) for x, part in zip(frames, kernel, strict=True)),
     )

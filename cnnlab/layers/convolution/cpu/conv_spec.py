@@ -1,21 +1,20 @@
-"""What a convolution is asked to do, and XLA's own way of doing it."""
+"""Shapes and numbers of a convolution, by which a lowering is selected, and XLA's own lowering."""
 
-import itertools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from typing import NamedTuple
 
-import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array
 
-from cnnlab.layers.convolution.windows import Pads, span
+from cnnlab.layers.convolution.padding import Pads, pad_constant
+from cnnlab.layers.convolution.windows import Windows
 
-Form = Callable[[Array, Array], Array]
+Lowering = Callable[[Array, Array], Array]
 LETTERS = {1: "W", 2: "HW", 3: "DHW"}
 
 
-class Setting(NamedTuple):
+class ConvSpec(NamedTuple):
     """Shapes and numbers of a convolution.
 
     Attributes:
@@ -35,6 +34,11 @@ class Setting(NamedTuple):
     groups: int = 1
 
     @property
+    def windows(self) -> Windows:
+        """The windows over the spatial axes of x."""
+        return Windows(self.size, self.window, self.stride, self.dilation, self.pads)
+
+    @property
     def axes(self) -> int:
         """Number of spatial axes."""
         return len(self.stride)
@@ -50,17 +54,9 @@ class Setting(NamedTuple):
         return self.shape[1:-1]
 
     @property
-    def spans(self) -> tuple[int, ...]:
-        """How many values a window covers along each axis."""
-        return tuple(span(k, d) for k, d in zip(self.window, self.dilation, strict=True))
-
-    @property
     def out(self) -> tuple[int, ...]:
         """Number of windows along each axis."""
-        return tuple(
-            (i + sum(pad) - k) // s + 1
-            for i, pad, k, s in zip(self.size, self.pads, self.spans, self.stride, strict=True)
-        )
+        return self.windows.out
 
     @property
     def c_in(self) -> int:
@@ -74,40 +70,28 @@ class Setting(NamedTuple):
 
     @property
     def empty(self) -> bool:
-        """Whether any array of it has no numbers."""
+        """Whether one of its arrays has no numbers."""
         return math.prod(self.shape) * math.prod(self.kernel) == 0 or min(self.out) < 1
 
     def padded(self, x):
         """Return x with its zeros added."""
-        return pad_zeros(x, self.pads)
+        return pad_constant(x, self.pads)
 
-    def taps(self) -> Iterator[tuple[int, ...]]:
-        """Return the places in the window, in the order of the kernel."""
-        return itertools.product(*(range(k) for k in self.window))
-
-    def seen(self, padded, tap: Sequence[int]):
-        """Return what stands under one tap of all windows: [b, *out, c_in]."""
-        starts = [u * d for u, d in zip(tap, self.dilation, strict=True)]
-        ends = [a + (o - 1) * s + 1 for a, o, s in zip(starts, self.out, self.stride, strict=True)]
-        batch, *_, channels = padded.shape
-        return lax.slice(padded, (0, *starts, 0), (batch, *ends, channels), (1, *self.stride, 1))
+    def gather_taps(self, x) -> list:
+        """Return what each tap of all windows reads of x, [b, *out, c_in] each, in kernel order."""
+        padded, over = self.padded(x), self.windows
+        return [over.gather_tap(padded, tap) for tap in over.tap_indices()]
 
 
-def pad_zeros(x, pads: Sequence[Sequence[int]]):
-    """Return x [b, *spatial, c] with (low, high) zeros, or fewer values where negative."""
-    config = [(0, 0, 0), *((low, high, 0) for low, high in pads), (0, 0, 0)]
-    return lax.pad(x, jnp.zeros((), x.dtype), config)
-
-
-def native(setting: Setting, x, kernel):
+def native(spec: ConvSpec, x, kernel):
     """Return XLA's own convolution."""
-    letters = LETTERS[setting.axes]
+    letters = LETTERS[spec.axes]
     return lax.conv_general_dilated(
         x,
         kernel,
-        setting.stride,
-        setting.pads,
-        rhs_dilation=setting.dilation,
+        spec.stride,
+        spec.pads,
+        rhs_dilation=spec.dilation,
         dimension_numbers=(f"N{letters}C", f"{letters}IO", f"N{letters}C"),
-        feature_group_count=setting.groups,
+        feature_group_count=spec.groups,
     )

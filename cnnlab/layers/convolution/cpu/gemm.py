@@ -11,59 +11,59 @@ import jax
 from jax import lax
 from jax.experimental.xla_metadata import set_xla_metadata
 
-from cnnlab.layers.convolution.cpu.conv_spec import Form, Setting
-from cnnlab.layers.convolution.cpu.with_gradients import bilinear
+from cnnlab.layers.convolution.cpu.conv_spec import ConvSpec, Lowering
+from cnnlab.layers.convolution.cpu.with_gradients import with_gradients
 
-# The sides of a kernel whose gradient gains by turning the rows, which takes a pass over them.
+# Least sides of a kernel whose gradient gains by a materialized transpose, which copies the rows.
 NARROW, WIDE = 128, 256
 
 
-def pick(setting: Setting) -> Form | None:
+def select(spec: ConvSpec) -> Lowering | None:
     """Return the product, where windows share no value."""
-    if setting.groups > 1:
+    if spec.groups > 1:
         return None
-    if math.prod(setting.window) == 1:
-        return partial(pointwise, setting)
-    if max(setting.dilation) > 1:
+    if math.prod(spec.window) == 1:
+        return partial(pointwise, spec)
+    if max(spec.dilation) > 1:
         return None
-    if max(setting.out) == 1:
-        return partial(whole, setting)
-    if setting.window == setting.stride:
-        return partial(tiles, setting)
+    if max(spec.out) == 1:
+        return partial(single_window, spec)
+    if spec.window == spec.stride:
+        return partial(tiled_windows, spec)
     return None
 
 
-def pointwise(setting: Setting, x, kernel):
-    """One tap: the values that the stride hits, times the matrix."""
-    seen = setting.seen(setting.padded(x), (0,) * setting.axes)
-    return rows_times(seen, kernel)
+def pointwise(spec: ConvSpec, x, kernel):
+    """One tap: the values that the stride reads, times the matrix."""
+    rows = spec.windows.gather_tap(spec.padded(x), (0,) * spec.axes)
+    return matmul(rows, kernel)
 
 
-def whole(setting: Setting, x, kernel):
+def single_window(spec: ConvSpec, x, kernel):
     """One window: the dot product of every example with every filter.
 
     XLA computes its gradient as a convolution over a padded image.
     """
-    window = setting.padded(x)[(slice(None), *(slice(k) for k in setting.window))]
-    return rows_times(window.reshape(x.shape[0], *setting.out, -1), kernel)
+    window = spec.padded(x)[(slice(None), *(slice(k) for k in spec.window))]
+    return matmul(window.reshape(x.shape[0], *spec.out, -1), kernel)
 
 
-def tiles(setting: Setting, x, kernel):
+def tiled_windows(spec: ConvSpec, x, kernel):
     """Windows side by side: each is a row of the product.
 
     XLA computes the gradient of x with a kernel that grows with the window.
     """
-    counts, window = setting.out, setting.window
+    counts, window = spec.out, spec.window
     used = tuple(slice(o * k) for o, k in zip(counts, window, strict=True))
-    x = setting.padded(x)[(slice(None), *used)]
+    x = spec.padded(x)[(slice(None), *used)]
     pairs = [n for pair in zip(counts, window, strict=True) for n in pair]
     split = x.reshape(x.shape[0], *pairs, x.shape[-1])
-    axes = range(1, 2 * setting.axes + 1)
-    rows = split.transpose(0, *axes[::2], *axes[1::2], 2 * setting.axes + 1)
-    return rows_times(rows.reshape(x.shape[0], *counts, -1), kernel)
+    axes = range(1, 2 * spec.axes + 1)
+    rows = split.transpose(0, *axes[::2], *axes[1::2], 2 * spec.axes + 1)
+    return matmul(rows.reshape(x.shape[0], *counts, -1), kernel)
 
 
-def rows_times(rows, kernel):
+def matmul(rows, kernel):
     """Return rows [b, *out, n] times the kernel, as a product of two matrices.
 
     Only two: with more axes to sum over, XLA's product for the gradient of the kernel is slower.
@@ -71,22 +71,22 @@ def rows_times(rows, kernel):
     flat = rows.reshape(math.prod(rows.shape[:-1]), rows.shape[-1])
     matrix = kernel.reshape(rows.shape[-1], kernel.shape[-1])
     large = min(matrix.shape) >= NARROW and max(matrix.shape) >= WIDE
-    product = bilinear(lax.dot, of_kernel=columns_times) if large else lax.dot
+    product = with_gradients(lax.dot, kernel=matmul_transposed) if large else lax.dot
     return product(flat, matrix).reshape(*rows.shape[:-1], kernel.shape[-1])
 
 
 @partial(jax.checkpoint, prevent_cse=False)  # else the columns would be kept, beside the rows
-def columns_times(rows, kernel):
-    """The product of rows that are turned in memory: transposed, it is that of columns and dy.
+def matmul_transposed(rows, kernel):
+    """The product of a materialized transpose of the rows; its transpose is columns times dy.
 
     XLA's product that sums over the first axis of both takes up to twice as long.
     """
-    # A function of its own, or what makes the rows would be computed anew, column by column.
+    # A function of its own, or what makes the rows would be recomputed for every column.
     with set_xla_metadata(inlineable="false"):
-        columns = _turned(rows)
+        columns = _materialized_transpose(rows)
     return lax.dot_general(columns, kernel, (((0,), (0,)), ((), ())))
 
 
 @jax.jit
-def _turned(rows):
+def _materialized_transpose(rows):
     return lax.optimization_barrier(rows.T)

@@ -1,41 +1,40 @@
-"""Convolutions for which XLA falls back on plain loops, in sums and products that it is good at.
+"""Convolution by im2col and one matrix product, where XLA would fall back on plain loops.
 
-Its fast path on CPU wants a kernel no larger than the input, of the convolution itself and of the
-two that are its gradients. These convolve the windows' gradient with the kernel, and the input
-with that gradient: so the kernel must not be larger than the output, nor the output than the input.
+Chellapilla et al. 2006, section 3. XLA's fast path on CPU needs a kernel no larger than the input,
+of the convolution itself and of the two that are its gradients. These convolve the gradient of the
+output with the kernel, and the input with that gradient: so the kernel must not be larger than the
+output, nor the output than the input.
 """
 
 from functools import partial
 
 import jax.numpy as jnp
 
-from cnnlab.layers.convolution.cpu.conv_spec import Form, Setting, native
-from cnnlab.layers.convolution.cpu.gemm import rows_times
+from cnnlab.layers.convolution.cpu.conv_spec import ConvSpec, Lowering, native
+from cnnlab.layers.convolution.cpu.gemm import matmul
 
 
-def pick(setting: Setting) -> Form | None:
-    """Return a form for kernels larger than input or output, or an output larger than the input.
+def select(spec: ConvSpec) -> Lowering | None:
+    """Return a lowering for kernels larger than input or output, or outputs larger than the input.
 
     For one group, and over one or two axes.
     """
-    pairs = zip(setting.spans, setting.size, setting.out, strict=True)
+    pairs = zip(spec.windows.spans, spec.size, spec.out, strict=True)
     if any(k > min(i, o) and k > 1 for k, i, o in pairs):
-        return partial(columns, setting)
-    reach = [(o - 1) * s + 1 for o, s in zip(setting.out, setting.stride, strict=True)]
-    if any(r > i for r, i in zip(reach, setting.size, strict=True)):
-        return partial(padded_first, setting)
+        return partial(im2col, spec)
+    extent = [(o - 1) * s + 1 for o, s in zip(spec.out, spec.stride, strict=True)]
+    if any(e > i for e, i in zip(extent, spec.size, strict=True)):
+        return partial(pad_then_convolve, spec)
     return None
 
 
-def columns(setting: Setting, x, kernel):
-    """The values of each window in a row (im2col), times the kernel as a matrix."""
-    padded = setting.padded(x)
-    rows = jnp.concatenate([setting.seen(padded, tap) for tap in setting.taps()], axis=-1)
-    return rows_times(rows, kernel)
+def im2col(spec: ConvSpec, x, kernel):
+    """The values of each window in a row, times the kernel as a matrix."""
+    return matmul(jnp.concatenate(spec.gather_taps(x), axis=-1), kernel)
 
 
-def padded_first(setting: Setting, x, kernel):
-    """XLA's own over an input that holds its zeros, and so is as large as the output."""
-    padded = setting.padded(x)
-    without = setting._replace(shape=padded.shape, pads=((0, 0),) * setting.axes)
-    return native(without, padded, kernel)
+def pad_then_convolve(spec: ConvSpec, x, kernel):
+    """XLA's own over an input that is padded before, and so is as large as the output."""
+    padded = spec.padded(x)
+    unpadded_spec = spec._replace(shape=padded.shape, pads=((0, 0),) * spec.axes)
+    return native(unpadded_spec, padded, kernel)

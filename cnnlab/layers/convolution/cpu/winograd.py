@@ -1,7 +1,7 @@
 """3x3 convolution by Winograd's minimal filtering: 2.25 times fewer multiplications.
 
-Lavin & Gray 2016, F(2x2, 3x3), equations 8 and 9. Outputs are made in tiles of 2x2. A tile sees 4x4
-values d of each channel; with the kernels g [3x3] and the sum over channels inside,
+Lavin & Gray 2016, F(2x2, 3x3), equations 8 and 9. Outputs are made in tiles of 2x2. A tile reads
+4x4 values d of each channel; with the kernels g [3x3] and the sum over channels inside,
 
     Y = A^T [ (G g G^T) * (B^T d B) ] A
 
@@ -17,94 +17,97 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from cnnlab.layers.convolution.cpu.conv_spec import Form, Setting, native, pad_zeros
+from cnnlab.layers.chunking import largest_divisor
+from cnnlab.layers.convolution.cpu.conv_spec import ConvSpec, Lowering, native
+from cnnlab.layers.convolution.padding import pad_constant
+from cnnlab.layers.convolution.windows import Windows
 
 # With fewer channels the products are thin, and the sums around them take as long.
 CHANNELS = 32
 # With fewer tiles for each channel the kernels take longer to transform than the products save.
 TILES = 8
-# Transformed values made at once, in numbers: larger arrays leave the cache.
+# Transformed values of a chunk, in numbers: larger arrays leave the cache.
 MOST = 2**18
 G = np.array([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]])
 
 
-def fits(setting: Setting) -> bool:
+def fits(spec: ConvSpec) -> bool:
     """Return whether the convolution is one that gains."""
-    once = setting.axes == 2 and max(*setting.stride, *setting.dilation, setting.groups) == 1
-    if not once or setting.window != (3, 3) or min(setting.c_in, setting.c_out) < CHANNELS:
+    once = spec.axes == 2 and max(*spec.stride, *spec.dilation, spec.groups) == 1
+    if not once or spec.window != (3, 3) or min(spec.c_in, spec.c_out) < CHANNELS:
         return False
-    return setting.shape[0] * math.prod(_tiles(setting)) >= TILES * max(setting.c_in, setting.c_out)
+    return spec.shape[0] * math.prod(_tiles(spec)) >= TILES * max(spec.c_in, spec.c_out)
 
 
-def winograd(setting: Setting) -> Form:
-    """Return the convolution, some images at a time."""
+def winograd(spec: ConvSpec) -> Lowering:
+    """Return the convolution, for chunks of images."""
 
-    def form(x, kernel):
+    def lowering(x, kernel):
         if not jnp.issubdtype(x.dtype, jnp.inexact):
-            return native(setting, x, kernel)
-        return _in_parts(partial(_tiled, setting), setting, x, _transformed(kernel))
+            return native(spec, x, kernel)
+        return _in_chunks(partial(_convolve, spec), spec, x, _transform_kernel(kernel))
 
-    return form
+    return lowering
 
 
-def spread(setting: Setting) -> Form:
+def winograd_transposed(spec: ConvSpec) -> Lowering:
     """Return the same product, whose transpose is computed as `winograd` does it.
 
-    The gradient of x is the convolution of dy with the kernel turned by 180 degrees. This is that
+    The gradient of x is the convolution of dy with the kernel rotated by 180 degrees. This is that
     algorithm written backwards, each step the transpose of one there.
     """
 
-    def form(x, kernel):
+    def lowering(x, kernel):
         if not jnp.issubdtype(x.dtype, jnp.inexact):
-            return native(setting, x, kernel)
-        turned = jnp.flip(kernel, (0, 1)).swapaxes(2, 3)
-        return _in_parts(partial(_tiled_back, setting), setting, x, _transformed(turned))
+            return native(spec, x, kernel)
+        rotated = jnp.flip(kernel, (0, 1)).swapaxes(2, 3)
+        return _in_chunks(partial(_convolve_t, spec), spec, x, _transform_kernel(rotated))
 
-    return form
-
-
-def _tiles(setting: Setting) -> tuple[int, ...]:
-    return tuple(-(-n // 2) for n in setting.out)
+    return lowering
 
 
-def _transformed(kernel):
+def _tiles(spec: ConvSpec) -> tuple[int, ...]:
+    return tuple(-(-n // 2) for n in spec.out)
+
+
+def _transform_kernel(kernel):
     """G g G^T [16, c_in, c_out]."""
     g = jnp.asarray(G, kernel.dtype)
     u = jnp.einsum("iu,jv,uvco->ijco", g, g, kernel, precision="highest")
     return u.reshape(16, *kernel.shape[2:])
 
 
-def _in_parts(product, setting: Setting, x, u):
+def _in_chunks(product, spec: ConvSpec, x, u):
     batch = x.shape[0]
-    each = 16 * math.prod(_tiles(setting)) * max(setting.c_in, setting.c_out)
-    size = max(n for n in range(1, batch + 1) if batch % n == 0 and (n == 1 or n * each <= MOST))
+    each = 16 * math.prod(_tiles(spec)) * max(spec.c_in, spec.c_out)
+    size = largest_divisor(batch, MOST // each)
     if size == batch:
         return product(x, u)
-    y = lax.map(lambda part: product(part, u), x.reshape(-1, size, *x.shape[1:]))
+    y = lax.map(lambda chunk: product(chunk, u), x.reshape(-1, size, *x.shape[1:]))
     return y.reshape(batch, *y.shape[2:])
 
 
-def _filtered(d):
+def _transform_input(d):
     """B^T d of four arrays."""
     return [d[0] - d[2], d[1] + d[2], d[2] - d[1], d[1] - d[3]]
 
 
-def _folded(m):
+def _transform_output(m):
     """A^T m of four arrays."""
     return [m[0] + m[1] + m[2], m[1] - m[2] - m[3]]
 
 
-def _filtered_back(v):
-    """B v: the transpose of `_filtered`."""
+def _transform_input_t(v):
+    """B v: the transpose of `_transform_input`."""
     return [v[0], v[1] - v[2] + v[3], v[1] + v[2] - v[0], -v[3]]
 
 
-def _folded_back(y):
-    """A y: the transpose of `_folded`."""
+def _transform_output_t(y):
+    """A y: the transpose of `_transform_output`."""
     return [y[0], y[0] + y[1], y[0] - y[1], -y[1]]
 
 
-def _grid(transform, arrays):
+def _along_both(transform, arrays):
     """Transform arrays [i][j] along i and along j."""
     rows = [transform(list(column)) for column in zip(*arrays, strict=True)]
     return [transform(list(row)) for row in zip(*rows, strict=True)]
@@ -119,45 +122,42 @@ def _products(arrays, u):
     return [parts[4 * i : 4 * i + 4] for i in range(4)]
 
 
-def _tiled(setting: Setting, x, u):
-    batch, (height, width), (high, wide) = x.shape[0], setting.out, _tiles(setting)
+def _convolve(spec: ConvSpec, x, u):
+    batch, (height, width), (high, wide) = x.shape[0], spec.out, _tiles(spec)
     # Zeros for the outputs that fill up the last tiles.
     more = ((0, 2 * high - height), (0, 2 * wide - width))
-    padded = pad_zeros(setting.padded(x), more)
-
-    def seen(i, j):
-        end = (batch, i + 2 * high - 1, j + 2 * wide - 1, x.shape[-1])
-        return lax.slice(padded, (0, i, j, 0), end, (1, 2, 2, 1))
-
-    d = [[seen(i, j) for j in range(4)] for i in range(4)]
-    y = _grid(_folded, _products(_grid(_filtered, d), u))
+    padded = pad_constant(spec.padded(x), more)
+    tiles = Windows(padded.shape[1:3], (4, 4), (2, 2), (1, 1), ((0, 0), (0, 0)))
+    d = [[tiles.gather_tap(padded, (i, j)) for j in range(4)] for i in range(4)]
+    y = _along_both(_transform_output, _products(_along_both(_transform_input, d), u))
     y = jnp.stack([jnp.stack(row, axis=3) for row in y], axis=2)
-    y = y.reshape(batch, 2 * high, 2 * wide, setting.c_out)
+    y = y.reshape(batch, 2 * high, 2 * wide, spec.c_out)
     return y[:, :height, :width]
 
 
-def _moved(d, p: int, q: int) -> list:
-    """Return the values of tiles in rows of parity p and columns of parity q, where they lie."""
+def _parity(d, p: int, q: int) -> list:
+    """Return the values of tiles in rows of parity p and columns of parity q, at their places."""
     places = ((a, b) for a in range(2) for b in range(2))
-    return [pad_zeros(d[2 * a + p][2 * b + q], ((a, 1 - a), (b, 1 - b))) for a, b in places]
+    return [pad_constant(d[2 * a + p][2 * b + q], ((a, 1 - a), (b, 1 - b))) for a, b in places]
 
 
-def _tiled_back(setting: Setting, x, u):
+def _convolve_t(spec: ConvSpec, x, u):
     # Tiles of x, which in the transpose is the output.
-    batch, size = x.shape[0], setting.size
+    batch, size = x.shape[0], spec.size
     high, wide = (-(-n // 2) for n in size)
-    x = pad_zeros(x, [(0, 2 * t - n) for t, n in zip((high, wide), size, strict=True)])
+    x = pad_constant(x, [(0, 2 * t - n) for t, n in zip((high, wide), size, strict=True)])
     tiles = x.reshape(batch, high, 2, wide, 2, -1)
     split = [lax.split(row, (1, 1), 4) for row in lax.split(tiles, (1, 1), 2)]
     y = [[a.reshape(batch, high, wide, -1) for a in row] for row in split]
-    d = _grid(_filtered_back, _products(_grid(_folded_back, y), u.swapaxes(1, 2)))
+    products = _products(_along_both(_transform_output_t, y), u.swapaxes(1, 2))
+    d = _along_both(_transform_input_t, products)
     # Row i = 2 a + p of a tile is row a + (its tile) of those with parity p; columns likewise.
-    parities = [[sum(_moved(d, p, q)) for q in range(2)] for p in range(2)]
+    parities = [[sum(_parity(d, p, q)) for q in range(2)] for p in range(2)]
     total = jnp.stack([jnp.stack(row, axis=3) for row in parities], axis=2)
     total = total.reshape(batch, 2 * high + 2, 2 * wide + 2, -1)
     # At n the window of dy begins (2 - low) zeros before it.
     ends = [
         (low - 2, o - (2 * t + 2) - (low - 2))
-        for (low, _), o, t in zip(setting.pads, setting.out, (high, wide), strict=True)
+        for (low, _), o, t in zip(spec.pads, spec.out, (high, wide), strict=True)
     ]
-    return pad_zeros(total, ends)
+    return pad_constant(total, ends)

@@ -1,4 +1,4 @@
-"""Every form against XLA's own convolution in float64, and where each is chosen."""
+"""Every lowering against XLA's own convolution in float64, and where each is chosen."""
 
 import jax
 import jax.numpy as jnp
@@ -19,22 +19,22 @@ from cnnlab.layers.convolution.cpu import (
     toeplitz,
     winograd,
 )
-from cnnlab.layers.convolution.cpu.conv_spec import Setting, native
-from cnnlab.layers.convolution.cpu.with_gradients import bilinear
+from cnnlab.layers.convolution.cpu.conv_spec import ConvSpec, native
+from cnnlab.layers.convolution.cpu.with_gradients import with_gradients
 
 ONE, TWO, THREE = (1,), (1, 1), (1, 1, 1)
 NONE = ((0, 0), (0, 0))
 
-# Shape of x and kernel, stride, pads, dilation, groups; the name begins with the form's.
+# Shape of x and kernel, stride, pads, dilation, groups; the name begins with the lowering's.
 CASES = {
     "pointwise": ((2, 5, 6, 3), (1, 1, 3, 4), TWO, NONE, TWO, 1),
     "pointwise, stride and padding": ((2, 5, 6, 3), (1, 1, 3, 4), (2, 3), ((0, 1), (1, 0)), TWO, 1),
     "pointwise, 1-D": ((2, 5, 3), (1, 3, 4), (2,), ((0, 1),), ONE, 1),
     "pointwise, 3-D": ((1, 4, 2, 3, 3), (1, 1, 1, 3, 2), (2, 1, 1), ((0, 0),) * 3, THREE, 1),
-    "pointwise, turned": ((2, 3, 4, 8), (1, 1, 8, 10), TWO, NONE, TWO, 1),
-    "whole": ((3, 5, 5, 4), (5, 5, 4, 7), TWO, NONE, TWO, 1),
-    "whole, padded": ((3, 4, 3, 2), (5, 5, 2, 7), TWO, ((1, 0), (0, 2)), TWO, 1),
-    "whole, one step of a stride": ((3, 6, 6, 2), (5, 5, 2, 3), (2, 2), NONE, TWO, 1),
+    "pointwise, materialized transpose": ((2, 3, 4, 8), (1, 1, 8, 10), TWO, NONE, TWO, 1),
+    "single window": ((3, 5, 5, 4), (5, 5, 4, 7), TWO, NONE, TWO, 1),
+    "single window, padded": ((3, 4, 3, 2), (5, 5, 2, 7), TWO, ((1, 0), (0, 2)), TWO, 1),
+    "single window, one step of a stride": ((3, 6, 6, 2), (5, 5, 2, 3), (2, 2), NONE, TWO, 1),
     "tiles": ((2, 8, 6, 3), (4, 3, 3, 4), (4, 3), NONE, TWO, 1),
     "tiles, rest left out, padded": ((2, 7, 6, 3), (3, 2, 3, 4), (3, 2), ((1, 0), (0, 1)), TWO, 1),
     "tiles, 3-D": ((1, 4, 4, 4, 2), (2, 2, 2, 2, 3), (2, 2, 2), ((0, 0),) * 3, THREE, 1),
@@ -51,26 +51,40 @@ CASES = {
     "each group, all at once": ((1, 3, 4, 6), (2, 1, 2, 3), TWO, NONE, TWO, 3),
     "each group, in parts": ((6, 9, 8, 8), (3, 2, 4, 6), TWO, ((3, 0), (0, 2)), TWO, 2),
     "blocks, 1x1": ((1, 4, 4, 64), (1, 1, 8, 32), TWO, NONE, TWO, 8),
-    "3-D, folded": ((1, 5, 6, 7, 3), (3, 2, 3, 3, 4), (2, 1, 2), ((1, 1),) * 3, (2, 1, 1), 1),
-    "3-D, summed": ((1, 5, 6, 7, 17), (3, 2, 3, 17, 4), (2, 1, 2), ((1, 1),) * 3, THREE, 1),
-    "3-D, summed, 1x1": ((1, 5, 6, 7, 17), (3, 1, 1, 17, 4), THREE, ((2, 0), *NONE), THREE, 1),
-    "columns": ((2, 2, 2, 4), (3, 3, 4, 5), TWO, ((1, 1), (1, 1)), TWO, 1),
-    "columns, small output": ((2, 6, 6, 4), (5, 5, 4, 5), (1, 2), ((0, 0), (1, 1)), TWO, 1),
-    "columns, 1-D dilated": ((2, 6, 4), (3, 4, 5), ONE, ((2, 2),), (3,), 1),
+    "3-D, channels": (
+        (1, 5, 6, 7, 3),
+        (3, 2, 3, 3, 4),
+        (2, 1, 2),
+        ((1, 1),) * 3,
+        (2, 1, 1),
+        1,
+    ),
+    "3-D, sum": ((1, 5, 6, 7, 17), (3, 2, 3, 17, 4), (2, 1, 2), ((1, 1),) * 3, THREE, 1),
+    "3-D, sum, 1x1": (
+        (1, 5, 6, 7, 17),
+        (3, 1, 1, 17, 4),
+        THREE,
+        ((2, 0), *NONE),
+        THREE,
+        1,
+    ),
+    "im2col": ((2, 2, 2, 4), (3, 3, 4, 5), TWO, ((1, 1), (1, 1)), TWO, 1),
+    "im2col, small output": ((2, 6, 6, 4), (5, 5, 4, 5), (1, 2), ((0, 0), (1, 1)), TWO, 1),
+    "im2col, 1-D dilated": ((2, 6, 4), (3, 4, 5), ONE, ((2, 2),), (3,), 1),
     "padded first": ((2, 6, 6, 8), (2, 2, 8, 5), TWO, ((1, 1), (1, 1)), TWO, 1),
-    "folded, 4 columns": ((2, 12, 12, 1), (5, 5, 1, 6), TWO, NONE, TWO, 1),
-    "folded, 2 columns": ((2, 9, 10, 6), (5, 5, 6, 16), TWO, NONE, TWO, 1),
-    "folded, padded": ((2, 7, 8, 3), (3, 5, 3, 4), TWO, ((1, 1), (2, 2)), TWO, 1),
-    "folded, in parts": ((6, 9, 10, 6), (5, 5, 6, 4), TWO, NONE, TWO, 1),
-    "crossed": ((3, 5, 6, 8), (3, 3, 8, 9), TWO, ((1, 1), (1, 1)), TWO, 1),
-    "crossed, all": ((6, 8, 7, 9), (3, 3, 9, 8), TWO, ((1, 0), (2, 1)), (1, 2), 1),
+    "toeplitz, 4 columns": ((2, 12, 12, 1), (5, 5, 1, 6), TWO, NONE, TWO, 1),
+    "toeplitz, 2 columns": ((2, 9, 10, 6), (5, 5, 6, 16), TWO, NONE, TWO, 1),
+    "toeplitz, padded": ((2, 7, 8, 3), (3, 5, 3, 4), TWO, ((1, 1), (2, 2)), TWO, 1),
+    "toeplitz, in parts": ((6, 9, 10, 6), (5, 5, 6, 4), TWO, NONE, TWO, 1),
+    "shift-add": ((3, 5, 6, 8), (3, 3, 8, 9), TWO, ((1, 1), (1, 1)), TWO, 1),
+    "shift-add, all": ((6, 8, 7, 9), (3, 3, 9, 8), TWO, ((1, 0), (2, 1)), (1, 2), 1),
     "winograd": ((1, 6, 8, 32), (3, 3, 32, 33), TWO, ((1, 1), (1, 1)), TWO, 1),
     "winograd, odd, in parts": ((4, 7, 5, 33), (3, 3, 33, 32), TWO, ((0, 2), (1, 0)), TWO, 1),
-    "dense": ((2, 5, 6, 8), (3, 3, 8, 5), TWO, ((1, 1), (1, 1)), TWO, 1),
-    "dense, no padding": ((6, 6, 6, 8), (3, 3, 8, 5), TWO, NONE, TWO, 1),
-    "dense, strided, in parts": ((6, 8, 7, 8), (3, 3, 8, 5), (2, 2), ((1, 1), (1, 0)), TWO, 1),
-    "dense, in strips": ((2, 16, 7, 16), (3, 2, 16, 5), TWO, ((1, 1), (0, 1)), TWO, 1),
-    "dense, all, in strips": ((2, 16, 9, 16), (3, 3, 16, 3), (2, 1), ((1, 0), (2, 1)), (1, 2), 1),
+    "conv2d": ((2, 5, 6, 8), (3, 3, 8, 5), TWO, ((1, 1), (1, 1)), TWO, 1),
+    "conv2d, no padding": ((6, 6, 6, 8), (3, 3, 8, 5), TWO, NONE, TWO, 1),
+    "conv2d, strided, in parts": ((6, 8, 7, 8), (3, 3, 8, 5), (2, 2), ((1, 1), (1, 0)), TWO, 1),
+    "conv2d, in strips": ((2, 16, 7, 16), (3, 2, 16, 5), TWO, ((1, 1), (0, 1)), TWO, 1),
+    "conv2d, all, in strips": ((2, 16, 9, 16), (3, 3, 16, 3), (2, 1), ((1, 0), (2, 1)), (1, 2), 1),
 }
 each_case = pytest.mark.parametrize("name", CASES)
 
@@ -97,8 +111,8 @@ def arrays(shape, kernel, dtype=np.float64):
 
 
 def xla(case):
-    setting = Setting(*case)
-    return lambda x, kernel: native(setting, x, kernel)
+    spec = ConvSpec(*case)
+    return lambda x, kernel: native(spec, x, kernel)
 
 
 def close(ours, expected, tolerance=1e-10):
@@ -124,17 +138,23 @@ def derivatives(f, x, kernel):
 def test_values_gradients_and_their_gradients_are_those_of_xla(name):
     with jax.enable_x64(True):
         case = CASES[name]
-        form = cpu.pick(Setting(*case))
-        assert form is not None
+        lowering = cpu.select_in_float32(ConvSpec(*case))
+        assert lowering is not None
         x, kernel = arrays(*case[:2])
-        close(derivatives(form, x, kernel), derivatives(xla(case), x, kernel))
+        close(derivatives(lowering, x, kernel), derivatives(xla(case), x, kernel))
 
 
 @pytest.mark.parametrize(
     "name",
     [
-        *("shifted, all", "blocks", "each group, in parts", "3-D, folded", "folded, in parts"),
-        *("dense, all, in strips", "crossed, all", "winograd, odd, in parts"),
+        *(
+            "shifted, all",
+            "blocks",
+            "each group, in parts",
+            "3-D, channels",
+            "toeplitz, in parts",
+        ),
+        *("conv2d, all, in strips", "shift-add, all", "winograd, odd, in parts"),
     ],
 )
 def test_forward_mode_over_reverse_mode_is_that_of_xla(name):
@@ -146,11 +166,11 @@ def test_forward_mode_over_reverse_mode_is_that_of_xla(name):
             slope = jax.grad(lambda x, k: jnp.sum(jnp.tanh(f(x, k))), (0, 1))
             return jax.jit(lambda *a: jax.jvp(slope, a, tuple(map(jnp.cos, a))))(x, kernel)
 
-        close(curvature(cpu.pick(Setting(*case))), curvature(xla(case)))
+        close(curvature(cpu.select_in_float32(ConvSpec(*case))), curvature(xla(case)))
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_whatever_form_is_chosen_equals_xla(seed):
+def test_whatever_lowering_is_selected_equals_xla(seed):
     rng = np.random.default_rng(seed)
     with jax.enable_x64(True):
         axes = int(rng.integers(1, 4))
@@ -174,29 +194,29 @@ def test_whatever_form_is_chosen_equals_xla(seed):
         close(ours, both(xla((*shapes, *numbers))))
 
 
-# What each family is for: the form that it gives, among them.
+# The function that computes the cases whose name begins so.
 FAMILIES = {
     "pointwise": (gemm, "pointwise"),
-    "whole": (gemm, "whole"),
-    "tiles": (gemm, "tiles"),
-    "shifted": (depthwise, "shifted"),
-    "blocks": (grouped, "block_kernels"),
-    "each group": (grouped, "by_columns"),
-    "3-D, summed": (conv3d, "summed"),
-    "3-D, folded": (conv3d, "folded"),
-    "columns": (im2col_gemm, "columns"),
-    "padded first": (im2col_gemm, "padded_first"),
-    "folded, 2 columns": (toeplitz, "stacked"),
-    "folded, in parts": (toeplitz, "stacked"),
-    "folded": (toeplitz, "folded"),
-    "crossed": (shift_add_gemm, "product"),
-    "winograd": (winograd, "_tiled"),
-    "dense": (conv2d, "native"),
+    "single window": (gemm, "single_window"),
+    "tiles": (gemm, "tiled_windows"),
+    "shifted": (depthwise, "shifted_products"),
+    "blocks": (grouped, "block_diagonal"),
+    "each group": (grouped, "columns_then_rows"),
+    "3-D, sum": (conv3d, "sum_over_time"),
+    "3-D, channels": (conv3d, "time_as_channels"),
+    "im2col": (im2col_gemm, "im2col"),
+    "padded first": (im2col_gemm, "pad_then_convolve"),
+    "toeplitz, 2 columns": (toeplitz, "by_columns"),
+    "toeplitz, in parts": (toeplitz, "by_columns"),
+    "toeplitz": (toeplitz, "by_rows"),
+    "shift-add": (shift_add_gemm, "shift_add"),
+    "winograd": (winograd, "_convolve"),
+    "conv2d": (conv2d, "native"),
 }
 
 
 @each_case
-def test_each_case_is_computed_by_the_form_that_it_is_for(name, monkeypatch):
+def test_each_case_is_computed_by_the_lowering_that_it_is_for(name, monkeypatch):
     module, function = next(FAMILIES[f] for f in FAMILIES if name.startswith(f))
     calls, original = [], getattr(module, function)
 
@@ -206,7 +226,7 @@ def test_each_case_is_computed_by_the_form_that_it_is_for(name, monkeypatch):
 
     monkeypatch.setattr(module, function, counted)
     case = CASES[name]
-    jax.eval_shape(cpu.pick(Setting(*case)), *arrays(*case[:2], np.float32))
+    jax.eval_shape(cpu.select_in_float32(ConvSpec(*case)), *arrays(*case[:2], np.float32))
     assert calls
 
 
@@ -221,7 +241,7 @@ def test_each_case_is_computed_by_the_form_that_it_is_for(name, monkeypatch):
     ids=["1-D", "no examples", "no filters", "no windows"],
 )
 def test_where_xla_is_as_fast_or_nothing_is_computed_it_stays(case):
-    assert cpu.pick(Setting(*case)) is None
+    assert cpu.select_in_float32(ConvSpec(*case)) is None
 
 
 @pytest.mark.parametrize(
@@ -234,11 +254,11 @@ def test_where_xla_is_as_fast_or_nothing_is_computed_it_stays(case):
         ((2, 12, 12, 3), (3, 3, 3, 8), (2, 2), ((1, 1), (1, 1)), TWO, 1),
         ((2, 11, 11, 3), (3, 3, 3, 8), TWO, ((1, 1), (1, 1)), TWO, 1),
     ],
-    ids=["dense", "strided", "dilated", "many filters", "few channels, strided", "odd width"],
+    ids=["conv2d", "strided", "dilated", "many filters", "few channels, strided", "odd width"],
 )
 def test_where_xla_is_as_fast_values_and_the_gradient_of_x_are_its_own(case):
     x, kernel = arrays(*case[:2], np.float32)
-    form = cpu.pick(Setting(*case))
+    lowering = cpu.select_in_float32(ConvSpec(*case))
 
     def lowered(f):
         both = jax.jit(lambda x, dx, k: jax.jvp(lambda x: f(x, k), (x,), (dx,)))
@@ -246,7 +266,7 @@ def test_where_xla_is_as_fast_values_and_the_gradient_of_x_are_its_own(case):
         kinds = ("convolution", "dot_general", "slice", "concatenate")
         return [text.count(f"stablehlo.{kind}") for kind in kinds]
 
-    assert lowered(form) == lowered(xla(case)) == [2, 0, 0, 0]
+    assert lowered(lowering) == lowered(xla(case)) == [2, 0, 0, 0]
 
 
 @pytest.mark.parametrize("groups", [1, 4])
@@ -259,9 +279,10 @@ def test_an_empty_batch_has_an_empty_result_and_gradients_of_zero(groups):
 
 
 @pytest.mark.parametrize(
-    "name", ["shifted, all", "blocks", "each group", "3-D, summed", "columns", "tiles", "dense"]
+    "name",
+    ["shifted, all", "blocks", "each group", "3-D, sum", "im2col", "tiles", "conv2d"],
 )
-def test_forms_are_for_cpu_alone_with_their_gradients(name):
+def test_lowerings_are_for_cpu_alone_with_their_gradients(name):
     case = CASES[name]
     x, kernel = arrays(*case[:2], np.float32)
 
@@ -281,15 +302,16 @@ def test_forms_are_for_cpu_alone_with_their_gradients(name):
 
 
 @pytest.mark.parametrize(
-    "name", ["pointwise", "shifted, all", "blocks", "each group", "3-D, summed", "columns", "dense"]
+    "name",
+    ["pointwise", "shifted, all", "blocks", "each group", "3-D, sum", "im2col", "conv2d"],
 )
 def test_vmap_over_either_argument_equals_one_call_each(name):
     case = CASES[name]
     x, kernel = arrays(*case[:2], np.float32)
-    form = jax.jit(cpu.pick(Setting(*case)))
+    f = jax.jit(cpu.select_in_float32(ConvSpec(*case)))
     xs, kernels = jnp.stack([x, 2 * x]), jnp.stack([kernel, kernel - 1])
-    close(jax.vmap(form, (0, None))(xs, kernel), jnp.stack([form(a, kernel) for a in xs]), 1e-4)
-    close(jax.vmap(form, (None, 0))(x, kernels), jnp.stack([form(x, k) for k in kernels]), 1e-4)
+    close(jax.vmap(f, (0, None))(xs, kernel), jnp.stack([f(a, kernel) for a in xs]), 1e-4)
+    close(jax.vmap(f, (None, 0))(x, kernels), jnp.stack([f(x, k) for k in kernels]), 1e-4)
 
 
 @pytest.mark.parametrize(
@@ -299,10 +321,10 @@ def test_vmap_over_either_argument_equals_one_call_each(name):
         "shifted",
         "blocks, several",
         "each group",
-        "3-D, summed",
-        "columns",
-        "folded, in parts",
-        "dense, in strips",
+        "3-D, sum",
+        "im2col",
+        "toeplitz, in parts",
+        "conv2d, in strips",
         "winograd",
     ],
 )
@@ -315,7 +337,7 @@ def test_bfloat16_is_summed_in_float32_and_rounded_once(name):
         return y, pullback(jnp.ones_like(y))
 
     run = jax.jit(both, static_argnums=0)
-    rounded = jax.tree.leaves(run(cpu.pick(Setting(*case)), x, kernel))
+    rounded = jax.tree.leaves(run(cpu.select_in_float32(ConvSpec(*case)), x, kernel))
     exact = jax.tree.leaves(run(xla(case), *(a.astype(jnp.float32) for a in (x, kernel))))
     for one, other in zip(rounded, exact, strict=True):
         assert one.dtype == jnp.bfloat16
@@ -336,23 +358,23 @@ def test_windows_are_made_of_as_many_images_or_lines_as_fit(batch, height, expec
     """A line has 8 windows of 9 x 4 numbers, so 4000 are 13 lines; strips overlap by 2."""
     seen = []
 
-    def times(setting, x, kernel):
+    def product(spec, x, kernel):
         seen.append(x.shape)
-        return jnp.zeros((x.shape[0], *setting.out, 5))
+        return jnp.zeros((x.shape[0], *spec.out, 5))
 
-    monkeypatch.setattr(shift_add_gemm, "by_filter", times)
-    setting = Setting((batch, height, 8, 4), (3, 3, 4, 5), TWO, ((1, 1), (1, 1)), TWO, 1)
-    case = arrays(setting.shape, setting.kernel, np.float32)
-    y = jax.eval_shape(lambda x, k: conv2d.windows(setting, x, k), *case)
+    monkeypatch.setattr(shift_add_gemm, "shift_add_filters_first", product)
+    spec = ConvSpec((batch, height, 8, 4), (3, 3, 4, 5), TWO, ((1, 1), (1, 1)), TWO, 1)
+    case = arrays(spec.shape, spec.kernel, np.float32)
+    y = jax.eval_shape(lambda x, k: conv2d.im2col_in_chunks(spec, x, k), *case)
     assert seen[0] == expected and y.shape == (batch, height, 8, 5)
 
 
-def test_rows_are_turned_for_the_gradient_of_the_kernel_alone_where_nothing_is_fused():
+def test_a_transpose_is_materialized_for_the_gradient_of_a_large_kernel_alone():
     x, kernel = jnp.ones((5, 8)), jnp.ones((8, 10))
 
     def lowered(argument):
         def energy(x, kernel):
-            return jnp.sum(jnp.tanh(gemm.rows_times(jax.nn.relu(x), kernel)))
+            return jnp.sum(jnp.tanh(gemm.matmul(jax.nn.relu(x), kernel)))
 
         return jax.jit(jax.grad(energy, argument)).lower(x, kernel).as_text()
 
@@ -365,62 +387,64 @@ def test_rows_are_turned_for_the_gradient_of_the_kernel_alone_where_nothing_is_f
 def test_a_large_kernel_is_not_added_up_over_more_parts_than_its_own_size_asks_for(monkeypatch):
     monkeypatch.setattr(conv2d, "MOST", 100)
     sizes = []
-    product = conv2d.times
-    monkeypatch.setattr(conv2d, "times", lambda s, x, k: sizes.append(x.shape) or product(s, x, k))
+    product = conv2d.im2col
+    monkeypatch.setattr(conv2d, "im2col", lambda s, x, k: sizes.append(x.shape) or product(s, x, k))
     # Windows of an image have 16 x 27 numbers, the kernel has 27 x 40.
-    setting = Setting((8, 4, 4, 3), (3, 3, 3, 40), TWO, ((1, 1), (1, 1)), TWO, 1)
-    given = (jax.ShapeDtypeStruct(shape, np.float32) for shape in setting[:2])
-    jax.eval_shape(lambda x, k: conv2d.windows(setting, x, k), *given)
+    spec = ConvSpec((8, 4, 4, 3), (3, 3, 3, 40), TWO, ((1, 1), (1, 1)), TWO, 1)
+    given = (jax.ShapeDtypeStruct(shape, np.float32) for shape in spec[:2])
+    jax.eval_shape(lambda x, k: conv2d.im2col_in_chunks(spec, x, k), *given)
     assert sizes[0] == (2, 4, 4, 3)
 
 
 def test_small_dense_convolutions_stay_as_they_are(monkeypatch):
     monkeypatch.setattr(conv2d, "LEAST", 2 * 64 * 36 + 1)
-    assert conv2d.pick(Setting((2, 8, 8, 4), (3, 3, 4, 5), TWO, ((1, 1), (1, 1)), TWO, 1)) is None
-    assert conv2d.pick(Setting((3, 8, 8, 4), (3, 3, 4, 5), TWO, ((1, 1), (1, 1)), TWO, 1))
+    assert (
+        conv2d.select(ConvSpec((2, 8, 8, 4), (3, 3, 4, 5), TWO, ((1, 1), (1, 1)), TWO, 1)) is None
+    )
+    assert conv2d.select(ConvSpec((3, 8, 8, 4), (3, 3, 4, 5), TWO, ((1, 1), (1, 1)), TWO, 1))
 
 
-def test_winograds_form_is_for_enough_tiles_and_channels(monkeypatch):
+def test_winograd_is_for_enough_tiles_and_channels(monkeypatch):
     monkeypatch.setattr(winograd, "TILES", 8)
 
     def fits(size, channels, stride=TWO):
         shapes = (4, size, size, channels), (3, 3, channels, channels)
-        return winograd.fits(Setting(*shapes, stride, ((1, 1), (1, 1)), TWO, 1))
+        return winograd.fits(ConvSpec(*shapes, stride, ((1, 1), (1, 1)), TWO, 1))
 
     # 4 images of 15x15 have 4 x 8 x 8 = 256 tiles, 8 for each of 32 channels.
     assert fits(15, 32) and not fits(14, 32) and not fits(15, 33) and not fits(15, 31)
     assert not fits(30, 32, (2, 2))
 
 
-def test_whole_numbers_are_not_halved_by_winograds_form():
+def test_whole_numbers_are_not_halved_by_winograd():
     case = CASES["winograd"]
     x, kernel = (jnp.asarray(a * 10, jnp.int32) for a in arrays(*case[:2], np.float32))
-    form = winograd.winograd(Setting(*case))
-    assert (form(x, kernel) == xla(case)(x, kernel)).all()
-    assert (winograd.spread(Setting(*case))(x, kernel) == xla(case)(x, kernel)).all()
+    lowering = winograd.winograd(ConvSpec(*case))
+    assert (lowering(x, kernel) == xla(case)(x, kernel)).all()
+    assert (winograd.winograd_transposed(ConvSpec(*case))(x, kernel) == xla(case)(x, kernel)).all()
 
 
 def test_groups_of_a_block_divide_their_number():
     def together(c_in, groups):
         kernel = (3, 3, c_in // groups, c_in)
-        return grouped.per_block(Setting((1, 9, 9, c_in), kernel, TWO, NONE, TWO, groups))
+        return grouped.groups_per_block(ConvSpec((1, 9, 9, c_in), kernel, TWO, NONE, TWO, groups))
 
     assert [together(*n) for n in ((128, 32), (256, 32), (512, 32), (96, 2), (24, 6))] == [
         *(8, 4, 2, 1, 6)
     ]
 
 
-def test_a_product_is_differentiated_through_the_forms_given_for_it():
+def test_a_product_is_differentiated_through_the_lowerings_given_for_it():
     seen = []
 
     def named(name):
-        def form(x, kernel):
+        def lowering(x, kernel):
             seen.append(name)
             return x * kernel
 
-        return form
+        return lowering
 
-    product = bilinear(named("value"), of_x=named("x"), of_kernel=named("kernel"))
+    product = with_gradients(named("value"), input=named("x"), kernel=named("kernel"))
     assert product(2.0, 3.0) == 6 and seen == ["value"]
     assert jax.grad(product)(2.0, 3.0) == 3 and "kernel" not in seen
     seen.clear()
@@ -429,7 +453,7 @@ def test_a_product_is_differentiated_through_the_forms_given_for_it():
     assert jax.jvp(product, (2.0, 3.0), (1.0, 1.0)) == (6.0, 5.0)
 
 
-def test_forms_stay_in_programs_over_several_devices():
+def test_lowerings_stay_in_programs_over_several_devices():
     x, kernel = arrays((8, 6, 6, 4), (3, 3, 1, 4), np.float32)
 
     def loss(kernel, x):
@@ -442,7 +466,7 @@ def test_forms_stay_in_programs_over_several_devices():
     close(mapped[0], whole, 1e-4)
 
 
-def test_turned_rows_stay_on_their_devices():
+def test_a_materialized_transpose_stays_on_its_devices():
     x, kernel = arrays((8, 2, 3, 8), (1, 1, 8, 10), np.float32)
     slope = jax.grad(lambda kernel, x: jnp.sum(conv(jax.nn.relu(x), kernel) ** 2))
     mesh = jax.make_mesh((8,), ("batch",), axis_types=(jax.sharding.AxisType.Auto,))
