@@ -32,7 +32,7 @@ from cnnlab.losses.distances import unit
 from cnnlab.losses.nt_xent import nt_xent
 from cnnlab.metrics.mean import Mean
 from cnnlab.metrics.spread import embedding_std
-from cnnlab.models.projection_heads import Head
+from cnnlab.models.projection_heads import MLPHead
 from cnnlab.utils.registry import pick
 from experiments import teacher as teachers
 from experiments.base import Aux, Batch, Experiment
@@ -230,17 +230,17 @@ class Invariant(Experiment):
         }
         return loss, Aux(state, metrics)
 
-    def _heads(self, width: int, axis_name: str = "") -> dict[str, Head]:
+    def _heads(self, width: int, axis_name: str = "") -> dict[str, MLPHead]:
         """Return the heads on features of this width, in the order of their application."""
         cure, heads = CURES[self.cure], {}
         shared: dict[str, Any] = {"norm_axis_name": axis_name}
         shared["dtype"] = getattr(self.model, "dtype", "float32")
         if self.projector:
-            heads["projector"] = Head(tuple(self.projector), last_norm=cure.last_norm, **shared)
+            heads["projector"] = MLPHead(tuple(self.projector), last_norm=cure.last_norm, **shared)
             width = self.projector[-1]
         if cure.predictor:
             widths = (*self.predictor, width)
-            heads["predictor"] = Head(widths, last_bias=cure.predictor_bias, **shared)
+            heads["predictor"] = MLPHead(widths, last_bias=cure.predictor_bias, **shared)
         return heads
 
     def _encode(self, params, state, parts, rng, axis_name):

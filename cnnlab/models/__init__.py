@@ -38,7 +38,6 @@ from cnnlab.models import (
     koch,
     lenet5,
     lenet5_1998,
-    locally_connected,
     mlp,
     mobilenet,
     resnet,
@@ -54,7 +53,6 @@ from cnnlab.utils.registry import suggest
 
 MODELS: dict[str, Architecture] = {
     **mlp.MODELS,
-    **locally_connected.MODELS,
     **lenet5.MODELS,
     **lenet5_1998.MODELS,
     **alexnet.MODELS,

@@ -36,8 +36,7 @@ from cnnlab.layers.normalization.local_response import local_response_norm
 from cnnlab.layers.pooling.adaptive import adaptive_avg_pool
 from cnnlab.layers.pooling.pool import max_pool
 from cnnlab.models.architecture import Architecture
-from cnnlab.models.parts import check_images, classify, scaled
-from cnnlab.models.stage import stage
+from cnnlab.models.parts import check_images, classify, scaled, stage
 from cnnlab.utils.registry import pick
 
 HIDDEN = 4096

@@ -28,7 +28,7 @@ from cnnlab.layers.dropout import Dropout
 from cnnlab.layers.initializers import xavier_uniform
 from cnnlab.layers.pooling.adaptive import adaptive_avg_pool
 from cnnlab.layers.pooling.pool import avg_pool, max_pool
-from cnnlab.models.stage import stage
+from cnnlab.models.parts import stage
 
 RELU = Activation(relu, xavier_uniform)
 BIAS = nn.initializers.constant(0.2)

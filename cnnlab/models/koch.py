@@ -31,8 +31,7 @@ from cnnlab.layers.convolution.conv import Conv
 from cnnlab.layers.initializers import he_normal, lecun_normal, normal, zeros
 from cnnlab.layers.pooling.pool import max_pool
 from cnnlab.models.architecture import Architecture
-from cnnlab.models.parts import check_images, classify, scaled
-from cnnlab.models.stage import stage
+from cnnlab.models.parts import check_images, classify, scaled, stage
 from cnnlab.utils.registry import pick
 
 

@@ -8,6 +8,21 @@ Parameters: c1 156, c3 2,416, c5 48,120, f6 10,164, logits 850: 61,706 (the pape
 Deviations, those usual today: c3 sees all maps of s2 (table I of the paper leaves some out);
 s2 and s4 have no trained coefficient and bias; a dense layer gives logits for a softmax where the
 paper has RBF units; ReLU and max-pooling unless asked otherwise.
+
+Locally connected (`shared=False`): the same windows, but each place has weights of its own. LeCun
+1989 (Generalization and network design strategies), the step between fully connected layers and
+convolutions. For 32x32x1, with as many units as LeNet-5:
+
+    layer     inputs and outputs                    mlp     locally connected      lenet5
+    c1        32x32x1 -> 28x28x6              4,821,600               122,304         156
+    c3        of c1 (mlp) or s2 -> 10x10x16   7,528,000               241,600       2,416
+    c5        of c3 (mlp) or s4 -> 120          192,120                48,120      48,120
+    f6        120 -> 84                          10,164                10,164      10,164
+    logits    84 -> 10                              850                   850         850
+    all                                      12,552,734               423,038      61,706
+
+The mlp is `mlp` with hidden layers of 4704, 1600, 120 and 84 units. Local windows save a factor of
+30, shared weights another 7. The weights belong to one size of image.
 """
 
 from collections import OrderedDict
@@ -26,8 +41,7 @@ from cnnlab.layers.convolution.conv import Conv
 from cnnlab.layers.convolution.locally_connected import LocallyConnected
 from cnnlab.layers.pooling.pool import avg_pool, max_pool
 from cnnlab.models.architecture import Architecture
-from cnnlab.models.parts import classify
-from cnnlab.models.stage import stage
+from cnnlab.models.parts import classify, stage
 from cnnlab.utils.registry import pick
 
 SMALLEST = 32
@@ -53,8 +67,7 @@ class LeNet5(nn.Module):
         num_classes: number of logits; 0 returns the features.
         activation: "relu", or "tanh" for the paper's 1.7159 tanh(2x/3).
         pool: "max", or "avg" as in the paper.
-        shared: whether all places of a map share a kernel; without, each has its own
-            (`cnnlab.models.locally_connected`).
+        shared: whether all places of a map share a kernel; without, each has its own.
         padding: zeros added on each side of the image; 2 makes MNIST's 28x28 the 32x32 it expects.
         dropout: share of f6 set to zero in training, from the rng "dropout".
         norm: "batch" for BatchNorm before each activation, in place of the bias; "" for none.
@@ -133,5 +146,6 @@ def _check_size(shape: tuple[int, ...], padding: int) -> None:
 
 
 MODELS = {
+    "locally_connected": Architecture(LeNet5, "LeCun 1989", (32, 32, 1), {"shared": False}),
     "lenet5": Architecture(LeNet5, "LeCun et al. 1998, figure 2", (32, 32, 1)),
 }

@@ -17,8 +17,7 @@ from jaxtyping import Array, Float
 from cnnlab.layers.activations import ACTIVATIONS
 from cnnlab.layers.dropout import Dropout
 from cnnlab.models.architecture import Architecture
-from cnnlab.models.parts import classify
-from cnnlab.models.stage import stage
+from cnnlab.models.parts import classify, stage
 from cnnlab.utils.registry import pick
 
 

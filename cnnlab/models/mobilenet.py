@@ -30,8 +30,7 @@ from cnnlab.layers.convolution.depthwise import DepthwiseConv
 from cnnlab.layers.initializers import he_normal
 from cnnlab.layers.pooling.global_pool import global_avg_pool
 from cnnlab.models.architecture import Architecture
-from cnnlab.models.parts import check_images, classify, scaled
-from cnnlab.models.stage import stage
+from cnnlab.models.parts import check_images, classify, scaled, stage
 from cnnlab.utils.registry import pick
 
 

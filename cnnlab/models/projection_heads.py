@@ -33,7 +33,7 @@ LAST_NORMS: dict[str, dict[str, Any]] = {
 }
 
 
-class Head(nn.Module):
+class MLPHead(nn.Module):
     """Multilayer perceptron with BatchNorm on vectors.
 
     Attributes:

@@ -1,6 +1,6 @@
-"""Residual units x + F(x): branches, shortcuts, and the layers they are made of.
+"""Residual networks: blocks x + F(x), their shortcuts, the stem and the stages.
 
-He et al. 2015, section 3 and figure 5. The branch F is a few convolutions:
+He et al. 2015, section 3, figure 5 and table 1. F is a few convolutions:
 
     basic         3x3, c     3x3, c
     bottleneck    1x1, m     3x3, m     1x1, 4 c     m = c, or more in groups (Xie et al. 2017)
@@ -9,16 +9,17 @@ Shortcuts (He et al. 2015, section 4.1; D: He T. et al. 2018, figure 2c):
 
     A    the identity; where shapes differ every second pixel, and zeros for missing channels
     B    the identity; where shapes differ a 1x1 convolution
-    C    a 1x1 convolution in every unit
-    D    as B, with the stride left to a 2x2 average pooling before the convolution
+    C    a 1x1 convolution in every block
+    D    as B, but a 2x2 average pooling before the convolution has the stride
 
 Feature maps [b, h, w, c] -> [b, ceil(h / stride), ceil(w / stride), channels]. Convolutions are
-padded alike on both sides, as in the original (Caffe): with a stride, XLA's "SAME" is not.
-Deviation: without norms every unit would double the variance, so the last convolution of a branch
-starts with 1 / sqrt(number of units) of He's weights (Hanin & Rolnick 2018), see `gain_of`.
+padded by the same number on both sides, as in the original (Caffe): with a stride, XLA's "SAME" is
+not. Deviation: without norms every block would double the variance, so the last convolution of F
+starts with 1 / sqrt(number of blocks) of He's weights (Hanin & Rolnick 2018), see `gain_of`.
 """
 
-from collections.abc import Callable, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
@@ -33,6 +34,7 @@ from cnnlab.layers.convolution.conv import Conv
 from cnnlab.layers.initializers import he_normal, zeros
 from cnnlab.layers.pooling.pool import avg_pool
 from cnnlab.models.parts import norm_layer, scaled
+from cnnlab.utils.console import LOG
 from cnnlab.utils.registry import suggest
 
 SHORTCUTS = ("A", "B", "C", "D")
@@ -42,8 +44,8 @@ STRIDES = ("1x1", "3x3")
 EXPANSION = 4
 
 
-class Step(NamedTuple):
-    """One convolution of a branch."""
+class ConvSpec(NamedTuple):
+    """One convolution of a block."""
 
     filters: int
     size: int
@@ -51,34 +53,34 @@ class Step(NamedTuple):
     groups: int = 1
 
 
-Branch = tuple[Step, ...]
+Convs = tuple[ConvSpec, ...]
 
 
 @dataclass(frozen=True)
-class Layers:
-    """Makes the layers of one network, inside the `__call__` of its modules.
+class LayerFactory:
+    """Makes convolutions, norms and activations of one network, in its modules' `__call__`.
 
     Attributes:
         norm: "batch" or "group", and convolutions have no bias; "" for none.
         norm_axis_name: mapped axis over which BatchNorm shares statistics; "" for none.
         train: whether BatchNorm goes by the statistics of the batch.
         dtype: of the computation.
-        activation: function of each value.
-        zero_scale: whether the last norm of a branch starts with scale 0, if there is one.
-        gain: factor on the initial weights of the last convolution of a branch.
+        act: activation, a function of each value.
+        zero_scale: whether the last norm of a block starts with scale 0, if there is one.
+        gain: factor on the initial weights of the last convolution of a block.
     """
 
     norm: str
     norm_axis_name: str
     train: bool
     dtype: Any
-    activation: Callable[[Array], Array] = relu
+    act: Callable[[Array], Array] = relu
     zero_scale: bool = False
     gain: float = 1.0
 
-    def conv(self, x, step: Step, *, name: str, last: bool = False):
+    def conv(self, x, spec: ConvSpec, *, name: str, last: bool = False):
         """Return the convolution of `x`, with zeros around it for all of its pixels to count."""
-        filters, size, stride, groups = step
+        filters, size, stride, groups = spec
         layer = Conv(
             filters,
             (size, size),
@@ -106,63 +108,89 @@ def _scaled_he(gain, key, shape, dtype=jnp.float32):
 
 
 def gain_of(norm: str, depths: Sequence[int]) -> float:
-    """Return what the last convolution of a branch starts with, in parts of He's weights."""
+    """Return the factor on He's initial weights of the last convolution of a block."""
     return 1.0 if norm else max(sum(depths), 1) ** -0.5
 
 
-def branches(
+@dataclass(frozen=True)
+class BasicBlock:
+    """Two 3x3 convolutions: F of ResNet-18 and 34.
+
+    Attributes:
+        width: factor on all channels.
+    """
+
+    width: float = 1.0
+
+    def __call__(self, channels: int, stride: int) -> Convs:
+        """Return the convolutions of a block of a stage of so many `channels`."""
+        channels = scaled(channels, self.width)
+        return ConvSpec(channels, 3, stride), ConvSpec(channels, 3)
+
+
+@dataclass(frozen=True)
+class BottleneckBlock:
+    """A 1x1, a 3x3 and a 1x1 convolution: F of the deeper networks, and of ResNeXt.
+
+    Attributes:
+        width: factor on all channels.
+        stride_in: convolution that has the stride, "1x1" (the first) or "3x3".
+        groups: of the 3x3 convolution.
+        width_per_group: channels in each of them for 64 channels of the stage.
+    """
+
+    width: float = 1.0
+    stride_in: str = "3x3"
+    groups: int = 1
+    width_per_group: int = 64
+
+    def __call__(self, channels: int, stride: int) -> Convs:
+        """Return the convolutions of a block of a stage of so many `channels`."""
+        inner = scaled(channels * self.width_per_group // 64 * self.groups, self.width, self.groups)
+        first, second = (stride, 1) if self.stride_in == "1x1" else (1, stride)
+        return (
+            ConvSpec(inner, 1, first),
+            ConvSpec(inner, 3, second, self.groups),
+            ConvSpec(EXPANSION * scaled(channels, self.width), 1),
+        )
+
+
+def make_block(
     block: str,
     *,
     width: float = 1.0,
     stride_in: str = "3x3",
     groups: int = 1,
     width_per_group: int = 64,
-) -> Callable[[int, int], Branch]:
-    """Return what gives the branch of a unit, from the channels of its stage and its stride.
-
-    Args:
-        block: "basic" or "bottleneck".
-        width: factor on all channels.
-        stride_in: convolution of a bottleneck that has the stride, "1x1" (the first) or "3x3".
-        groups: of a bottleneck's 3x3 convolution.
-        width_per_group: channels in each of them for 64 channels of the stage.
-    """
+) -> BasicBlock | BottleneckBlock:
+    """Return the "basic" or "bottleneck" block; a `UserError` for fields that it does not have."""
     for what, value, known in (("block", block, BLOCKS), ("stride_in", stride_in, STRIDES)):
         if value not in known:
             raise UserError(f"unknown model.{what} '{value}'{suggest(value, known)}")
-    if block == "basic" and (groups, width_per_group) != (1, 64):
+    if block == "bottleneck":
+        return BottleneckBlock(width, stride_in, groups, width_per_group)
+    if (groups, width_per_group) != (1, 64):
         raise UserError(
             f"model.groups={groups} and width_per_group={width_per_group} need block='bottleneck'"
         )
-
-    def basic(channels, stride):
-        channels = scaled(channels, width)
-        return Step(channels, 3, stride), Step(channels, 3)
-
-    def bottleneck(channels, stride):
-        inner = scaled(channels * width_per_group // 64 * groups, width, groups)
-        first, second = (stride, 1) if stride_in == "1x1" else (1, stride)
-        outer = EXPANSION * scaled(channels, width)
-        return Step(inner, 1, first), Step(inner, 3, second, groups), Step(outer, 1)
-
-    return basic if block == "basic" else bottleneck
+    return BasicBlock(width)
 
 
-def fits(x, branch: Branch) -> bool:
-    """Return whether the branch's output has the shape of its input `x`."""
-    return x.shape[-1] == branch[-1].filters and all(step.stride == 1 for step in branch)
+def keeps_shape(x, convs: Convs) -> bool:
+    """Return whether the last convolution's output has the shape of the first one's input `x`."""
+    return x.shape[-1] == convs[-1].filters and all(conv.stride == 1 for conv in convs)
 
 
-def shortcut(x, branch: Branch, option: str, layers: Layers, *, norm: bool = True):
-    """Return `x` in the shape of the branch's output; a projection's norm only with `norm`.
+def shortcut(x, convs: Convs, option: str, layers: LayerFactory, *, norm: bool = True):
+    """Return `x` in the shape of the block's output; a projection has a norm only with `norm`.
 
-    Called inside a unit; parameters `shortcut_conv` and `shortcut_norm`.
+    Called inside a block; parameters `shortcut_conv` and `shortcut_norm`.
     """
     if option not in SHORTCUTS:
         raise UserError(f"unknown model.shortcut '{option}'{suggest(option, SHORTCUTS)}")
-    if option != "C" and fits(x, branch):
+    if option != "C" and keeps_shape(x, convs):
         return x
-    filters, stride = branch[-1].filters, max(step.stride for step in branch)
+    filters, stride = convs[-1].filters, max(conv.stride for conv in convs)
     if option == "A":
         missing = filters - x.shape[-1]
         if missing < 0:
@@ -173,32 +201,126 @@ def shortcut(x, branch: Branch, option: str, layers: Layers, *, norm: bool = Tru
     if option == "D" and stride > 1:
         x = avg_pool(x, stride, stride, ceil_mode=True, count_include_pad=False)
         stride = 1
-    x = layers.conv(x, Step(filters, 1, stride), name="shortcut_conv")
+    x = layers.conv(x, ConvSpec(filters, 1, stride), name="shortcut_conv")
     return layers.normalize(x, name="shortcut_norm") if norm else x
 
 
-class Residual(nn.Module):
-    """Unit relu(x + F(x)): conv1, norm1, relu, conv2, norm2, ..., and the shortcut's.
+class ResidualBlock(nn.Module):
+    """Block relu(x + F(x)): conv1, norm1, relu, conv2, norm2, ..., and the shortcut's.
 
     Attributes:
-        branch: the convolutions of F.
+        convs: the convolutions of F.
         shortcut: "A", "B", "C" or "D"; "" for relu(F(x)), as in a plain network.
         layers: makes them.
     """
 
-    branch: Branch
+    convs: Convs
     shortcut: str
-    layers: Layers
+    layers: LayerFactory
 
     @nn.compact
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h_out w_out k"]:
-        """Return the output of the unit."""
+        """Return the output of the block."""
         layers, y = self.layers, x
-        for i, step in enumerate(self.branch, 1):
-            last = i == len(self.branch)
-            y = layers.conv(y, step, name=f"conv{i}", last=last)
+        for i, spec in enumerate(self.convs, 1):
+            last = i == len(self.convs)
+            y = layers.conv(y, spec, name=f"conv{i}", last=last)
             y = layers.normalize(y, name=f"norm{i}", last=last)
-            y = y if last else layers.activation(y)
+            y = y if last else layers.act(y)
         if self.shortcut:
-            y = y + shortcut(x, self.branch, self.shortcut, layers)
-        return layers.activation(y)
+            y = y + shortcut(x, self.convs, self.shortcut, layers)
+        return layers.act(y)
+
+
+# Below it ImageNet's stem leaves next to nothing to the stages.
+SMALL = 64
+
+
+class Stem(nn.Module):
+    """First layers: conv1, norm1, activation, conv2, ...
+
+    Attributes:
+        convs: the convolutions.
+        layers: makes them.
+        activate: whether norms and activations follow.
+    """
+
+    convs: Convs
+    layers: LayerFactory
+    activate: bool = True
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h_out w_out k"]:
+        """Return the feature maps."""
+        for i, spec in enumerate(self.convs, 1):
+            x = self.layers.conv(x, spec, name=f"conv{i}")
+            if self.activate:
+                x = self.layers.act(self.layers.normalize(x, name=f"norm{i}"))
+        return x
+
+
+def warn_of_small(images, stem: str) -> None:
+    """Log a warning for images of which ImageNet's stem, which is `stem`, leaves too little."""
+    height, width = images.shape[1:3]
+    if min(height, width) < SMALL:
+        LOG.warning(
+            f"{stem} and pooling leave {-(-height // 4)}x{-(-width // 4)} of a {height}x{width} "
+            "image: use model.stem=cifar"
+        )
+
+
+class Stage(nn.Module):
+    """Blocks one after another: block1, block2, ...
+
+    Attributes:
+        blocks: make them, given the name.
+    """
+
+    blocks: tuple[Callable[..., nn.Module], ...]
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h_out w_out k"]:
+        """Return the output of the last block."""
+        for i, block in enumerate(self.blocks, 1):
+            x = block(name=f"block{i}")(x)
+        return x
+
+
+def apply_stages(
+    x: Float[Array, "b h w c"],
+    endpoints: OrderedDict[str, Array],
+    module: Callable[..., nn.Module],
+    block: BasicBlock | BottleneckBlock,
+    *,
+    depths: Sequence[int],
+    widths: Sequence[int],
+    remat: bool,
+    first: Mapping[str, Any] | None = None,
+) -> Float[Array, "b h_out w_out k"]:
+    """Return the output of the last of stage1, stage2, ..., each added to `endpoints`.
+
+    Called inside a model's `__call__`. Every stage but the first halves height and width.
+
+    Args:
+        x: output of the stem.
+        endpoints: named outputs so far.
+        module: makes the module of a block, given its convolutions and `name`.
+        block: gives the convolutions, from the channels of the stage and the stride of the block.
+        depths: blocks of each stage.
+        widths: channels of each stage.
+        remat: whether to compute stages again in the backward pass.
+        first: further arguments of the very first block.
+    """
+    if len(depths) != len(widths) or not all(depths):
+        raise UserError(
+            f"model.depths={tuple(depths)} must be a number of blocks, 1 or more, for each of the "
+            f"{len(widths)} stages of model.widths={tuple(widths)}"
+        )
+    stage = nn.remat(Stage) if remat else Stage
+    for s, (depth, channels) in enumerate(zip(depths, widths, strict=True), 1):
+        strides = [1 if s == 1 else 2] + [1] * (depth - 1)
+        blocks = [partial(module, block(channels, stride)) for stride in strides]
+        if s == 1 and first:
+            blocks[0] = partial(blocks[0], **first)
+        x = endpoints[f"stage{s}"] = stage(tuple(blocks), name=f"stage{s}")(x)
+    return x

@@ -1,4 +1,4 @@
-"""ResNet: a stem, four stages of residual units, global average pooling, one dense layer.
+"""ResNet: a stem, four stages of residual blocks, global average pooling, one dense layer.
 
 He et al. 2015, table 1; ResNeXt: Xie et al. 2017, table 1. Shapes for 224x224x3:
 
@@ -24,8 +24,16 @@ from cnnlab.layers.pooling.global_pool import global_avg_pool
 from cnnlab.layers.pooling.pool import max_pool
 from cnnlab.models.architecture import Architecture
 from cnnlab.models.parts import check_images, classify, scaled
-from cnnlab.models.residual import Layers, Residual, Step, branches, gain_of
-from cnnlab.models.residual_stages import Stem, apply_stages, warn_of_small
+from cnnlab.models.residual import (
+    ConvSpec,
+    LayerFactory,
+    ResidualBlock,
+    Stem,
+    apply_stages,
+    gain_of,
+    make_block,
+    warn_of_small,
+)
 from cnnlab.utils.registry import pick
 
 # Size and stride of the first convolution.
@@ -36,7 +44,7 @@ class ResNet(nn.Module):
     """Endpoints: stem, pool1 (ImageNet's stem), stage1, ..., features, logits.
 
     Attributes:
-        depths: number of units in each stage.
+        depths: number of blocks in each stage.
         widths: channels of each stage; bottlenecks have 4 times as many outputs.
         block: "basic" or "bottleneck".
         num_classes: number of logits; 0 returns the features.
@@ -46,7 +54,7 @@ class ResNet(nn.Module):
         stride_in: which convolution of a bottleneck has the stride: "1x1" (paper) or "3x3".
         groups: of a bottleneck's 3x3 convolution.
         width_per_group: channels of each of them for 64 channels of the stage.
-        zero_scale: whether the last norm of each branch starts with scale 0.
+        zero_scale: whether the last norm of each block starts with scale 0.
         width: factor on all channels.
         dropout: share of the features set to zero in training, from the rng "dropout".
         norm: "batch" or "group" after each convolution; "" for none, and biases.
@@ -85,7 +93,7 @@ class ResNet(nn.Module):
         check_images(images, 1, "resnet")
         size, stride = pick(STEMS, self.stem, "model.stem")
         dtype = jnp.dtype(self.dtype)
-        layers = Layers(
+        layers = LayerFactory(
             self.norm,
             self.norm_axis_name,
             train,
@@ -95,7 +103,7 @@ class ResNet(nn.Module):
         )
         endpoints: OrderedDict[str, Array] = OrderedDict()
         x = jnp.asarray(images, dtype)
-        first = Step(scaled(self.widths[0], self.width), size, stride)
+        first = ConvSpec(scaled(self.widths[0], self.width), size, stride)
         x = endpoints["stem"] = Stem((first,), layers, name="stem")(x)
         if self.stem == "imagenet":
             if self.is_initializing():
@@ -104,8 +112,8 @@ class ResNet(nn.Module):
         x = apply_stages(
             x,
             endpoints,
-            partial(Residual, shortcut=self.shortcut if self.residual else "", layers=layers),
-            branches(
+            partial(ResidualBlock, shortcut=self.shortcut if self.residual else "", layers=layers),
+            make_block(
                 self.block,
                 width=self.width,
                 stride_in=self.stride_in,

@@ -6,8 +6,8 @@ He et al. 2016, section 4.1 and appendix. ImageNet's are as `cnnlab.models.resne
     224x224x3    stem 112x112x64 - pool1 56x56x64 - stage1 56x56x256 - ... - stage4 7x7x2048
     32x32x3      stem 32x32x16 - stage1 32x32x64 - stage2 16x16x128 - stage3 8x8x256
 
-Where a unit changes the shape, and in the first unit, the shortcut too starts after the first norm
-and activation; after the last unit comes another norm, with an activation.
+Where a block changes the shape, and in the first block, the shortcut too starts after the first
+norm and activation; after the last block comes another norm, with an activation.
 Parameters: 18 11,687,720; 34 21,795,880; 50 25,549,352; 101 44,541,480; 152 60,185,128; 200
 64,666,152; 110 1,727,962; 164 1,703,258; 1001 10,327,706 (the paper's 10.2 million are without
 norms: 10,178,490). Multiply-adds as ResNet's; 200 14.8 billion, 164 0.24 billion.
@@ -26,46 +26,56 @@ from cnnlab.layers.pooling.global_pool import global_avg_pool
 from cnnlab.layers.pooling.pool import max_pool
 from cnnlab.models.architecture import Architecture
 from cnnlab.models.parts import check_images, classify, scaled
-from cnnlab.models.residual import Branch, Layers, Step, branches, fits, gain_of, shortcut
-from cnnlab.models.residual_stages import Stem, apply_stages, warn_of_small
+from cnnlab.models.residual import (
+    Convs,
+    ConvSpec,
+    LayerFactory,
+    Stem,
+    apply_stages,
+    gain_of,
+    keeps_shape,
+    make_block,
+    shortcut,
+    warn_of_small,
+)
 from cnnlab.models.resnet import STEMS
 from cnnlab.models.resnet_cifar import cifar
 from cnnlab.utils.registry import pick
 
 
-class PreActivation(nn.Module):
-    """Unit x + F(x): norm1, activation, conv1, norm2, activation, conv2, ..., and the shortcut's.
+class PreActivationBlock(nn.Module):
+    """Block x + F(x): norm1, activation, conv1, norm2, activation, conv2, ..., and the shortcut's.
 
     Attributes:
-        branch: the convolutions of F.
+        convs: the convolutions of F.
         shortcut: "A", "B", "C" or "D"; a projection has no norm.
         layers: makes them.
         first: whether the shortcut starts after norm1 and activation though shapes agree.
     """
 
-    branch: Branch
+    convs: Convs
     shortcut: str
-    layers: Layers
+    layers: LayerFactory
     first: bool = False
 
     @nn.compact
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h_out w_out k"]:
-        """Return the output of the unit."""
+        """Return the output of the block."""
         layers, y = self.layers, x
-        projected = self.shortcut == "C" or not fits(x, self.branch)
-        for i, step in enumerate(self.branch, 1):
-            y = layers.activation(layers.normalize(y, name=f"norm{i}"))
+        projected = self.shortcut == "C" or not keeps_shape(x, self.convs)
+        for i, spec in enumerate(self.convs, 1):
+            y = layers.act(layers.normalize(y, name=f"norm{i}"))
             if i == 1 and (self.first or projected):
                 x = y
-            y = layers.conv(y, step, name=f"conv{i}", last=i == len(self.branch))
-        return y + shortcut(x, self.branch, self.shortcut, layers, norm=False)
+            y = layers.conv(y, spec, name=f"conv{i}", last=i == len(self.convs))
+        return y + shortcut(x, self.convs, self.shortcut, layers, norm=False)
 
 
 class ResNetV2(nn.Module):
     """Endpoints: stem, pool1 (ImageNet's stem), stage1, ..., features, logits; sums as they are.
 
     Attributes:
-        depths: number of units in each stage.
+        depths: number of blocks in each stage.
         widths: channels of each stage; bottlenecks have 4 times as many outputs.
         block: "basic" or "bottleneck".
         num_classes: number of logits; 0 returns the features.
@@ -107,10 +117,10 @@ class ResNetV2(nn.Module):
         size, stride = pick(STEMS, self.stem, "model.stem")
         dtype = jnp.dtype(self.dtype)
         gain = gain_of(self.norm, self.depths)
-        layers = Layers(self.norm, self.norm_axis_name, train, dtype, gain=gain)
+        layers = LayerFactory(self.norm, self.norm_axis_name, train, dtype, gain=gain)
         endpoints: OrderedDict[str, Array] = OrderedDict()
         x = jnp.asarray(images, dtype)
-        first = Step(scaled(self.widths[0], self.width), size, stride)
+        first = ConvSpec(scaled(self.widths[0], self.width), size, stride)
         x = endpoints["stem"] = Stem((first,), layers, activate=False, name="stem")(x)
         if self.stem == "imagenet":
             if self.is_initializing():
@@ -119,14 +129,14 @@ class ResNetV2(nn.Module):
         x = apply_stages(
             x,
             endpoints,
-            partial(PreActivation, shortcut=self.shortcut, layers=layers),
-            branches(self.block, width=self.width, stride_in=self.stride_in),
+            partial(PreActivationBlock, shortcut=self.shortcut, layers=layers),
+            make_block(self.block, width=self.width, stride_in=self.stride_in),
             depths=self.depths,
             widths=self.widths,
             remat=self.remat,
             first={"first": True},
         )
-        x = layers.activation(layers.normalize(x, name="norm"))
+        x = layers.act(layers.normalize(x, name="norm"))
         return classify(
             global_avg_pool(x),
             endpoints,

@@ -1,7 +1,7 @@
 """XResNet: a ResNet with a stem of three 3x3 convolutions and pooled shortcuts.
 
 He T. et al. 2018, Bag of tricks, figure 2 (ResNet-D: B, stride in the 3x3; C, the stem; D, the
-shortcut) and section 3.1 (last scale of a branch 0); the name and the layout are fastai's. Shapes
+shortcut) and section 3.1 (last scale of a block 0); the name and the layout are fastai's. Shapes
 for 224x224x3, bottlenecks:
 
     stem 112x112x64 - pool1 56x56x64 - stage1 56x56x256 - stage2 28x28x512 - stage3 14x14x1024 -
@@ -25,8 +25,16 @@ from cnnlab.layers.pooling.global_pool import global_avg_pool
 from cnnlab.layers.pooling.pool import max_pool
 from cnnlab.models.architecture import Architecture
 from cnnlab.models.parts import check_images, classify, scaled
-from cnnlab.models.residual import Layers, Residual, Step, branches, gain_of
-from cnnlab.models.residual_stages import Stem, apply_stages, warn_of_small
+from cnnlab.models.residual import (
+    ConvSpec,
+    LayerFactory,
+    ResidualBlock,
+    Stem,
+    apply_stages,
+    gain_of,
+    make_block,
+    warn_of_small,
+)
 from cnnlab.utils.registry import pick
 
 WIDTHS = (64, 128, 256, 512)
@@ -40,13 +48,13 @@ class XResNet(nn.Module):
     """Endpoints: stem, pool1 (ImageNet's stem), stage1, ..., stage4, features, logits.
 
     Attributes:
-        depths: number of units in each of the four stages.
+        depths: number of blocks in each of the four stages.
         block: "basic" or "bottleneck".
         stem_widths: filters of the stem's convolutions; fastai's first version had 32, 64, 64.
         num_classes: number of logits; 0 returns the features.
         stem: "imagenet": stride 2 and 3x3/2 max-pooling; "cifar": neither.
         activation: "relu" or "mish".
-        zero_scale: whether the last norm of each branch starts with scale 0.
+        zero_scale: whether the last norm of each block starts with scale 0.
         width: factor on all channels.
         dropout: share of the features set to zero in training, from the rng "dropout".
         norm: "batch" or "group" after each convolution; "" for none, and biases.
@@ -81,22 +89,22 @@ class XResNet(nn.Module):
         stride, smallest = pick(STEMS, self.stem, "model.stem")
         check_images(images, smallest, "xresnet")
         dtype = jnp.dtype(self.dtype)
-        layers = Layers(
+        layers = LayerFactory(
             self.norm,
             self.norm_axis_name,
             train,
             dtype,
-            activation=pick(ACTIVATIONS, self.activation, "model.activation"),
+            act=pick(ACTIVATIONS, self.activation, "model.activation"),
             zero_scale=self.zero_scale,
             gain=gain_of(self.norm, self.depths),
         )
         endpoints: OrderedDict[str, Array] = OrderedDict()
         x = jnp.asarray(images, dtype)
-        steps = tuple(
-            Step(scaled(filters, self.width), 3, 1 if i else stride)
+        convs = tuple(
+            ConvSpec(scaled(filters, self.width), 3, 1 if i else stride)
             for i, filters in enumerate(self.stem_widths)
         )
-        x = endpoints["stem"] = Stem(steps, layers, name="stem")(x)
+        x = endpoints["stem"] = Stem(convs, layers, name="stem")(x)
         if self.stem == "imagenet":
             if self.is_initializing():
                 warn_of_small(images, "a 3x3/2 convolution")
@@ -104,8 +112,8 @@ class XResNet(nn.Module):
         x = apply_stages(
             x,
             endpoints,
-            partial(Residual, shortcut="D", layers=layers),
-            branches(self.block, width=self.width),
+            partial(ResidualBlock, shortcut="D", layers=layers),
+            make_block(self.block, width=self.width),
             depths=self.depths,
             widths=WIDTHS,
             remat=self.remat,

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from cnnlab.errors import UserError
-from cnnlab.models.projection_heads import Head
+from cnnlab.models.projection_heads import MLPHead
 
 X = jnp.asarray(np.random.default_rng(0).normal(size=(6, 5)), jnp.float32)
 
 
 def build(widths, **kwargs):
-    head = Head(widths, **kwargs)
+    head = MLPHead(widths, **kwargs)
     variables = jax.jit(head.init)(jax.random.key(0), X)
     # Scales and biases that are not 1 and 0, to see that they count.
     moved = jax.tree.map(lambda x: x + 0.1 * np.arange(x.size).reshape(x.shape), variables)
@@ -64,8 +64,8 @@ def test_simsiams_heads_have_the_papers_parameters():
         shapes = jax.eval_shape(head.init, jax.random.key(0), x)["params"]
         return sum(leaf.size for leaf in jax.tree.leaves(shapes))
 
-    assert count(Head((2048, 2048, 2048), last_norm="plain")) == 3 * 2048**2 + 4 * 2048
-    assert count(Head((512, 2048), last_bias=True)) == 2 * 512 * 2048 + 2 * 512 + 2048
+    assert count(MLPHead((2048, 2048, 2048), last_norm="plain")) == 3 * 2048**2 + 4 * 2048
+    assert count(MLPHead((512, 2048), last_bias=True)) == 2 * 512 * 2048 + 2 * 512 + 2048
 
 
 def test_one_width_is_a_linear_layer():
@@ -95,4 +95,4 @@ def test_computes_in_bfloat16_and_returns_float32():
 )
 def test_what_cannot_be_is_named(widths, kwargs, message):
     with pytest.raises(UserError, match=message):
-        Head(widths, **kwargs).init(jax.random.key(0), X)
+        MLPHead(widths, **kwargs).init(jax.random.key(0), X)

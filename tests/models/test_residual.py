@@ -7,15 +7,15 @@ import pytest
 import residual_numpy as plain
 
 from cnnlab.errors import UserError
-from cnnlab.models.residual import Layers, Residual, branches, gain_of
+from cnnlab.models.residual import LayerFactory, ResidualBlock, gain_of, make_block
 
 # Odd and not square: where a pixel of padding too many or too few shows.
 X = jax.random.normal(jax.random.key(0), (2, 7, 5, 8))
-LAYERS = Layers("batch", "", False, jnp.float32)
+LAYERS = LayerFactory("batch", "", False, jnp.float32)
 
 
-def unit(branch, option, layers=LAYERS, x=X):
-    module = Residual(branch, option, layers)
+def unit(convs, option, layers=LAYERS, x=X):
+    module = ResidualBlock(convs, option, layers)
     return module, jax.jit(module.init)(jax.random.key(1), x)
 
 
@@ -34,7 +34,7 @@ def unit(branch, option, layers=LAYERS, x=X):
     ],
 )
 def test_a_basic_unit_equals_numpy(option, channels, stride, parameters):
-    module = Residual(branches("basic")(channels, stride), option, LAYERS)
+    module = ResidualBlock(make_block("basic")(channels, stride), option, LAYERS)
     variables = plain.random_variables(module, X.shape)
     assert sum(x.size for x in jax.tree.leaves(variables["params"])) == parameters
     check(module, variables, (stride, 1), (1, 1))
@@ -44,9 +44,9 @@ def test_a_basic_unit_equals_numpy(option, channels, stride, parameters):
     ("stride_in", "strides"), [("1x1", (2, 1, 1)), ("3x3", (1, 2, 1))], ids=["v1", "v1.5"]
 )
 def test_a_bottleneck_in_groups_equals_numpy(stride_in, strides):
-    make = branches("bottleneck", stride_in=stride_in, groups=2, width_per_group=16)
-    assert [step.filters for step in make(16, 2)] == [8, 8, 64]
-    module = Residual(make(16, 2), "B", LAYERS)
+    make = make_block("bottleneck", stride_in=stride_in, groups=2, width_per_group=16)
+    assert [conv.filters for conv in make(16, 2)] == [8, 8, 64]
+    module = ResidualBlock(make(16, 2), "B", LAYERS)
     check(module, plain.random_variables(module, X.shape), strides, (1, 2, 1))
 
 
@@ -57,8 +57,8 @@ def check(module, variables, strides, groups):
 
 
 def test_a_last_scale_of_zero_makes_a_unit_its_shortcut():
-    layers = Layers("batch", "", True, jnp.float32, zero_scale=True)
-    module, variables = unit(branches("basic")(8, 1), "B", layers)
+    layers = LayerFactory("batch", "", True, jnp.float32, zero_scale=True)
+    module, variables = unit(make_block("basic")(8, 1), "B", layers)
     assert not np.any(variables["params"]["norm2"]["scale"])
     assert np.all(variables["params"]["norm1"]["scale"] == 1)
     y, _ = module.apply(variables, X, mutable=["batch_stats"])
@@ -68,8 +68,8 @@ def test_a_last_scale_of_zero_makes_a_unit_its_shortcut():
 def test_without_norms_branches_have_biases_and_start_smaller():
     assert gain_of("batch", (3, 4, 6, 3)) == 1 and gain_of("", (3, 4, 6, 3)) == 0.25
     x = jnp.zeros((1, 2, 2, 64))
-    layers = Layers("", "", True, jnp.float32, gain=0.25)
-    _, variables = unit(branches("basic")(64, 1), "B", layers, x)
+    layers = LayerFactory("", "", True, jnp.float32, gain=0.25)
+    _, variables = unit(make_block("basic")(64, 1), "B", layers, x)
     params = variables["params"]
     assert {name: set(layer) for name, layer in params.items()} == {
         "conv1": {"kernel", "bias"},
@@ -81,9 +81,9 @@ def test_without_norms_branches_have_biases_and_start_smaller():
 
 
 def test_width_and_groups_round_to_what_divides():
-    make = branches("bottleneck", width=0.3, groups=32, width_per_group=4)
+    make = make_block("bottleneck", width=0.3, groups=32, width_per_group=4)
     # 128 * 0.3 = 38.4 is nearest to 32; 64 * 0.3 to 19.
-    assert [step.filters for step in make(64, 1)] == [32, 32, 76]
+    assert [conv.filters for conv in make(64, 1)] == [32, 32, 76]
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_width_and_groups_round_to_what_divides():
 )
 def test_a_branch_that_cannot_be_is_named(kwargs, message):
     with pytest.raises(UserError, match=message):
-        branches(**kwargs)
+        make_block(**kwargs)
 
 
 @pytest.mark.parametrize(
@@ -105,4 +105,4 @@ def test_a_branch_that_cannot_be_is_named(kwargs, message):
 )
 def test_a_shortcut_that_cannot_be_is_named(option, channels, message):
     with pytest.raises(UserError, match=message):
-        unit(branches("basic")(channels, 1), option)
+        unit(make_block("basic")(channels, 1), option)

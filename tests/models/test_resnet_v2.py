@@ -9,8 +9,8 @@ from depth_counts import counts
 
 from cnnlab import models
 from cnnlab.analysis.summary import summarize
-from cnnlab.models.residual import Layers, branches
-from cnnlab.models.resnet_v2 import PreActivation
+from cnnlab.models.residual import LayerFactory, make_block
+from cnnlab.models.resnet_v2 import PreActivationBlock
 
 
 @pytest.mark.parametrize(
@@ -43,6 +43,7 @@ def test_1001_layers_have_the_papers_10_2_million_weights_without_norms():
 
 
 X = jax.random.normal(jax.random.key(0), (2, 7, 5, 8))
+LAYERS = LayerFactory("batch", "", False, jnp.float32)
 
 
 @pytest.mark.parametrize(
@@ -57,12 +58,12 @@ X = jax.random.normal(jax.random.key(0), (2, 7, 5, 8))
     ],
 )
 def test_a_unit_equals_numpy(block, channels, stride, option, first):
-    branch = branches(block)(channels, stride)
-    module = PreActivation(branch, option, Layers("batch", "", False, jnp.float32), first)
+    convs = make_block(block)(channels, stride)
+    module = PreActivationBlock(convs, option, LAYERS, first)
     variables = plain.random_variables(module, X.shape)
     p, s = (plain.double(variables[part]) for part in ("params", "batch_stats"))
     activated = first or option == "C" or stride == 2
-    strides = [step.stride for step in branch]
+    strides = [conv.stride for conv in convs]
     expected = plain.pre_activation(np.asarray(X, float), p, s, option, strides, activated)
     np.testing.assert_allclose(jax.jit(module.apply)(variables, X), expected, atol=2e-5)
     assert "shortcut_norm" not in p
