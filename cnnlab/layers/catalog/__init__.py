@@ -1,15 +1,15 @@
-"""Every layer of the project: where it is from, what it computes, a small instance of it."""
+"""Catalog of all layers: paper, formula, a small instance and a worked example of each."""
 
-from cnnlab.layers.catalog.attention import ROWS as ATTENTION
-from cnnlab.layers.catalog.convolution import ROWS as CONVOLUTION
-from cnnlab.layers.catalog.convolution_variants import ROWS as MORE_CONVOLUTIONS
+from cnnlab.layers.catalog.attention import ENTRIES as ATTENTION
+from cnnlab.layers.catalog.convolution import ENTRIES as CONVOLUTION
+from cnnlab.layers.catalog.convolution_variants import ENTRIES as CONVOLUTION_VARIANTS
 from cnnlab.layers.catalog.layer import Layer
-from cnnlab.layers.catalog.normalization import ROWS as NORMALIZATION
-from cnnlab.layers.catalog.pooling import ROWS as POOLING
+from cnnlab.layers.catalog.normalization import ENTRIES as NORMALIZATION
+from cnnlab.layers.catalog.pooling import ENTRIES as POOLING
 
 LAYERS: dict[str, Layer] = {
     **CONVOLUTION,
-    **MORE_CONVOLUTIONS,
+    **CONVOLUTION_VARIANTS,
     **POOLING,
     **NORMALIZATION,
     **ATTENTION,

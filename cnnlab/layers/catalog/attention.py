@@ -1,4 +1,4 @@
-"""Rows of the table: attention, the non-local block, convolutional LSTM, graph convolution."""
+"""Catalog entries: attention, the non-local block, convolutional LSTM, graph convolution."""
 
 import jax
 import jax.numpy as jnp
@@ -23,10 +23,10 @@ def _multi_head():
     # Two heads of one feature, all projections the identity: each channel attends on its own.
     eye = jnp.eye(2)
     split = {"kernel": eye.reshape(2, 2, 1), "bias": jnp.zeros((2, 1))}
-    joined = {"kernel": eye.reshape(2, 1, 2), "bias": jnp.zeros(2)}
-    params = {"query": split, "key": split, "value": split, "out": joined}
+    merged = {"kernel": eye.reshape(2, 1, 2), "bias": jnp.zeros(2)}
+    params = {"query": split, "key": split, "value": split, "out": merged}
     y = MultiHeadAttention(heads=2).apply({"params": params}, jnp.array([[1.0, 0.0], [0.0, 2.0]]))
-    # Softmax of (1, 0) and of (0, 4), times what there is; a query of 0 looks at all alike.
+    # Softmax of (1, 0) and of (0, 4), times the values; a query of 0 weights all keys alike.
     return y, np.array([[np.e / (1 + np.e), 1.0], [0.5, 2 / (1 + np.exp(-4))]], np.float32)
 
 
@@ -63,7 +63,7 @@ def _graphs(key):
     return jax.random.normal(first, (8, 5, 3)), weights + weights.mT
 
 
-ROWS: dict[str, Layer] = {
+ENTRIES: dict[str, Layer] = {
     "attention": Layer(
         module=lambda: MultiHeadAttention(heads=1),
         inputs=normal(5, 4),

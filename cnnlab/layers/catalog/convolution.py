@@ -1,4 +1,4 @@
-"""Convolution over one to three axes, and its special cases, for the table of layers."""
+"""Catalog entries: convolution over one to three axes, and its special cases."""
 
 from functools import partial
 from typing import Any
@@ -20,7 +20,7 @@ KERNEL = np.arange(1.0, 5, dtype=np.float32).reshape(2, 2, 1, 1)
 
 
 def worked(x, kernel, expected, *, function=conv, **keywords) -> tuple[Any, Any]:
-    """Return the convolution without padding of `x` with `kernel`, and what is expected."""
+    """Return the convolution without padding of `x` with `kernel`, and the expected values."""
     y = function(jnp.asarray(x), jnp.asarray(kernel), padding="VALID", **keywords)
     return y.ravel(), np.asarray(expected, np.float32)
 
@@ -36,7 +36,7 @@ def line(*values: int) -> np.ndarray:
     return np.asarray(values, np.float32)[None, :, None]
 
 
-ROWS = {
+ENTRIES = {
     "conv": Layer(
         module=lambda: Conv(4, (3, 3)),
         inputs=normal(6, 6, 3),

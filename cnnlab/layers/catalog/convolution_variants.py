@@ -1,4 +1,4 @@
-"""Rows of the table: depthwise, untied, transposed and lightweight convolutions."""
+"""Catalog entries: depthwise, separable, locally connected, transposed, lightweight convolution."""
 
 import flax.linen as nn
 import jax
@@ -15,7 +15,7 @@ from cnnlab.layers.convolution.separable import SeparableConv, separable_conv
 from cnnlab.layers.convolution.transposed import ConvTranspose, conv_transpose
 from cnnlab.layers.pooling.upsample import BilinearUpsampling
 
-# The slide's image, kernel, and the response of the one to the other.
+# Image and kernel of the lecture's slide, and their convolution.
 X = np.arange(1.0, 10.0, dtype=np.float32).reshape(3, 3, 1)
 W = np.array([[1, 2], [3, 4]], np.float32).reshape(2, 2, 1, 1)
 Y = np.array([[37, 47], [67, 77]], np.float32)
@@ -46,7 +46,7 @@ def _locally_connected():
 
 
 def _connection_table():
-    # The first filter sees both maps, the second the second alone, which is twice the first.
+    # The first filter reads both maps, the second the second alone, which is twice the first.
     x, kernel = np.concatenate([X, 2 * X], -1), np.concatenate([W, W, 10 * W], -1)[..., 0, :]
     arrays = (jnp.asarray(a) for a in (x, kernel))
     y = table_conv(*arrays, table=((0, 1), (1,)), padding="VALID")
@@ -81,7 +81,7 @@ def _dynamic_conv():
     return jnp.asarray(y)[:, 0], np.array(expected)
 
 
-ROWS: dict[str, Layer] = {
+ENTRIES: dict[str, Layer] = {
     "depthwise": Layer(
         module=lambda: DepthwiseConv((3, 3), multiplier=2),
         inputs=normal(6, 5, 3),

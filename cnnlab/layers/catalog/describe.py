@@ -1,4 +1,4 @@
-"""A row of the table of layers in words: its instance, its shapes, and its worked example."""
+"""Text about a layer of the catalog: attributes, shapes, parameters, worked example."""
 
 import dataclasses
 import inspect
@@ -34,7 +34,7 @@ def parameters(layer: Layer) -> int:
 
 
 def entry(name: str, layer: Layer) -> dict[str, Any]:
-    """Return what the list of layers shows: the `name`, `parameters`, `paper` and `formula`."""
+    """Return the row of a layer in the list of layers: `name`, `parameters`, `paper`, `formula`."""
     return {
         "name": name,
         "parameters": parameters(layer),
@@ -44,13 +44,13 @@ def entry(name: str, layer: Layer) -> dict[str, Any]:
 
 
 def arrays(part: Any) -> list[np.ndarray]:
-    """Return what is computed or expected as arrays; nested lists of numbers are one array."""
+    """Return computed or expected values as arrays; nested lists of numbers are one array."""
     leaves = jax.tree.leaves(part, is_leaf=lambda x: isinstance(x, list))
     return [np.asarray(leaf) for leaf in leaves]
 
 
 def compare(layer: Layer) -> tuple[bool, str]:
-    """Return whether the worked example comes out as expected, and "ok" or what differs."""
+    """Return whether the worked example is as expected, and "ok" or the difference."""
     computed, expected = (arrays(part) for part in layer.example())
     shapes = [[a.shape for a in part] for part in (computed, expected)]
     if shapes[0] != shapes[1]:
@@ -65,7 +65,7 @@ def compare(layer: Layer) -> tuple[bool, str]:
 
 
 def describe(name: str, layer: Layer) -> str:
-    """Return lines about a layer: what it is, its attributes, shapes, parameters, example."""
+    """Return text about a layer: its docstring, attributes, shapes, parameters and example."""
     module = layer.module()
     inputs, output, variables = variables_of(layer)
     kind = type(module)
@@ -112,9 +112,9 @@ def _attributes(module: nn.Module) -> list[str]:
 
 
 def _text(value: Any) -> str:
-    """Return a value as one writes it; functions and types by name."""
+    """Return a value as in source code; functions and types by name."""
     name = getattr(value, "__qualname__", None) or repr(value)
-    # A function made by another, as initializers are, is known by its maker.
+    # A closure, as initializers are, is named by the function that returns it.
     return name.partition(".<locals>")[0]
 
 

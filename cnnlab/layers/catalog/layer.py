@@ -1,4 +1,4 @@
-"""What the table of layers says of each."""
+"""A catalog entry: a small instance of a layer, its paper and formula, a worked example."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -11,16 +11,16 @@ from jaxtyping import Array
 
 @dataclass(frozen=True)
 class Layer:
-    """One layer: a small instance of it, where it is from, and a worked example.
+    """One layer: a small instance of it, its paper and formula, and a worked example.
 
     Attributes:
         module: makes the instance.
         inputs: makes its inputs from a key: arrays whose first axis counts 8 examples.
         paper: authors and year, with the equation, table or section.
-        formula: what it computes, on one line.
-        example: returns what is computed and what is expected, for a case worked by hand.
+        formula: on one line.
+        example: returns computed and expected values for a case worked by hand.
         call: further keyword arguments of the call.
-        joint: whether the examples of a batch influence each other (batch statistics).
+        joint: whether the examples of a batch depend on each other (batch statistics).
     """
 
     module: Callable[[], nn.Module]

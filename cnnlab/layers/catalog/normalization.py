@@ -1,4 +1,4 @@
-"""Rows of the table: normalization, dropout and activations."""
+"""Catalog entries: normalization, dropout and activations."""
 
 import flax.linen as nn
 import jax
@@ -38,12 +38,12 @@ def _of_one_row(layer: nn.Module):
 
 
 def _dropout():
-    # What stays doubles, and with it the sum makes up for what goes.
+    # Kept values double, so that the mean stays.
     y = dropout(jax.random.key(0), jnp.ones(64), 0.5)
     return np.unique(y), np.array([0.0, 2.0])
 
 
-ROWS: dict[str, Layer] = {
+ENTRIES: dict[str, Layer] = {
     "batch_norm": Layer(
         module=BatchNorm,
         inputs=normal(4, 4, 3),

@@ -1,4 +1,4 @@
-"""Rows of the table of layers: pooling, subsampling and unpooling."""
+"""Catalog entries: pooling, subsampling and unpooling."""
 
 from functools import partial
 
@@ -77,7 +77,7 @@ def _nails():
     return bed_of_nails_unpool(_image(SMALL))[0, ..., 0], expected
 
 
-ROWS: dict[str, Layer] = {
+ENTRIES: dict[str, Layer] = {
     "max_pool": Layer(
         module=lambda: MaxPool(3, 2, 1),
         inputs=normal(7, 7, 3),
@@ -121,7 +121,7 @@ ROWS: dict[str, Layer] = {
         example=_subsampling,
     ),
     "unpool": Layer(
-        # The switches of the input's own largest values: what is left of it is unpooled.
+        # Pooled, then unpooled by the same switches.
         module=lambda: nn.Sequential([partial(max_pool_with_switches, window=2), Unpool((4, 4))]),
         inputs=normal(4, 4, 3),
         paper="Zeiler & Fergus 2014, section 2.1",

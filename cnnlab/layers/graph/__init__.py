@@ -1,1 +1,1 @@
-"""Convolutions on graphs."""
+"""Graph convolution and batches of graphs."""

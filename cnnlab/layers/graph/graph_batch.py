@@ -1,9 +1,10 @@
-"""Graphs of different sizes in one batch of fixed size, so that a program is compiled once.
+"""Batches of graphs of different sizes, padded to fixed shapes so that a program compiles once.
 
-Two ways: `stack` pads each graph to the largest, with dense adjacency matrices and a mask, fine
-for small graphs; `join` lists all nodes one after the other as one graph without edges between its
-parts (a block-diagonal matrix; Kipf & Welling's repository suggests it for graph classification),
-fine for sparse ones. Both are made of numpy arrays, before the program runs.
+Two layouts: `pad_graphs` pads each graph to the largest, with dense adjacency matrices and a mask,
+for small graphs; `batch_graphs` concatenates all nodes to one graph without edges between its parts
+(a block-diagonal matrix; Kipf & Welling's repository suggests it for graph classification), for
+sparse ones, with names as in Battaglia et al. 2018. Both are made of numpy arrays, before the
+program runs.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,16 +23,23 @@ from cnnlab.utils.registry import pick
 Graph = Sequence[Any]
 
 
-class Stacked(NamedTuple):
-    """Graphs padded to one size; `mask` tells the nodes from the padding."""
+class PaddedGraphs(NamedTuple):
+    """Graphs padded to one size; `mask` is True for nodes and False for padding."""
 
     nodes: Float[Array, "graphs n c"]
     adjacency: Float[Array, "graphs n n"]
     mask: Bool[Array, "graphs n"]
 
 
-class Joined(NamedTuple):
-    """Graphs as parts of one; padding nodes belong to a graph after the last."""
+class BatchedGraphs(NamedTuple):
+    """Graphs as parts of one; padding nodes belong to a graph after the last.
+
+    Attributes:
+        nodes: of all graphs.
+        edges: senders, receivers and weights, by the numbers of the nodes here.
+        mask: True for nodes, False for padding.
+        graph: number of the graph of each node.
+    """
 
     nodes: Float[Array, "n c"]
     edges: Edges
@@ -39,8 +47,8 @@ class Joined(NamedTuple):
     graph: Int[Array, " n"]
 
 
-def stack(graphs: Sequence[Graph], *, nodes: int | None = None) -> Stacked:
-    """Return the graphs padded to `nodes` nodes each; None takes the largest's.
+def pad_graphs(graphs: Sequence[Graph], *, nodes: int | None = None) -> PaddedGraphs:
+    """Return the graphs padded to `nodes` nodes each; None takes those of the largest.
 
     Raises:
         UserError: for a graph with more nodes, or whose arrays do not fit.
@@ -56,15 +64,17 @@ def stack(graphs: Sequence[Graph], *, nodes: int | None = None) -> Stacked:
     mask = np.zeros((len(checked), size), bool)
     for n, (one, senders, receivers, weights) in enumerate(checked):
         h[n, : len(one)], mask[n, : len(one)] = one, True
-        # Not `+=`: an edge that is listed twice counts twice, as in the sparse form.
+        # Not `+=`: an edge that is listed twice counts twice, as in `Edges`.
         np.add.at(a[n], (receivers, senders), weights)
-    return Stacked(jnp.asarray(h), jnp.asarray(a), jnp.asarray(mask))
+    return PaddedGraphs(jnp.asarray(h), jnp.asarray(a), jnp.asarray(mask))
 
 
-def join(graphs: Sequence[Graph], *, nodes: int | None = None, edges: int | None = None) -> Joined:
+def batch_graphs(
+    graphs: Sequence[Graph], *, nodes: int | None = None, edges: int | None = None
+) -> BatchedGraphs:
     """Return the graphs as one, padded to `nodes` nodes and `edges` edges in all.
 
-    None takes as many as there are. Padding edges have weight 0 and go from node 0 to itself.
+    None adds no padding. Padding edges have weight 0 and go from node 0 to itself.
 
     Raises:
         UserError: for more nodes or edges than that, or a graph whose arrays do not fit.
@@ -72,8 +82,8 @@ def join(graphs: Sequence[Graph], *, nodes: int | None = None, edges: int | None
     checked = [_checked(graph, n) for n, graph in enumerate(graphs)]
     features, dtype = _features(checked)
     starts = np.cumsum([0, *(len(h) for h, *_ in checked)])
-    links = sum(len(senders) for _, senders, _, _ in checked)
-    room = {"nodes": (nodes, int(starts[-1])), "edges": (edges, links)}
+    n_edge = sum(len(senders) for _, senders, _, _ in checked)
+    room = {"nodes": (nodes, int(starts[-1])), "edges": (edges, n_edge)}
     for name, (limit, count) in room.items():
         if limit is not None and count > limit:
             raise UserError(f"graph_batch: {name}={limit} is less than the {count} of the graphs")
@@ -90,7 +100,8 @@ def join(graphs: Sequence[Graph], *, nodes: int | None = None, edges: int | None
         strengths[part] = weights
         line += len(senders)
     whole = Edges(*(jnp.asarray(a) for a in (*ends, strengths)))
-    return Joined(jnp.asarray(h), whole, jnp.asarray(owner < len(checked)), jnp.asarray(owner))
+    mask = jnp.asarray(owner < len(checked))
+    return BatchedGraphs(jnp.asarray(h), whole, mask, jnp.asarray(owner))
 
 
 def _checked(graph: Graph, n: int) -> tuple[np.ndarray, ...]:
@@ -127,13 +138,13 @@ def pool(
     """Return one row for each graph: the mean, sum or maximum of its nodes.
 
     Args:
-        nodes: of all graphs, as in `Joined`.
-        graph: to which of them each belongs; nodes of graphs beyond the last are left out.
+        nodes: of all graphs, as in `BatchedGraphs`.
+        graph: number of the graph of each node; nodes of graphs beyond the last do not count.
         graphs: how many.
         how: "mean", "sum" or "max"; a graph without nodes gets zeros.
 
     Raises:
-        UserError: for another `how`.
+        UserError: for an unknown `how`.
     """
     pick(dict.fromkeys(("mean", "sum", "max")), how, "pooling of graphs")
     count = jax.ops.segment_sum(jnp.ones(graph.shape, nodes.dtype), graph, graphs)[:, None]

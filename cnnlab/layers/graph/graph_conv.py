@@ -1,4 +1,4 @@
-"""Graph convolution: each node takes in its neighbors, under weights that all nodes share.
+"""Graph convolution: each node aggregates its neighbors, with weights that all nodes share.
 
 Kipf & Welling 2017, equation 2, with A~ = A + I and D~ the diagonal of its row sums:
 
@@ -6,7 +6,7 @@ Kipf & Welling 2017, equation 2, with A~ = A + I and D~ the diagonal of its row 
 
 Dense graphs are adjacency matrices [*batch, n, n], where A[i, j] is the weight of the edge from j
 to i. Sparse ones are `Edges`, lists of senders j, receivers i and weights; an undirected edge is
-in it in both directions. Both give the same. Graphs of different sizes in one batch: see
+listed in both directions. Both give the same result. Graphs of different sizes in one batch: see
 `graph_batch`. Permuting the nodes permutes the result.
 Deviation: a bias, which the authors' code has and the paper leaves out; no activation.
 """
@@ -24,7 +24,7 @@ from cnnlab.layers.initializers import xavier_uniform, zeros
 
 
 class Edges(NamedTuple):
-    """Edges of one graph: from which node, to which, and how strong."""
+    """Edges of one graph: sender, receiver and weight of each."""
 
     senders: Int[Array, " e"]
     receivers: Int[Array, " e"]
@@ -38,7 +38,7 @@ def normalized_adjacency(
 
     Args:
         adjacency: weights of the edges, not negative.
-        mask: True for nodes that are there; the others are cut off and get rows of zeros.
+        mask: True for nodes, False for padding, whose rows are zeros.
 
     Raises:
         UserError: for a matrix that is not square, or a mask of another size.
@@ -55,11 +55,11 @@ def normalized_adjacency(
 
 
 def normalized_edges(edges: Edges, mask: Bool[Array, " n"]) -> Edges:
-    """Return the edges of `normalized_adjacency`: those given, then one of each node to itself.
+    """Return the edges of `normalized_adjacency`: those given, then the self-loops.
 
     Args:
         edges: with weights that are not negative; those of weight 0 may go anywhere (padding).
-        mask: True for nodes that are there; edges of others are cut.
+        mask: True for nodes, False for padding, whose edges get weight 0.
     """
     nodes = jnp.arange(mask.shape[0], dtype=edges.senders.dtype)
     senders = jnp.concatenate([edges.senders, nodes])
@@ -73,14 +73,14 @@ def normalized_edges(edges: Edges, mask: Bool[Array, " n"]) -> Edges:
 
 def _inverse_root(degree):
     # Twice `where`: else the gradient of the branch not taken, infinite at 0, becomes NaN.
-    there = degree > 0
-    return jnp.where(there, jax.lax.rsqrt(jnp.where(there, degree, 1)), 0)
+    positive = degree > 0
+    return jnp.where(positive, jax.lax.rsqrt(jnp.where(positive, degree, 1)), 0)
 
 
-def spread(
+def aggregate(
     adjacency: Float[Array, "*batch n n"] | Edges, nodes: Float[Array, "*batch n c"]
 ) -> Float[Array, "*batch n c"]:
-    """Return A H: what each node receives, with the weights as they are."""
+    """Return A H: for each node the sum of its neighbors, with the given weights."""
     if isinstance(adjacency, Edges):
         sent = adjacency.weights[:, None] * nodes[adjacency.senders]
         return jax.ops.segment_sum(sent, adjacency.receivers, nodes.shape[0])
@@ -93,7 +93,7 @@ def graph_conv(
     kernel: Float[Array, "c features"],
     bias: Float[Array, " features"] | None = None,
 ) -> Float[Array, "*batch n features"]:
-    """Return A^ H W + b, spreading before or after the product, whichever has fewer channels.
+    """Return A^ H W + b, aggregated before or after the product, where there are fewer channels.
 
     Args:
         nodes: H. With `Edges` of a single graph, [n, c]; use jax.vmap for more.
@@ -106,9 +106,9 @@ def graph_conv(
     """
     check(nodes, adjacency, kernel, bias)
     if kernel.shape[0] <= kernel.shape[1]:
-        y = spread(adjacency, nodes) @ kernel
+        y = aggregate(adjacency, nodes) @ kernel
     else:
-        y = spread(adjacency, nodes @ kernel)
+        y = aggregate(adjacency, nodes @ kernel)
     return y if bias is None else y + bias
 
 
@@ -120,8 +120,8 @@ def graph_conv_backward(
 ) -> tuple[Float[Array, "*batch n c"], Float[Array, "c features"], Float[Array, " features"]]:
     """Return the gradients (dnodes, dkernel, dbias) of `graph_conv`, given that of its result.
 
-    dW = (A^ H)^T dZ, summed over the batch; dH = A^^T dZ W^T: the gradient runs back along the
-    edges; db = sum of dZ. For an undirected graph A^ is its own transpose.
+    dW = (A^ H)^T dZ, summed over the batch; dH = A^^T dZ W^T: the gradient is aggregated along
+    the reversed edges; db = sum of dZ. For an undirected graph A^ is its own transpose.
     """
     check(nodes, adjacency, kernel, None)
     if isinstance(adjacency, Edges):
@@ -129,8 +129,8 @@ def graph_conv_backward(
         back: Any = Edges(receivers, senders, weights)
     else:
         back = adjacency.mT
-    dkernel = jnp.einsum("...c,...f->cf", spread(adjacency, nodes), dz)
-    return spread(back, dz) @ kernel.T, dkernel, dz.reshape(-1, dz.shape[-1]).sum(axis=0)
+    dkernel = jnp.einsum("...c,...f->cf", aggregate(adjacency, nodes), dz)
+    return aggregate(back, dz) @ kernel.T, dkernel, dz.reshape(-1, dz.shape[-1]).sum(axis=0)
 
 
 def check(nodes, adjacency, kernel, bias) -> None:
@@ -146,7 +146,7 @@ def check(nodes, adjacency, kernel, bias) -> None:
         if nodes.ndim != 2 or len(set(sizes)) > 1 or len(sizes[0]) != 1:
             raise UserError(
                 f"graph_conv: edges {sizes} are of one graph, [e] each, with nodes [n, c], not "
-                f"{nodes.shape}: use jax.vmap, or graph_batch.join"
+                f"{nodes.shape}: use jax.vmap, or graph_batch.batch_graphs"
             )
         arrays["weights"] = adjacency.weights
     else:
@@ -193,7 +193,7 @@ class GraphConv(nn.Module):
         adjacency: Float[Array, "*batch n n"] | Edges,
         mask: Bool[Array, "*batch n"] | None = None,
     ) -> Float[Array, "*batch n features"]:
-        """Return the new nodes; those that `mask` leaves out are zero. Errors as `graph_conv`."""
+        """Return the new nodes; padding, by `mask`, is zero. Errors as `graph_conv`."""
         shape = (nodes.shape[-1], self.features)
         kernel = self.param("kernel", self.kernel_init, shape, self.param_dtype)
         bias = None
@@ -205,8 +205,8 @@ class GraphConv(nn.Module):
         )
         graph: Any = sparse._replace(weights=weights) if sparse else weights
         if self.normalize and sparse:
-            there = jnp.ones(nodes.shape[:-1], bool) if mask is None else mask
-            graph = normalized_edges(graph, there)
+            present = jnp.ones(nodes.shape[:-1], bool) if mask is None else mask
+            graph = normalized_edges(graph, present)
         elif self.normalize:
             graph = normalized_adjacency(graph, mask)
         y = graph_conv(nodes, graph, kernel, bias)

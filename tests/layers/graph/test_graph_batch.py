@@ -27,7 +27,7 @@ def close(ours, expected):
 
 
 def alone(module, variables, graph):
-    one = graph_batch.stack([graph])
+    one = graph_batch.pad_graphs([graph])
     return module.apply(variables, one.nodes[0], one.adjacency[0])
 
 
@@ -39,10 +39,10 @@ def layer():
 
 
 @pytest.mark.parametrize("nodes", [None, 7])
-def test_stacked_graphs_come_out_as_each_alone(layer, nodes):
+def test_padded_graphs_equal_each_alone(layer, nodes):
     module, variables = layer
     batch = graphs()
-    whole = graph_batch.stack(batch, nodes=nodes)
+    whole = graph_batch.pad_graphs(batch, nodes=nodes)
     y = module.apply(variables, *whole)
     for n, graph in enumerate(batch):
         size = len(graph[0])
@@ -51,10 +51,10 @@ def test_stacked_graphs_come_out_as_each_alone(layer, nodes):
 
 
 @pytest.mark.parametrize(("nodes", "edges"), [(None, None), (12, 10), (8, 17)])
-def test_joined_graphs_come_out_as_each_alone(layer, nodes, edges):
+def test_batched_graphs_equal_each_alone(layer, nodes, edges):
     module, variables = layer
     batch = graphs()
-    whole = graph_batch.join(batch, nodes=nodes, edges=edges)
+    whole = graph_batch.batch_graphs(batch, nodes=nodes, edges=edges)
     assert len(whole.nodes) == (nodes or 8) and len(whole.edges.senders) == (edges or 10)
     y = module.apply(variables, whole.nodes, whole.edges, whole.mask)
     for n, graph in enumerate(batch):
@@ -65,8 +65,8 @@ def test_joined_graphs_come_out_as_each_alone(layer, nodes, edges):
 @pytest.mark.parametrize("how", ["mean", "sum", "max"])
 def test_pooling_is_over_the_nodes_of_each_graph(how):
     batch = graphs()
-    whole = graph_batch.join(batch, nodes=11)
-    # What is in the padding must not matter.
+    whole = graph_batch.batch_graphs(batch, nodes=11)
+    # Values of the padding do not count.
     nodes = jnp.where(whole.mask[:, None], whole.nodes, 1e6)
     pooled = graph_batch.pool(nodes, whole.graph, 4, how)[:3]
     close(pooled, [getattr(np, how)(h, axis=0) for h, *_ in batch])
@@ -74,16 +74,16 @@ def test_pooling_is_over_the_nodes_of_each_graph(how):
 
 def test_a_graph_without_nodes_pools_to_zeros():
     empty = (np.zeros((0, 2), np.float32), np.zeros(0, int), np.zeros(0, int))
-    whole = graph_batch.join([empty, graphs()[0]])
+    whole = graph_batch.batch_graphs([empty, graphs()[0]])
     for how in ("mean", "sum", "max"):
         np.testing.assert_array_equal(graph_batch.pool(whole.nodes, whole.graph, 2, how)[0], [0, 0])
 
 
-def test_an_edge_listed_twice_counts_twice_in_both_forms(layer):
+def test_an_edge_listed_twice_counts_twice_in_both_layouts(layer):
     module, variables = layer
     graph = (RNG.normal(size=(2, 2)).astype(np.float32), [0, 0], [1, 1])
-    whole = graph_batch.join([graph])
-    assert graph_batch.stack([graph]).adjacency[0, 1, 0] == 2
+    whole = graph_batch.batch_graphs([graph])
+    assert graph_batch.pad_graphs([graph]).adjacency[0, 1, 0] == 2
     y = module.apply(variables, whole.nodes, whole.edges, whole.mask)
     close(y, alone(module, variables, graph))
 
@@ -97,8 +97,8 @@ def test_one_program_serves_batches_of_one_padded_size():
         return graph_batch.pool(batch.nodes, batch.graph, 3, "sum")
 
     for _ in range(2):
-        total(graph_batch.join(graphs(), nodes=20, edges=30))
-        total(graph_batch.join(graphs()[1:], nodes=20, edges=30))
+        total(graph_batch.batch_graphs(graphs(), nodes=20, edges=30))
+        total(graph_batch.batch_graphs(graphs()[1:], nodes=20, edges=30))
     assert len(compiled) == 1
 
 
@@ -115,17 +115,17 @@ NODES = np.zeros((2, 2), np.float32)
     ],
 )
 def test_graphs_that_cannot_be_are_named(message, graph, sizes):
-    for function in (graph_batch.join, graph_batch.stack):
+    for function in (graph_batch.batch_graphs, graph_batch.pad_graphs):
         with pytest.raises(UserError, match=message):
             function([graph], **sizes)
 
 
 def test_too_many_edges_other_features_and_no_graphs_are_named():
     with pytest.raises(UserError, match="edges=3 is less than the 10"):
-        graph_batch.join(graphs(), edges=3)
+        graph_batch.batch_graphs(graphs(), edges=3)
     with pytest.raises(UserError, match=r"\[2, 3\] features"):
-        graph_batch.join([*graphs(), (np.zeros((1, 3)), [], [])])
+        graph_batch.batch_graphs([*graphs(), (np.zeros((1, 3)), [], [])])
     with pytest.raises(UserError, match="features"):
-        graph_batch.stack([])
+        graph_batch.pad_graphs([])
     with pytest.raises(UserError, match="pooling of graphs"):
         graph_batch.pool(jnp.zeros((1, 1)), jnp.zeros(1, jnp.int32), 1, "median")

@@ -11,11 +11,11 @@ from cnnlab.layers.convolution.conv import conv
 from cnnlab.layers.graph.graph_conv import (
     Edges,
     GraphConv,
+    aggregate,
     graph_conv,
     graph_conv_backward,
     normalized_adjacency,
     normalized_edges,
-    spread,
 )
 
 RNG = np.random.default_rng(0)
@@ -122,9 +122,9 @@ def test_vmap_takes_edges_of_several_graphs():
         lambda *parts: jnp.stack([p[:count] for p in parts]), *(e for _, e in pairs)
     )
     nodes = normal(2, 6, 3)
-    together = jax.vmap(spread)(edges, nodes)
+    together = jax.vmap(aggregate)(edges, nodes)
     for n in range(2):
-        close(together[n], spread(Edges(*(p[n] for p in edges)), nodes[n]))
+        close(together[n], aggregate(Edges(*(p[n] for p in edges)), nodes[n]))
 
 
 @pytest.mark.parametrize("kind", ["dense", "batch", "sparse"])
