@@ -106,8 +106,8 @@ def run(values: flags.FlagValues, arguments: list[str]) -> int:
 
     try:
         with (
-            run_lock.training(workdir) if distributed.is_first() else contextlib.nullcontext(),
-            distributed.explained(),
+            run_lock.hold(workdir) if distributed.is_first() else contextlib.nullcontext(),
+            distributed.explain_lost_process(),
         ):
             train(config, workdir, values.on_change, profile)
     except Interrupted as signal:
@@ -164,13 +164,13 @@ def train(
         if not workdir.is_dir():
             raise UserError(f"--workdir={workdir} is not on storage that all processes share")
 
-    found = distributed.first(look)
-    distributed.together(see, name="workdir")
+    found = distributed.on_first_process(look)
+    distributed.all_or_none(see, name="workdir")
     if found["finished"]:
         return
     try:
         names = class_names.of_run(workdir) if found["resume"] else ()
-        parts = distributed.together(
+        parts = distributed.all_or_none(
             lambda: setup.make(config, experiment, resume=found["resume"], class_names=names),
             name="setup",
         )
@@ -190,7 +190,7 @@ def train(
         raise
     _run(parts, others, workdir, profile)
     if show:
-        distributed.first(lambda: final_report.show(workdir))
+        distributed.on_first_process(lambda: final_report.show(workdir))
 
 
 def _run(parts: Any, others: dict[str, Any], workdir: Path, profile: tuple[int, int]) -> None:
@@ -213,9 +213,9 @@ def _run(parts: Any, others: dict[str, Any], workdir: Path, profile: tuple[int, 
         count = sum(x.size for x in jax.tree.leaves(parts.state.params))
         LOG.info("%s: %s parameters", config.model.name, f"{count:,}")
 
-    distributed.first(begin)
+    distributed.on_first_process(begin)
     first = distributed.is_first()
-    with run_lock.ending(workdir, Interrupted) if first else contextlib.nullcontext():
+    with run_lock.record_ending(workdir, Interrupted) if first else contextlib.nullcontext():
         try:
             state, position, reason = running.run()
         except Interrupted as signal:

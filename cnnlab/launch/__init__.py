@@ -1,1 +1,1 @@
-"""Launching: other processes found, jobs submitted, and what became of them."""
+"""Launchers and multi-process runs: coordination, Slurm and local jobs, preemption, requeueing."""

@@ -1,8 +1,8 @@
-"""The processes of one run: how they find each other, agree, and leave files to the first.
+"""Multi-process runs: initialization, barriers, broadcast from process 0, all-or-none errors.
 
-Every process runs the same program. What only one may do (writing, printing, deciding) is given
-to `first`; what each does for itself and may fail in goes through `together`. All processes have
-to call these functions in the same order.
+Every process runs the same program. What one process alone may do (writing, printing, deciding)
+goes through `on_first_process`; what each does for itself and may fail goes through `all_or_none`.
+All processes must call these functions in the same order.
 """
 
 import atexit
@@ -21,11 +21,11 @@ from cnnlab.launch import kv_store, process_environment
 from cnnlab.utils.console import LOG, console
 
 T = TypeVar("T")
-# Of `gather_rows`: the devices hold so much of every process at a time.
+# `gather_rows` sends at most this much of each process at a time.
 CHUNK_BYTES = 2**25
-# All that fail alike come to the end of it within this time.
+# Processes that fail with the same error reach the exit barrier within this time.
 LEAVE_SECONDS = 3
-# In what jax raises when a process is gone: of its coordinator, of Gloo and of NCCL.
+# Words in the errors of the coordinator, Gloo and NCCL when a process is lost.
 GONE = ("unavailable", "heartbeat", "connection", "gloo", "nccl", "aborted", "coordination")
 
 
@@ -37,20 +37,20 @@ def connect(
     initialization_timeout: int = 300,
     heartbeat_timeout: int = 10,
 ) -> None:
-    """Join the other processes of this run, before jax is asked for devices.
+    """Initialize `jax.distributed`, before the first use of devices.
 
-    Without arguments they are found by what Slurm's srun, mpirun or a TPU pod tell. A process
-    that was started alone does nothing.
+    Without arguments, coordinator and rank come from the environment of Slurm's srun, mpirun or a
+    TPU pod. A process that was started alone does nothing.
 
     Args:
         coordinator: HOST:PORT at which process 0 listens.
-        processes: how many there are; 1 for a process that is alone whatever its launcher says.
-        process: number of this one, from 0.
-        initialization_timeout: seconds to wait for all to come.
-        heartbeat_timeout: seconds after which a process that says nothing is given up.
+        processes: number of processes; 1: a single-process run whatever the launcher says.
+        process: rank of this process, from 0.
+        initialization_timeout: seconds to wait for all processes.
+        heartbeat_timeout: seconds without a heartbeat after which a process counts as lost.
 
     Raises:
-        UserError: for arguments that do not go together, or if a process does not come.
+        UserError: contradictory arguments, or a process that does not connect in time.
     """
     place = _place(coordinator, processes, process)
     options: dict[str, Any] = {}
@@ -68,11 +68,11 @@ def connect(
         return
     import jax
 
-    # It would take SIGTERM for itself, and Orbax tells it steps where the loop counts asks.
+    # It would handle SIGTERM itself, and Orbax reports steps to it: see `stop_agreement`.
     jax.config.update("jax_enable_preemption_service", False)
     _wait(
         lambda: jax.distributed.initialize(
-            # jax ends the process when the time is over, without a word that helps.
+            # At its own timeout jax aborts the process without a helpful message.
             initialization_timeout=initialization_timeout + 60,
             heartbeat_timeout_seconds=heartbeat_timeout,
             shutdown_timeout_seconds=heartbeat_timeout,
@@ -83,9 +83,8 @@ def connect(
     )
     console.quiet = not is_first()
     LOG.info(
-        "%d processes; if one of them dies all end, and the same command goes on from the last "
-        "checkpoint",
-        kv_store.count(),
+        "%d processes; if one dies, all end, and the same command resumes from the last checkpoint",
+        kv_store.process_count(),
     )
 
 
@@ -112,15 +111,15 @@ def _wait(
     _leave_at_once()
     who = f"process {place.process} of {place.processes}" if place else "a process of a TPU pod"
     where = f" at {place.coordinator}" if place else ""
-    why = _line(failed[0]) if failed else f"not all came within {seconds} s"
+    why = _line(failed[0]) if failed else f"not all connected within {seconds} s"
     raise LostProcess(
-        f"{who} did not find the others{where}: {why}; see whether all were started, and whether "
-        "this machine may connect to that address"
+        f"{who} did not find the others{where}: {why}; check that all were started and that "
+        "this machine can connect to that address"
     )
 
 
 def _leave_at_once() -> None:
-    """Let the interpreter end without jax, which would wait for the other processes."""
+    """Exit without jax's shutdown barrier, which waits for the other processes."""
 
     def leave() -> None:
         sys.stdout.flush()
@@ -139,63 +138,63 @@ def _place(coordinator: str, processes: int, process: int) -> process_environmen
     given = {"--coordinator": coordinator, "--processes": processes > 0, "--process": process >= 0}
     missing = [name for name, value in given.items() if not value]
     if missing:
-        raise UserError(f"{' and '.join(missing)} missing: processes without a launcher need all")
+        raise UserError(f"{' and '.join(missing)} missing: without a launcher all three are needed")
     if process >= processes:
         raise UserError(f"--process={process}: needs a number from 0 to {processes - 1}")
     return process_environment.Place(coordinator, processes, process)
 
 
 def is_first() -> bool:
-    """Whether this is the process that writes, prints and decides."""
-    return kv_store.index() == 0
+    """Return whether this is process 0, which writes, prints and decides."""
+    return kv_store.process_index() == 0
 
 
-def first(function: Callable[[], Any]) -> Any:
-    """Let process 0 call a function; return its JSON-able value in every process.
+def on_first_process(function: Callable[[], Any]) -> Any:
+    """Call a function in process 0; return its JSON-serializable value in every process.
 
     Raises:
-        UserError: in every process, if it fails in process 0.
+        UserError: in every other process, if it fails in process 0.
     """
-    if kv_store.count() == 1:
+    if kv_store.process_count() == 1:
         return function()
-    key = kv_store.fresh("first")
+    key = kv_store.unique_key("first")
     if is_first():
         try:
             value = function()
         except BaseException as error:
-            kv_store.tell(key, {"error": _line(error)})
+            kv_store.put(key, {"error": _line(error)})
             raise
-        kv_store.tell(key, {"value": value})
-    answer = kv_store.hear(key)
+        kv_store.put(key, {"value": value})
+    answer = kv_store.wait(key)
     if "error" in answer:
         raise UserError(f"process 0: {answer['error']}")
     return answer["value"]
 
 
-def together(
+def all_or_none(
     function: Callable[[], T], failure: type[UserError] = UserError, *, name: str = "together"
 ) -> T:
-    """Call a function in every process; return this one's value if it failed in none.
+    """Call a function in every process; return its value if it failed in none.
 
     Args:
-        function: needs nothing of the other processes.
-        failure: what to raise, with one argument.
-        name: of this place in the program.
+        function: must not wait for other processes.
+        failure: exception to raise where another process failed.
+        name: of the barrier, part of its key.
 
     Raises:
-        failure: in every process in which it did not fail, if it failed in another.
+        failure: if the function failed in another process only.
     """
-    if kv_store.count() == 1:
+    if kv_store.process_count() == 1:
         return function()
-    key = kv_store.fresh(name)
+    key = kv_store.unique_key(name)
     try:
         value = function()
     except BaseException as error:
-        kv_store.tell(f"{key}/{kv_store.index()}", _line(error))
+        kv_store.put(f"{key}/{kv_store.process_index()}", _line(error))
         raise
-    kv_store.tell(f"{key}/{kv_store.index()}", "")
-    for process in range(kv_store.count()):
-        failed = kv_store.hear(f"{key}/{process}")
+    kv_store.put(f"{key}/{kv_store.process_index()}", "")
+    for process in range(kv_store.process_count()):
+        failed = kv_store.wait(f"{key}/{process}")
         if failed:
             raise failure(f"process {process}: {failed}")
     return value
@@ -205,18 +204,18 @@ def together(
 def optional(
     what: str, missing: dict[str, str] | None = None, *, shared: bool = False
 ) -> Iterator[None]:
-    """Within this context an exception costs `what` alone: it becomes a warning that names it.
+    """Log an exception within this context as a warning that `what` is missing.
 
     Args:
-        what: is missing then.
+        what: name of the optional result.
         missing: gets the reason under `what`.
-        shared: the processes compute it together; where there are several, the exception is
-            raised, for the others would wait for this one.
+        shared: all processes compute it in collectives; with several processes the exception is
+            raised, because the others would wait for this one.
     """
     try:
         yield
     except Exception as error:
-        if isinstance(error, LostProcess) or (shared and kv_store.count() > 1):
+        if isinstance(error, LostProcess) or (shared and kv_store.process_count() > 1):
             raise
         kind = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
         reason = f"{kind}{_line(error)}"
@@ -225,40 +224,40 @@ def optional(
             missing[what] = reason
 
 
-def first_optional(
+def optional_on_first_process(
     function: Callable[[], T], what: str, missing: dict[str, str] | None, *, default: T
 ) -> T:
-    """Let process 0 call a function within `optional`; return the default if it fails."""
+    """Call a function in process 0 within `optional`; return the default if it fails."""
 
     def guarded() -> T:
         with optional(what, missing):
             return function()
         return default
 
-    return first(guarded)
+    return on_first_process(guarded)
 
 
 def barrier(name: str) -> None:
-    """Wait until every process has come here."""
-    if kv_store.count() > 1:
-        together(lambda: None, name=name)
+    """Wait until every process has reached this barrier."""
+    if kv_store.process_count() > 1:
+        all_or_none(lambda: None, name=name)
 
 
 def gather_rows(tree: PyTree) -> PyTree:
-    """Return every process's rows of host arrays, in the order of the processes.
+    """All-gather host arrays along their first axis, in the order of the ranks.
 
     Args:
-        tree: arrays [n, ...], of one dtype and number of rows in a process; the number may
-            differ from one process to another.
+        tree: arrays [n, ...]; n is the same for all arrays of a process and may differ between
+            processes.
     """
-    if kv_store.count() == 1:
+    if kv_store.process_count() == 1:
         return tree
     import jax
     from jax.experimental.multihost_utils import process_allgather
 
     def gather(rows: np.ndarray) -> np.ndarray:
         counts = process_allgather(np.array(len(rows), np.int32))
-        # As bytes: jax would narrow what is of 64 bits.
+        # As bytes: jax would narrow 64-bit types.
         numbers = int(np.prod(rows.shape[1:], dtype=int))
         plain = np.ascontiguousarray(rows).reshape(len(rows), numbers).view(np.uint8)
         width = plain.shape[1]
@@ -277,24 +276,24 @@ def gather_rows(tree: PyTree) -> PyTree:
 
 
 @contextmanager
-def explained() -> Iterator[None]:
-    """Within this context, say in a line what it means that another process is gone.
+def explain_lost_process() -> Iterator[None]:
+    """Raise `LostProcess`, one line, where an error within this context means that a peer is lost.
 
-    A process that fails alone ends at once, where it would wait for the others to end too.
+    A process that fails alone exits at once instead of waiting for the others.
     """
     try:
         yield
     except BaseException as error:
-        if kv_store.count() > 1 and not kv_store.all_leave(LEAVE_SECONDS):
+        if kv_store.process_count() > 1 and not kv_store.all_arrive(LEAVE_SECONDS):
             _leave_at_once()
-        # Gloo's are a ValueError now and then.
+        # Gloo sometimes raises ValueError.
         raised = isinstance(error, RuntimeError | ValueError) and not isinstance(error, UserError)
         gone = raised and any(word in str(error).lower() for word in GONE)
-        if kv_store.count() == 1 or not gone:
+        if kv_store.process_count() == 1 or not gone:
             raise
         raise LostProcess(
-            f"process {kv_store.index()} lost another process of the run ({_line(error)}); started "
-            "again with the same command, the run goes on from the last checkpoint"
+            f"process {kv_store.process_index()} lost another process of the run ({_line(error)}); "
+            "start the same command again to resume from the last checkpoint"
         ) from error
 
 

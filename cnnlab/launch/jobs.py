@@ -1,8 +1,7 @@
-"""Records of jobs: `jobs/<id>.json` says who was asked to run what, and how each start ended.
+"""Job records `jobs/<id>.json`: command, resources, and how each start of the job ended.
 
-The program that submits, the program that runs and what comes after it all write to the record;
-a lock keeps them from losing each other's entries. Only the standard library is imported here:
-what comes after a killed job has seconds to live.
+The launcher, the processes of the job and the Slurm epilogue all write to a record; a file lock
+prevents lost updates. Imports are few: the epilogue of a killed job has seconds to run.
 """
 
 import contextlib
@@ -24,21 +23,20 @@ FORM = {
     "submitted?": str,
     "count?": int,
 }
-# Tell the program that runs in a job the job's record, which start of the job it is, which of its
-# processes, how often the job may be started again after a crash, and that its standard input
-# closes when the launcher is gone.
+# Environment of a job's processes: path of the record, number of the start, rank, limit of
+# restarts after crashes, and whether standard input closes when the launcher is gone.
 RECORD, START, PROCESS, REQUEUES, ATTACHED = (
     f"CNNLAB_JOB_{name}" for name in ("RECORD", "START", "PROCESS", "REQUEUES", "ATTACHED")
 )
 
 
 def record_path(folder: Path, job: str) -> Path:
-    """Return where the record of a job of this run or sweep folder is."""
+    """Return the path of the record of a job of a run or sweep folder."""
     return folder / FOLDER / f"{job}.json"
 
 
 def read(path: Path) -> dict[str, Any]:
-    """Return a record, `{}` where there is none that can be read: a job's end is to be noted."""
+    """Return a record, `{}` for a missing or damaged one: the end of a job is always recorded."""
     try:
         return _read(path)
     except (FileNotFoundError, UserError):
@@ -54,9 +52,9 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def records(folder: Path) -> list[dict[str, Any]]:
-    """Return the jobs of a run or sweep folder in the order of their submission.
+    """Return the job records of a run or sweep folder in the order of submission.
 
-    Elements of an array have records of their own, which are not among them.
+    The records of array elements are not among them.
 
     Raises:
         UserError: if a record is damaged.
@@ -67,12 +65,12 @@ def records(folder: Path) -> list[dict[str, Any]]:
 
 
 def exist(folder: Path) -> bool:
-    """Return whether there are jobs of a run or sweep folder."""
+    """Return whether a run or sweep folder has jobs."""
     return any((folder / FOLDER).glob("*.json"))
 
 
 def now() -> str:
-    """Return the time of day as records have it: for people, never compared."""
+    """Return the local time as records have it."""
     return time.strftime("%Y-%m-%dT%H:%M:%S")
 
 
@@ -91,10 +89,10 @@ def update(
     """Add entries to a record, or to one of its starts; return the record.
 
     Args:
-        path: of the record; made if missing.
-        start: which start of the job the entries are about; None: the job itself.
-        keep: keep what is there if any of these entries is.
-        entries: replace those there are.
+        path: of the record; created if missing.
+        start: number of the start that the entries belong to; None: the job itself.
+        keep: change nothing if any of these entries exists.
+        entries: new entries.
 
     Raises:
         OSError: if the record cannot be written.
@@ -122,12 +120,12 @@ def _note(*, keep: bool = False, **entries: Any) -> None:
 
 
 def began(nodes: str) -> None:
-    """Note that a start of the job has begun, and where."""
+    """Record that a start of the job has begun, and its nodes."""
     _note(began=now(), nodes=nodes)
 
 
 def interrupted(message: str) -> None:
-    """Note, if this is a job, that its run was asked to stop and has saved.
+    """Record, within a job, that its run was asked to stop and has saved.
 
     Args:
         message: what `Interrupted` says: the signal, and where the state was saved.
@@ -136,11 +134,11 @@ def interrupted(message: str) -> None:
 
 
 def failed(message: str, *, explained: bool) -> None:
-    """Note, if this is a job, what ended this process. The first to fail is the cause, and stays.
+    """Record, within a job, the error that ended this process; the first process to fail is kept.
 
     Args:
         message: in one line.
-        explained: whether a person has to mend it: the same start would fail again.
+        explained: a user error: the same command would fail again.
     """
     process = int(os.environ.get(PROCESS, "0"))
     _note(keep=True, error=message[:500], explained=explained, process=process)

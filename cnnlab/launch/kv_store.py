@@ -1,46 +1,53 @@
-"""A board on which the processes of a run leave notes for each other, kept by process 0.
+"""Key-value store shared by the processes of a run; the coordinator, process 0, keeps it.
 
-It is the key-value store of `jax.distributed`, which works before the devices do and beside them.
-Every key is written once.
+It is the store of `jax.distributed`, which needs no devices. Each key is written once.
 """
 
 import itertools
 import json
 from typing import Any
 
-# Numbers what the processes agree on; all count alike, as they call the same functions.
+# Numbers the keys; all processes count alike because they call the same functions in one order.
 _calls = itertools.count()
-# Python hears no signal while it waits for an answer, hence it waits this long at a time.
+# Python handles no signal during the call, so each call waits no longer than this.
 PATIENCE_MS = 500
 
 
 def connection() -> Any:
-    """Return what jax keeps of the connection; its `client` is None in a process that is alone."""
-    # Of the key-value store behind it jax has no public name; Orbax uses this one too.
+    """Return jax's state of the connection; `client` is None in a single-process run."""
+    # jax has no public name for its key-value store; Orbax uses this one too.
     from jax._src import distributed
 
     return distributed.global_state
 
 
-def count() -> int:
-    """Return the number of processes of this run."""
+def process_count() -> int:
+    """Return the number of processes of the run."""
     state = connection()
     return 1 if state.client is None else state.num_processes
 
 
-def index() -> int:
-    """Return the number of this process."""
+def process_index() -> int:
+    """Return the rank of this process."""
     state = connection()
     return 0 if state.client is None else state.process_id
 
 
-def tell(key: str, value: Any) -> None:
-    """Let the others know a JSON-able value under a key that is used once."""
+def put(key: str, value: Any) -> None:
+    """Store a JSON-serializable value under a new key.
+
+    Raises:
+        RuntimeError: the key exists, or the connection is lost.
+    """
     connection().client.key_value_set(key, json.dumps(value, default=float))
 
 
-def hear(key: str) -> Any:
-    """Wait for what a process tells under a key, however long it takes while that one lives."""
+def wait(key: str) -> Any:
+    """Return the value of a key; block until it is stored.
+
+    Raises:
+        RuntimeError: the connection is lost.
+    """
     client = connection().client
     while True:
         try:
@@ -50,17 +57,17 @@ def hear(key: str) -> Any:
                 raise
 
 
-def suggest(key: str, value: Any) -> None:
-    """Let the others know a value, unless one of them has done so under this key."""
+def put_if_absent(key: str, value: Any) -> None:
+    """Store a value unless the key exists."""
     try:
-        tell(key, value)
+        put(key, value)
     except RuntimeError as error:
         if "ALREADY_EXISTS" not in str(error):
             raise
 
 
-def look(key: str) -> Any:
-    """Return what is told under a key by now, None if nothing is."""
+def try_get(key: str) -> Any:
+    """Return the value of a key, None if there is none yet."""
     try:
         return json.loads(connection().client.key_value_try_get(key))
     except RuntimeError as error:
@@ -69,15 +76,15 @@ def look(key: str) -> Any:
         return None
 
 
-def fresh(what: str) -> str:
-    """Return a key that was not used before, the same in every process."""
+def unique_key(what: str) -> str:
+    """Return a new key, the same in every process."""
     return f"cnnlab/{what}/{next(_calls)}"
 
 
-def all_leave(seconds: int) -> bool:
-    """Return whether every process comes here within some seconds."""
+def all_arrive(seconds: int) -> bool:
+    """Wait at a barrier; return whether all processes arrive within `seconds`."""
     try:
-        connection().client.wait_at_barrier(fresh("leave"), seconds * 1000)
+        connection().client.wait_at_barrier(unique_key("leave"), seconds * 1000)
     except RuntimeError:
         return False
     return True

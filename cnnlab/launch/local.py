@@ -1,4 +1,4 @@
-"""Processes of one run on this machine: started, watched, and started again if one dies."""
+"""Local launcher: starts, watches and restarts the processes of a run on this machine."""
 
 import os
 import shlex
@@ -19,24 +19,24 @@ from cnnlab.utils.console import console
 from cnnlab.utils.signals import handled
 
 ROOT = Path(__file__).resolve().parents[2]
-# Seconds that the others have to say what they died of before they are killed, and lines of it.
+# Seconds that the others have to report their errors before they are killed; lines shown of a log.
 GRACE, LINES = 2.0, 15
 
 
 def launch(command: list[str], folder: Path, resources: Resources, *, dry_run: bool = False) -> int:
-    """Run a command in processes on this machine until it is done; return the exit status.
+    """Run a command in several processes on this machine; return the exit status.
 
-    Process 0 has this terminal, the others' output goes to `jobs/` in the folder. Ctrl-C or
-    SIGTERM lets all of them save and stop; a second Ctrl-C kills them.
+    Process 0 writes to this terminal, the others to logs in `jobs/` of the folder. At Ctrl-C or
+    SIGTERM all save and stop; a second Ctrl-C kills them.
 
     Args:
         command: arguments of `launch.py`.
         folder: of the run.
-        resources: how many processes, with which GPUs; restarted how often.
+        resources: number of processes, GPUs and restarts.
         dry_run: print the commands only.
 
     Raises:
-        UserError: for GPUs that are not there, or cannot be shared out, and when it has failed.
+        UserError: missing GPUs, GPUs that cannot be shared equally, or a failed run.
     """
     count = resources.processes
     shares = share(count, resources.nodes * resources.gpus_per_node)
@@ -46,12 +46,12 @@ def launch(command: list[str], folder: Path, resources: Resources, *, dry_run: b
             print(prefix + shlex.join(_arguments(command, count, index, "localhost:PORT")))
         return 0
     _make(folder)
-    with run_lock.training(folder / jobs.FOLDER):
+    with run_lock.hold(folder / jobs.FOLDER):
         return _attend(command, folder, resources, shares)
 
 
 def _attend(command: list[str], folder: Path, resources: Resources, shares: list[str]) -> int:
-    """Run the processes, again where they are to be; return the exit status."""
+    """Run the processes, restart them where `judge` says so; return the exit status."""
     number = 1 + len(list((folder / jobs.FOLDER).glob("local*.json")))
     record = jobs.record_path(folder, f"local{number}")
     jobs.update(
@@ -78,14 +78,14 @@ def _attend(command: list[str], folder: Path, resources: Resources, shares: list
 
 
 def share(count: int, gpus: int) -> list[str]:
-    """Return CUDA_VISIBLE_DEVICES of each process, "" where it is left as it is.
+    """Return CUDA_VISIBLE_DEVICES of each process, "" where it stays unchanged.
 
     Args:
         count: processes.
-        gpus: how many GPUs they share, in equal parts; 0: nothing is said of GPUs.
+        gpus: number of GPUs that they share equally; 0: CUDA_VISIBLE_DEVICES stays unchanged.
 
     Raises:
-        UserError: if there are fewer, or they cannot be shared out.
+        UserError: fewer GPUs, or a number that `count` does not divide.
     """
     if not gpus:
         return [""] * count
@@ -94,7 +94,7 @@ def share(count: int, gpus: int) -> list[str]:
     names = visible.split(",") if visible else [str(i) for i in here]
     if gpus > len(names):
         raise UserError(
-            f"{gpus} GPUs asked for (--nodes x --gpus_per_node), and this machine shows "
+            f"{gpus} GPUs requested (--nodes x --gpus_per_node), but this machine has "
             f"{len(names)}: ask for fewer, or none"
         )
     if gpus % count:
@@ -121,7 +121,7 @@ def _arguments(command: list[str], count: int, index: int, coordinator: str) -> 
 
 
 def _run(command: list[str], record: Path, start: int, shares: list[str]) -> tuple[int, bool]:
-    """Run all processes once; return an exit status for all, and whether they were told to stop."""
+    """Run all processes once; return their exit status, and whether they were asked to stop."""
     with socket.socket() as free:
         free.bind(("localhost", 0))
         coordinator = f"localhost:{free.getsockname()[1]}"
@@ -146,17 +146,17 @@ def _run(command: list[str], record: Path, start: int, shares: list[str]) -> tup
                     stdin=subprocess.PIPE,
                     stdout=logs[0],
                     stderr=logs[1],
-                    # Ctrl-C is for this process, which tells them.
+                    # Ctrl-C reaches this process alone, which forwards it.
                     start_new_session=True,
                 )
             )
         codes = _watch(processes)
-    # A negative one is a signal: as a shell has it.
+    # A negative code is a signal: converted as shells do.
     return max(code if code >= 0 else 128 - code for code in codes), bool(asks)
 
 
 def _watch(processes: list[subprocess.Popen]) -> list[int]:
-    """Wait for all; if one ends badly, end the others. Return the exit codes that tell why."""
+    """Wait for all; if one fails, kill the others. Return the exit codes that show the cause."""
     while any(p.poll() is None for p in processes):
         bad = [p.returncode for p in processes if p.poll()]
         if bad:
@@ -173,7 +173,7 @@ def _watch(processes: list[subprocess.Popen]) -> list[int]:
 
 @contextmanager
 def _forwarding(processes: list[subprocess.Popen]) -> Iterator[list[int]]:
-    """Within this context, pass a signal on as SIGTERM, a second Ctrl-C as SIGKILL."""
+    """Forward signals to the processes as SIGTERM, a second Ctrl-C as SIGKILL."""
     asks: list[int] = []
 
     def handle(number, _):
@@ -193,12 +193,12 @@ def _log(record: Path, index: int, end: str) -> Path:
 def _close(outcome: Outcome, notes: dict, record: Path, count: int) -> int:
     if outcome.state != "failed":
         return 0
-    teller = int(notes.get("process", 0))
-    if notes.get("explained") and not teller:
+    rank = int(notes.get("process", 0))
+    if notes.get("explained") and not rank:
         return 1
-    for index in [teller] if teller else range(1, count):
+    for index in [rank] if rank else range(1, count):
         with suppress(OSError):
             lines = _log(record, index, "err").read_text().splitlines()[-LINES:]
             text = "\n".join(lines)
-            console.print(f"process {index} said last:\n{text}", soft_wrap=True)
+            console.print(f"last lines of process {index}:\n{text}", soft_wrap=True)
     raise UserError(f"{outcome.reason}; logs in {record.parent}")

@@ -1,4 +1,4 @@
-"""How one start of a job ended, and whether the job is to be started again."""
+"""How one start of a job ended (finished, preempted, failed, ...) and whether to requeue it."""
 
 import dataclasses
 import re
@@ -8,13 +8,13 @@ from typing import Any
 
 @dataclasses.dataclass(frozen=True)
 class Scheduler:
-    """What Slurm says of a job when its program has ended; nothing where there is no Slurm.
+    """State of a job in Slurm when its program has ended; the defaults hold without Slurm.
 
     Attributes:
-        ending: Slurm itself is ending the job: it was canceled, or met its time limit.
-        requeued: Slurm already has it back in the queue.
-        preempted: it has to make room for another.
-        out_of_time: the time limit is over.
+        ending: Slurm ends the job: it was canceled, or reached its time limit.
+        requeued: Slurm has requeued it already.
+        preempted: preempted by another job.
+        out_of_time: it reached its time limit.
     """
 
     ending: bool = False
@@ -29,9 +29,9 @@ class Outcome:
 
     Attributes:
         state: finished, stopped, canceled, failed, preempted, "time limit" or requeued.
-        reason: in words.
+        reason: one line.
         again: whether to start it again.
-        counted: whether that counts against the bound of `requeues`.
+        counted: whether that counts against the limit `requeues`.
     """
 
     state: str
@@ -45,22 +45,22 @@ def judge(  # noqa: PLR0911
 ) -> Outcome:
     """Return how a start of a job ended.
 
-    A run that made room or met its time limit is started again, as often as it takes, if it got
-    as far as saving a step; one that crashed, was killed, or got nowhere at most `requeues`
-    times. One that was told to stop, or whose error was explained, is not.
+    A run that was preempted or reached its time limit after saving a checkpoint is always started
+    again; one that crashed, was killed or saved nothing, at most `requeues` times. A run that was
+    asked to stop, or ended by a user error, is not started again.
 
     Args:
         status: highest exit status of its processes, 128 + signal for one that was killed.
-        notes: what its processes noted: see `jobs.interrupted` and `jobs.failed`.
-        scheduler: what Slurm says.
-        failures: earlier starts that count against the bound.
-        requeues: the bound.
+        notes: entries of the start's record: see `jobs.interrupted` and `jobs.failed`.
+        scheduler: state of the job in Slurm.
+        failures: earlier starts that count against the limit.
+        requeues: the limit.
     """
     saved, error = notes.get("interrupted", ""), notes.get("error", "")
     asked = re.split(r"\W", saved)[0] or _signal(status)
     what = saved or error or _explain(status)
     warned = asked == "SIGUSR2" and not scheduler.preempted
-    # The first that holds.
+    # The first that holds decides.
     if status == 0 and not saved:
         return Outcome("finished", "")
     if scheduler.requeued:
@@ -81,7 +81,9 @@ def judge(  # noqa: PLR0911
 def _bounded(state: str, reason: str, counted: bool, failures: int, requeues: int) -> Outcome:
     if not counted or failures < requeues:
         return Outcome(state, reason, again=True, counted=counted)
-    return Outcome(state, f"{reason}; started again {failures} times, not once more", counted=True)
+    return Outcome(
+        state, f"{reason}; started again {failures} times, the limit (--requeues)", counted=True
+    )
 
 
 def _signal(status: int) -> str:
@@ -95,9 +97,9 @@ def _signal(status: int) -> str:
 def _explain(status: int) -> str:
     name = _signal(status)
     if name in ("SIGTERM", "SIGINT", "SIGUSR2"):
-        return f"{name}: nothing was there to be saved"
+        return f"{name}: there was nothing to save"
     if name == "SIGKILL":
         return "a process was killed (SIGKILL): by hand, or because memory ran out"
     if name == "SIGABRT":
-        return "a process aborted (SIGABRT), as all do that lose one of the others"
+        return "a process aborted (SIGABRT), as processes do that lose a peer"
     return f"a process ended with {name}" if name else f"a process ended with status {status}"

@@ -1,7 +1,7 @@
-"""Where this process stands among those of one run, as its launcher tells by the environment.
+"""Rank, number of processes and coordinator, from the launcher's environment variables.
 
-Asked are, in this order: Slurm's `srun`, Open MPI's `mpirun` (or any that is built on PMIx) and
-MPICH's, whose manager is Hydra. JAX finds TPU pods by itself.
+In this order: Slurm's `srun`, Open MPI's `mpirun` (and others built on PMIx), MPICH's `mpirun`
+(Hydra). JAX detects TPU pods itself.
 """
 
 import dataclasses
@@ -16,7 +16,7 @@ from pathlib import Path
 from cnnlab.errors import UserError
 from cnnlab.utils.registry import whole
 
-# Of the ports that systems do not hand out by themselves; two runs on a machine rarely meet.
+# Below the ephemeral ports; two runs on a machine rarely choose the same one.
 PORTS = range(20000, 32000)
 # Name of the launcher -> variables of (processes, process, processes here, process among them).
 MPI = {
@@ -28,20 +28,20 @@ MPI = {
     ),
     "MPICH": ("PMI_SIZE", "PMI_RANK", "MPI_LOCALNRANKS", "MPI_LOCALRANKID"),
 }
-# What Slurm sets when it has given each process GPUs of its own.
+# Slurm sets one of these when it binds GPUs to processes.
 BOUND = ("SLURM_GPUS_PER_TASK", "SLURM_TRES_PER_TASK", "SLURM_GPU_BIND")
 
 
 @dataclasses.dataclass(frozen=True)
 class Place:
-    """The place of a process in its run.
+    """Rank of a process in its run.
 
     Attributes:
         coordinator: HOST:PORT at which process 0 listens.
-        processes: of the run.
-        process: number of this one.
-        here: processes of the run on this machine.
-        local: number of this one among them.
+        processes: number of processes of the run.
+        process: rank of this one.
+        here: number of processes of the run on this machine.
+        local: local rank of this one among them.
     """
 
     coordinator: str
@@ -56,13 +56,13 @@ def find(environment: Mapping[str, str], parent: int, coordinator: str = "") -> 
 
     Args:
         environment: variables of the process.
-        parent: number of the parent process.
-        coordinator: HOST:PORT, where the launcher's word for it is not to be taken.
+        parent: process id of the parent.
+        coordinator: HOST:PORT, in place of the launcher's.
 
     Raises:
-        UserError: if there are several processes but no telling where the first of them is.
+        UserError: several processes, but the address of process 0 is unknown.
     """
-    # A job that does not go through srun has a number of tasks too, but only one process.
+    # Without srun, a job has a number of tasks but one process.
     if int(environment.get("SLURM_STEP_NUM_TASKS", "1")) > 1 and "SLURM_PROCID" in environment:
         place = _slurm(environment)
         return dataclasses.replace(place, coordinator=coordinator or place.coordinator)
@@ -85,9 +85,9 @@ def find(environment: Mapping[str, str], parent: int, coordinator: str = "") -> 
 
 def _slurm(environment: Mapping[str, str]) -> Place:
     process = int(environment["SLURM_PROCID"])
-    # As in "node[003-007,9],other": of every bracket the first number, of what results the first.
+    # "node[003-007,9],other": the first number of every bracket, then the first name.
     nodes = re.sub(r"\[(\w+)[^\]]*\]", r"\1", environment["SLURM_STEP_NODELIST"])
-    # As in "2(x3),1": tasks of each node.
+    # "2(x3),1": tasks of each node.
     counts: list[int] = []
     for count, times in re.findall(
         r"(\d+)(?:\(x(\d+)\))?", environment.get("SLURM_STEP_TASKS_PER_NODE", "1")
@@ -105,18 +105,18 @@ def _slurm(environment: Mapping[str, str]) -> Place:
 
 
 def _mpi(environment: Mapping[str, str], place: Place, launcher: str, parent: int) -> str:
-    # Common to the processes of one mpirun and to no others.
+    # The same in all processes of one mpirun, and in no others.
     run = environment.get("PMIX_NAMESPACE") or environment.get("OMPI_MCA_ess_base_jobid")
     if place.here == place.processes:
         return f"localhost:{_port(run or str(parent))}"
     uri = environment.get("OMPI_MCA_orte_hnp_uri", "")
-    # As in "1531576320.0;tcp://10.96.0.1,10.148.0.1:34911", of the machine where mpirun runs.
+    # "1531576320.0;tcp://10.96.0.1,10.148.0.1:34911", of the machine where mpirun runs.
     found = re.search(r"tcp://([\w.]+)", uri)
     if found and run:
         return f"{found[1]}:{_port(run)}"
     raise UserError(
-        f"{launcher} started {place.processes} processes on several machines but does not say "
-        "where the first of them is: add --coordinator=HOST:PORT with its name and a free port"
+        f"{launcher} started {place.processes} processes on several machines but gives no address "
+        "of process 0: add --coordinator=HOST:PORT with its host name and a free port"
     )
 
 
@@ -125,10 +125,10 @@ def _port(name: str) -> int:
 
 
 def local_devices(place: Place, environment: Mapping[str, str], devices: int) -> list[int] | None:
-    """Return which of this machine's GPUs the process takes, or None for all that it sees.
+    """Return the indices of the GPUs that the process uses, or None for all visible ones.
 
-    A process that is alone on its machine takes all. Several divide them, unless their launcher
-    has given each its own.
+    A process that is alone on its machine uses all. Several divide them, unless the launcher has
+    bound GPUs to each.
     """
     if place.here == 1 or devices < place.here or any(name in environment for name in BOUND):
         return None
@@ -137,7 +137,7 @@ def local_devices(place: Place, environment: Mapping[str, str], devices: int) ->
 
 
 def check_address(place: Place) -> None:
-    """Raise a `UserError` for an address that is none, or where process 0 cannot listen."""
+    """Raise a `UserError` for an invalid address, or one at which process 0 cannot listen."""
     host, colon, port = place.coordinator.rpartition(":")
     if not (host and colon and 0 < (whole(port) or 0) < 2**16):
         raise UserError(f"--coordinator={place.coordinator}: needs HOST:PORT, as in node1:29500")
@@ -150,7 +150,7 @@ def check_address(place: Place) -> None:
     if place.process > 0:
         return
     with socket.socket() as probe:
-        # As a server does: a port that was in use a moment ago is free.
+        # As servers do: a recently closed port counts as free.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("", int(port)))
@@ -162,14 +162,14 @@ def check_address(place: Place) -> None:
 
 
 def tpu_pod(environment: Mapping[str, str]) -> bool:
-    """Whether this machine has a part of a TPU pod; jax cannot be asked before it is connected."""
+    """Return whether this machine is part of a TPU pod, without initializing jax."""
     if environment.get("JAX_PLATFORMS", "tpu") != "tpu" or not importlib.util.find_spec("libtpu"):
         return False
     return Path("/dev/accel0").exists() or "," in environment.get("TPU_WORKER_HOSTNAMES", "")
 
 
 def gpus(environment: Mapping[str, str]) -> int:
-    """Return how many GPUs this process sees; jax cannot be asked before it is connected."""
+    """Return the number of GPUs visible to this process, without initializing jax."""
     if environment.get("JAX_PLATFORMS", "") == "cpu":
         return 0
     visible = environment.get("CUDA_VISIBLE_DEVICES")

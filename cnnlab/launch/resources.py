@@ -1,4 +1,4 @@
-"""What a job asks for: nodes, processes, devices, time; and the flags that say so."""
+"""Resources of a job (nodes, processes, devices, time) and their flags."""
 
 import dataclasses
 import re
@@ -11,7 +11,7 @@ from cnnlab.errors import UserError
 
 @dataclasses.dataclass(frozen=True)
 class Resources:
-    """What a job asks for. Nothing (0 or "") leaves it to the cluster's defaults.
+    """Resources of a job; 0 or "" means the cluster's default.
 
     Attributes:
         nodes: machines.
@@ -21,7 +21,7 @@ class Resources:
         memory: of each node, in GB.
         partition, account, qos, constraint: as `sbatch` has them.
         time: limit of one start, in minutes.
-        warning: seconds before the limit at which the run is told to save and is requeued.
+        warning: seconds before the limit at which the run gets a signal to save and is requeued.
         requeues: how often a job that crashed or was killed is started again.
         setup: shell lines before the program, such as "module load cuda".
     """
@@ -46,11 +46,11 @@ class Resources:
         return self.nodes * self.processes_per_node
 
     def plain(self) -> dict[str, Any]:
-        """Return the fields as a record has them."""
+        """Return the fields as a dictionary."""
         return dataclasses.asdict(self)
 
     def asked(self) -> str:
-        """Return the flags that differ from their defaults, and the time."""
+        """Return the flags that differ from their defaults, and `--time`."""
         asked = [
             f"--{f.name}={getattr(self, f.name)}"
             for f in dataclasses.fields(self)
@@ -92,7 +92,7 @@ def minutes(text: str) -> int:
         text: MINUTES, MINUTES:SECONDS, HH:MM:SS or D-HH:MM:SS, as Slurm reads it.
 
     Raises:
-        UserError: for anything else, and for no time at all.
+        UserError: anything else, or zero.
     """
     found = re.fullmatch(r"(?:(?:(\d+)-)?(\d+):(\d+):(\d+)|(\d+)(?::(\d+))?)", text.strip())
     days, hours, mins, seconds, alone, rest = (
@@ -105,10 +105,10 @@ def minutes(text: str) -> int:
 
 
 def resources_from(values: flags.FlagValues) -> Resources:
-    """Return what the flags of `define_resources` ask for.
+    """Return the resources that the flags of `define_resources` request.
 
     Raises:
-        UserError: for a time that is none, and for a warning that is not before the time limit.
+        UserError: an invalid time, or a warning that leaves no time to train.
     """
     names = {field.name for field in dataclasses.fields(Resources)} - {"time", "setup"}
     chosen: dict[str, Any] = {name: values[name].value for name in names}
@@ -116,6 +116,6 @@ def resources_from(values: flags.FlagValues) -> Resources:
     if values.warning >= time * 60:
         raise UserError(
             f"--warning={values.warning} seconds before --time={values.time}: no time to train is "
-            "left; ask for more time or a shorter warning"
+            "left; request more time or a shorter warning"
         )
     return Resources(**chosen, time=time, setup=tuple(values.setup))

@@ -1,4 +1,4 @@
-"""Who trains in a folder holds a lock on it: two cannot, and `status` can tell."""
+"""Lock of a run folder, held while a process trains in it, and how the run ended."""
 
 import contextlib
 from collections.abc import Iterator
@@ -8,18 +8,19 @@ from cnnlab.errors import UserError
 from cnnlab.utils import locks
 from cnnlab.utils.files import read_json, write_json
 
-# Not seen as content of the folder: see run_folder.open_run.
+# `run_folder.open_run` ignores it.
 FILE = ".training"
-# How the run ended, or how it will have ended if it is killed now.
+# How the run ended; while it trains, what will hold if it is killed.
 ENDING = ".ending.json"
-KILLED = {"state": "failed", "reason": "killed without a word: out of memory?"}
+KILLED = {"state": "failed", "reason": "killed without a message: out of memory?"}
 
 
 @contextlib.contextmanager
-def training(folder: Path) -> Iterator[None]:
-    """Within this context, hold the lock of a run folder, which is made if missing.
+def hold(folder: Path) -> Iterator[None]:
+    """Hold the lock of a run folder within this context; create the folder if missing.
 
-    A kill frees it too. Where there are no locks, or no folder can be made, nothing is held.
+    The system frees the lock of a killed process. Without file locks, or in a folder that cannot be
+    created, nothing is held.
 
     Raises:
         UserError: if another process holds it.
@@ -29,7 +30,7 @@ def training(folder: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         file = (folder / FILE).open("w")
     except OSError:
-        # What is wrong with the folder is said when the run is opened.
+        # Opening the run reports the error.
         yield
         return
     with file:
@@ -44,19 +45,19 @@ def training(folder: Path) -> Iterator[None]:
         try:
             yield
         finally:
-            # An empty folder is left to nobody.
             if made and len(list(folder.iterdir())) == 1:
                 (folder / FILE).unlink()
                 folder.rmdir()
 
 
 @contextlib.contextmanager
-def ending(folder: Path, *stops: type[BaseException]) -> Iterator[None]:
-    """Within this context a run trains: note in its folder how that ends.
+def record_ending(folder: Path, *stops: type[BaseException]) -> Iterator[None]:
+    """Record in the run folder how the code within this context ends.
 
     Args:
         folder: of the run.
-        stops: exceptions that stop it with all saved; Ctrl-C is one too. Others are failures.
+        stops: exceptions, beside Ctrl-C, that mean a stop with everything saved; others are
+            failures.
     """
     _note(folder, KILLED)
     try:
@@ -73,23 +74,23 @@ def ending(folder: Path, *stops: type[BaseException]) -> Iterator[None]:
 
 
 def _note(folder: Path, entries: dict[str, str]) -> None:
-    # A full disk is explained by what it has made fail.
+    # What fails by a full disk explains it.
     with contextlib.suppress(OSError):
         write_json(folder / ENDING, entries)
 
 
-def ended(folder: Path) -> tuple[str, str]:
-    """Return state and reason of a run that is not finished and does not train."""
+def read_ending(folder: Path) -> tuple[str, str]:
+    """Return state and reason of a run that is neither finished nor running."""
     try:
         found = read_json(folder / ENDING, {"state": str, "reason": str}, remedy="remove it")
     except FileNotFoundError:
         # Of an earlier version, or killed before its first step.
-        return "stopped", "the same command goes on from the last checkpoint"
+        return "stopped", "the same command resumes from the last checkpoint"
     return found["state"], found["reason"]
 
 
-def is_training(folder: Path) -> bool:
-    """Return whether a process is training in a folder."""
+def is_held(folder: Path) -> bool:
+    """Return whether a process trains in a folder."""
     try:
         return locks.is_held(folder / FILE)
     except OSError:

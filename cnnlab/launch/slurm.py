@@ -1,4 +1,4 @@
-"""Jobs under Slurm, submitted by submitit."""
+"""Slurm launcher: job scripts and submission, by submitit."""
 
 import contextlib
 import io
@@ -28,7 +28,7 @@ def script(
     parallel: int = 0,
     name: str = "cnnlab",
 ) -> str:
-    """Return the job script that `submit` would submit. Arguments as there."""
+    """Return the job script that `submit` would submit; its arguments are those of `submit`."""
     submitit = _submitit()
     logs = (folder / jobs.FOLDER).absolute()
     options = _options(logs, resources, count, parallel, name)
@@ -51,19 +51,19 @@ def submit(
     Args:
         command: arguments of `launch.py`: ["train", "--config=...", "--workdir=..."].
         folder: run or sweep folder; the job's record and logs go to its subfolder `jobs/`.
-        resources: what to ask for.
-        count: more than 1: one array job, every element of which runs the same command.
-        parallel: how many elements may run at once; 0: all.
-        name: of the job, as `squeue` shows it.
+        resources: of the job.
+        count: more than 1: an array job whose elements all run the same command.
+        parallel: number of elements that may run at once; 0: all.
+        name: of the job in `squeue`.
 
     Raises:
-        UserError: if submitit or Slurm is missing, and for what Slurm refuses.
+        UserError: submitit or Slurm is missing, or Slurm refuses the job.
     """
     submitit = _submitit()
     for program in ("sbatch", "srun"):
         if shutil.which(program) is None:
             raise UserError(
-                f"--launcher=slurm needs Slurm, and there is no '{program}' here: start it on a "
+                f"--launcher=slurm needs Slurm, but '{program}' is not installed here: run it on a "
                 "login node of the cluster, or use --launcher=local"
             )
     logs = (folder / jobs.FOLDER).absolute()
@@ -77,7 +77,7 @@ def submit(
     executor = submitit.SlurmExecutor(folder=logs)
     executor.update_parameters(**_options(logs, resources, count, parallel, name))
     try:
-        # submitit prints what sbatch says; it is said here.
+        # submitit prints the messages of sbatch; the error below has them.
         with contextlib.redirect_stderr(io.StringIO()):
             if count > 1:
                 first, *_ = executor.submit_array([Work(command)] * count)
@@ -104,7 +104,7 @@ def submit(
 
 def _submitit() -> Any:
     level = os.environ.get(LOG_LEVEL)
-    # On its import submitit would set up logging anew, and close what others log to.
+    # Importing submitit would reconfigure logging and close the handlers of others.
     os.environ[LOG_LEVEL] = "NOCONFIG"
     try:
         import submitit
@@ -122,7 +122,7 @@ def _submitit() -> Any:
 def _options(
     logs: Path, resources: Resources, count: int, parallel: int, name: str
 ) -> dict[str, Any]:
-    """Return what submitit needs to write the job script."""
+    """Return submitit's parameters of the job script."""
     options = {
         "job_name": name,
         "partition": resources.partition,
@@ -141,10 +141,10 @@ def _options(
     return {
         **{key: value for key, value in options.items() if value},
         "array_parallelism": parallel or count,
-        # Where requeueing is off by default, a preempted job would be lost.
+        # Where JobRequeue is off, a preempted job would be lost.
         "additional_parameters": {"requeue": True},
-        # One process that ends badly ends them all: the others would wait for it.
-        # What srun has to say is in the log of the first process.
+        # If one process fails, end all: the others would wait for it. Messages of srun are in the
+        # log of process 0.
         "srun_args": ["--kill-on-bad-exit=1", "--open-mode=append", *cores],
         "setup": _before(logs, resources),
         "teardown": [f"{shlex.quote(sys.executable)} -m cnnlab.launch.slurm_epilogue $?"],
@@ -160,13 +160,13 @@ def _before(logs: Path, resources: Resources) -> list[str]:
         f"export {jobs.RECORD}={shlex.quote(str(logs))}/{job}.json",
         f"export {jobs.START}=${{SLURM_RESTART_COUNT:-0}}",
         f"export {jobs.REQUEUES}={resources.requeues}",
-        "# the shell outlives the program, to record its end",
+        "# the shell survives these signals and records how the program ends",
         "trap : TERM USR2",
     ]
 
 
 def _refusal(text: str, resources: Resources) -> str:
-    """Return what Slurm has against a job, in one line."""
+    """Return why Slurm refuses a job, in one line."""
     lines = [line.partition("error: ")[2] for line in text.splitlines() if "error: " in line]
     said = (lines[-1] if lines else " ".join(text.split())).removeprefix(
         "Batch job submission failed: "
@@ -176,4 +176,4 @@ def _refusal(text: str, resources: Resources) -> str:
         known = slurm_queue.partitions()
         if partition not in known:
             return f"Slurm has no partition '{partition}'{suggest(partition, known)}"
-    return f"Slurm refuses the job: {said}; asked for: {resources.asked()}"
+    return f"Slurm refuses the job: {said}; requested: {resources.asked()}"

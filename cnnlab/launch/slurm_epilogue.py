@@ -1,9 +1,9 @@
-"""What a Slurm job script runs last, with the exit status of srun.
+"""End of a Slurm job script: records how srun ended and requeues the job where due.
 
     python -m cnnlab.launch.slurm_epilogue STATUS
 
-Slurm counts a job that makes room in time as completed, and one whose process was killed as
-failed; neither comes back by itself. Here the end is recorded, and the job put back where due.
+Slurm counts a preempted job that exits in time as completed, and one whose process was killed as
+failed; it requeues neither.
 """
 
 import os
@@ -15,10 +15,10 @@ from cnnlab.launch.outcome import judge
 
 
 def finish(status: int) -> int:
-    """Record how this start of the job ended, requeue it if it is to go on; return its status.
+    """Record how this start of the job ended, requeue it where due; return the exit status.
 
     Args:
-        status: exit status of the job's step.
+        status: exit status of the job step (srun).
     """
     path, start = Path(os.environ[jobs.RECORD]), int(os.environ[jobs.START])
     job = os.environ["SLURM_JOB_ID"]
@@ -42,10 +42,10 @@ def finish(status: int) -> int:
         )
     except OSError as error:
         print(f"cnnlab: {path} cannot be written ({error.strerror})", file=sys.stderr)
-        # What is not recorded is not bounded.
+        # Without a record, requeueing would have no limit.
         again = again and not outcome.counted
-    told = f": {outcome.reason}" if outcome.reason else ""
-    print(f"cnnlab: {outcome.state}{told}{'; requeued' if again else ''}", file=sys.stderr)
+    reason = f": {outcome.reason}" if outcome.reason else ""
+    print(f"cnnlab: {outcome.state}{reason}{'; requeued' if again else ''}", file=sys.stderr)
     if again and not slurm_queue.requeue(job):
         print(f"cnnlab: Slurm does not requeue job {job}: submit it again", file=sys.stderr)
     return 0 if outcome.state in ("finished", "stopped") else status

@@ -1,4 +1,4 @@
-"""What Slurm says of jobs, by `scontrol` and `squeue`, which need no accounting."""
+"""Queries of Slurm's queue by `squeue`, `scontrol` and `sinfo`, which need no accounting."""
 
 import dataclasses
 import re
@@ -14,10 +14,10 @@ class Queued:
     """A job in the queue.
 
     Attributes:
-        state: as Slurm has it: PENDING, RUNNING, COMPLETING...
-        reason: why it waits.
-        elapsed: since its start, as Slurm writes it.
-        nodes: where it runs.
+        state: PENDING, RUNNING, COMPLETING...
+        reason: of a pending job.
+        elapsed: time since its start, as Slurm prints it.
+        nodes: node list.
     """
 
     state: str
@@ -27,7 +27,7 @@ class Queued:
 
 
 def ask(*command: str) -> str | None:
-    """Return what a command of Slurm prints, None if it fails or there is none."""
+    """Return the output of a Slurm command, None if it fails or is not installed."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
     except (OSError, subprocess.TimeoutExpired):
@@ -38,7 +38,7 @@ def ask(*command: str) -> str | None:
 def queued() -> dict[str, Queued]:
     """Return this user's jobs in the queue by id; elements of an array by `<array>_<index>`.
 
-    Elements that wait together are under `<array>_[...]`; every array is also under its own id.
+    Pending elements share the key `<array>_[...]`; every array is also under its own id.
     """
     text = ask("squeue", "--me", "--noheader", "--format=%i|%F|%T|%r|%M|%N") or ""
     found: dict[str, Queued] = {}
@@ -52,7 +52,7 @@ def queued() -> dict[str, Queued]:
 
 
 def ended(job: str) -> str:
-    """Return Slurm's word for how a job ended, "" if it does not know the job any more."""
+    """Return the final state of a job in Slurm, "" if it is no longer known."""
     text = ask("sacct", "-X", "--noheader", "--parsable2", "--format=State", "--jobs", job)
     if text and text.strip():
         return text.split()[0]
@@ -61,25 +61,25 @@ def ended(job: str) -> str:
 
 
 def partitions() -> list[str]:
-    """Return the names of the partitions there are."""
+    """Return the names of the partitions."""
     return sorted(set((ask("sinfo", "--noheader", "--format=%R") or "").split()))
 
 
 def scheduler(job: str, start: int) -> Scheduler:
-    """Return what Slurm says of a job whose program has just ended.
+    """Return the state in Slurm of a job whose program has just ended.
 
     Args:
-        job: its id (of an element of an array: its own, SLURM_JOB_ID).
-        start: which start this was: SLURM_RESTART_COUNT.
+        job: SLURM_JOB_ID; an array element has its own.
+        start: number of this start: SLURM_RESTART_COUNT.
     """
     text = ask("scontrol", "--oneliner", "show", "job", job)
     return read_scheduler(text or "", start)
 
 
 def read_scheduler(text: str, start: int) -> Scheduler:
-    """Return what a line of `scontrol show job` says; see `scheduler`."""
+    """Parse a line of `scontrol show job`; see `scheduler`."""
     fields = dict(re.findall(r"(\w+)=(\S*)", text))
-    # Slurm has ended it (COMPLETING) before its program is through only when told to.
+    # COMPLETING while its program still runs: Slurm was asked to end the job.
     ending = fields.get("JobState", "RUNNING") not in ("RUNNING", "SUSPENDED")
     return Scheduler(
         ending=ending,
@@ -90,5 +90,5 @@ def read_scheduler(text: str, start: int) -> Scheduler:
 
 
 def requeue(job: str) -> bool:
-    """Put a job back into the queue; return whether Slurm did."""
+    """Requeue a job; return whether Slurm accepted."""
     return ask("scontrol", "requeue", job) is not None

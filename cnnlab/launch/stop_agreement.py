@@ -1,8 +1,7 @@
-"""How the processes of a run agree to stop after the same step, whichever is told to.
+"""Preemption: all processes stop after the same step, whichever of them gets the signal.
 
-`jax.experimental.multihost_utils.reached_preemption_sync_point` would do this for SIGTERM and for
-steps alone: Orbax reports its steps to it, while a run has to hear a signal within an evaluation
-too.
+`jax.experimental.multihost_utils.reached_preemption_sync_point` handles SIGTERM alone and counts
+training steps, as Orbax reports them; a run must also react to a signal within an evaluation.
 """
 
 import threading
@@ -10,48 +9,48 @@ from contextlib import suppress
 
 from cnnlab.launch import kv_store
 
-# Between two looks at whether a process wants to stop.
+# Between two polls of the store.
 SECONDS = 0.25
 
 
 class Agreement:
-    """Asked alike by every process, says yes to all of them from the same time on.
+    """Agreement of all processes on the poll at which they stop.
 
-    Each process tells how often it has asked; the answer is yes from the next time on that none
-    of them has come to. Until then those that are behind go on.
+    Each process publishes how often it has polled. All stop at the first poll that none of them
+    has reached; those that are behind continue until then.
     """
 
     def __init__(self) -> None:
-        """Begin to watch; every process has to make it at the same place of the program."""
+        """Start watching; every process must create it at the same place of the program."""
         self.reason = ""
-        self._key = kv_store.fresh("stop")
+        self._key = kv_store.unique_key("stop")
         self._wanted = ""
-        self._asked, self._from = 0, 0
-        self._told = False
+        self._polls, self._from = 0, 0
+        self._published = False
         self._lock, self._closed = threading.Lock(), threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._thread.start()
 
     def want(self, reason: str) -> None:
-        """Ask all to stop; may be called by a signal's handler."""
-        self._wanted = self._wanted or f"{reason} (process {kv_store.index()})"
+        """Ask all processes to stop; safe to call from a signal handler."""
+        self._wanted = self._wanted or f"{reason} (process {kv_store.process_index()})"
 
     def reached(self) -> bool:
-        """Whether to stop now; to be asked equally often by every process."""
-        # Held while the processes count: none must pass the time that they agree on.
+        """Return whether to stop now; every process must call it equally often."""
+        # Held while the processes agree: none may pass the poll they choose.
         with self._lock:
-            self._asked += 1
-            return bool(self._from) and self._asked >= self._from
+            self._polls += 1
+            return bool(self._from) and self._polls >= self._from
 
     def close(self) -> None:
-        """Stop watching; who still counts need not wait for this process."""
+        """Stop watching; publish the count, so that processes still agreeing do not wait."""
         self._closed.set()
         self._thread.join()
-        if not self._told:
-            kv_store.tell(f"{self._key}/{kv_store.index()}", self._asked)
+        if not self._published:
+            kv_store.put(f"{self._key}/{kv_store.process_index()}", self._polls)
 
     def _watch(self) -> None:
-        # What a lost connection means, the thread that trains finds out and tells.
+        # The training thread reports a lost connection.
         with suppress(RuntimeError):
             self._agree()
 
@@ -60,10 +59,10 @@ class Agreement:
             if self._closed.wait(SECONDS):
                 return
             if self._wanted:
-                kv_store.suggest(f"{self._key}/reason", self._wanted)
-            self.reason = kv_store.look(f"{self._key}/reason") or ""
+                kv_store.put_if_absent(f"{self._key}/reason", self._wanted)
+            self.reason = kv_store.try_get(f"{self._key}/reason") or ""
         with self._lock:
-            self._told = True
-            kv_store.tell(f"{self._key}/{kv_store.index()}", self._asked)
-            asked = [kv_store.hear(f"{self._key}/{p}") for p in range(kv_store.count())]
-            self._from = max(asked) + 1
+            self._published = True
+            kv_store.put(f"{self._key}/{kv_store.process_index()}", self._polls)
+            polls = [kv_store.wait(f"{self._key}/{p}") for p in range(kv_store.process_count())]
+            self._from = max(polls) + 1

@@ -1,7 +1,7 @@
-"""What runs in each process of a job: the command, with its end noted in the job's record.
+"""Entry point of each process of a job: runs the command and records how it ended.
 
-`python -m cnnlab.launch.worker ARGUMENTS`, as the local launcher starts it, or `Work(arguments)`,
-as submitit pickles it.
+`python -m cnnlab.launch.worker ARGUMENTS` under the local launcher, `Work(arguments)` pickled by
+submitit.
 """
 
 import os
@@ -12,19 +12,19 @@ import traceback
 
 from cnnlab.launch import jobs
 
-# Exit status after an error that nobody explained.
+# Exit status after an unexpected exception.
 CRASHED = 70
 
 
 class Work:
-    """A command to be run by every task of a Slurm job."""
+    """A command that every task of a Slurm job runs."""
 
     def __init__(self, command: list[str]):
         """Remember the arguments of `launch.py`."""
         self.command = command
 
     def __call__(self) -> None:
-        """Run the command and leave with its exit status."""
+        """Run the command and exit with its status."""
         process = os.environ[jobs.PROCESS] = os.environ.get("SLURM_PROCID", "0")
         if process == "0":
             jobs.began(os.environ.get("SLURM_JOB_NODELIST", ""))
@@ -32,10 +32,10 @@ class Work:
 
 
 def run(command: list[str]) -> None:
-    """Run a command of `launch.py` and leave the process with its exit status."""
-    # submitit's handlers would requeue from one process, before the others have saved. Until the
-    # loop has handlers of its own there is nothing to save, and a handler in Python would wait
-    # for a compilation to end: the default, an immediate end, loses nothing.
+    """Run a command of `launch.py` and exit with its status."""
+    # submitit's handlers would requeue from one process before the others have saved. Until the
+    # training loop installs its handlers there is nothing to save, and a handler in Python would
+    # wait for a compilation to end: the default, an immediate end, loses nothing.
     for number in (signal.SIGTERM, signal.SIGUSR2, signal.SIGCONT):
         signal.signal(number, signal.SIG_DFL)
     from cnnlab import commands
@@ -54,16 +54,16 @@ def _leave(status: int) -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     if status:
-        # Without the barrier of jax.distributed at exit, at which the others may never arrive.
+        # Without the shutdown barrier of jax.distributed, which the others may never reach.
         os._exit(status)
     raise SystemExit(0)
 
 
 def _follow_launcher() -> None:
-    """Save and stop when the launcher is gone, even if it was killed."""
+    """Send this process SIGTERM when the launcher is gone, even if it was killed."""
 
     def wait():
-        # Not by sys.stdin, whose lock would be held when the interpreter ends.
+        # Not through sys.stdin, whose lock would be held at exit.
         os.read(sys.stdin.fileno(), 1)
         os.kill(os.getpid(), signal.SIGTERM)
 

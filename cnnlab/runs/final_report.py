@@ -70,7 +70,7 @@ class Closing:
     def rest(self) -> None:
         """Compute what is compared with the run, and draw."""
         setup, workdir, found = self._setup, self._run.workdir, self._found
-        distributed.first(self._floors)
+        distributed.on_first_process(self._floors)
         self._write(pending=True)
         encoders = {f"trained (step {self._run.step})": _variables(self._state)}
         if self._best is not self._state:
@@ -79,7 +79,7 @@ class Closing:
         found["representation"] = representation_report.plain(rows)
         self._write(pending=True)
         representation_report.draw(setup, _variables(self._best), rows, workdir)
-        distributed.first(self._curves)
+        distributed.on_first_process(self._curves)
         self._write()
 
     def _evaluate(
@@ -130,7 +130,7 @@ class Closing:
                 open_ends["missing"] = self.missing
             write_json(run.workdir / "result.json", {**self._found, **facts, **open_ends})
 
-        distributed.first(write)
+        distributed.on_first_process(write)
 
 
 def _variables(state: TrainState) -> tuple[Any, Any]:
@@ -177,9 +177,9 @@ def report(
         what, folder = f"report on '{split}'", workdir / "figures" / split
         given = (evaluation, setup.evaluations[split].source)
         made = functools.partial(setup.experiment.report, *given)
-        found[split] = distributed.first_optional(made, what, missing, default={})
+        found[split] = distributed.optional_on_first_process(made, what, missing, default={})
         drawn = functools.partial(setup.experiment.draw, *given, folder)
-        distributed.first_optional(drawn, f"figures of '{split}'", None, default=None)
+        distributed.optional_on_first_process(drawn, f"figures of '{split}'", None, default=None)
     return found
 
 

@@ -59,7 +59,7 @@ def rows(
         if name in controls:
             made = functools.partial(_labeled, name, workdir / name)
             what = f"representation of control '{name}'"
-            plain_rows: list[dict[str, Any]] = distributed.first_optional(
+            plain_rows: list[dict[str, Any]] = distributed.optional_on_first_process(
                 made, what, missing, default=[]
             )
             found.extend(Row(**row) for row in plain_rows)
@@ -111,7 +111,7 @@ def draw(setup: Setup, variables: Any, made: list[Row], workdir: Path) -> None:
         if embedded is not None:
             _draw_view(setup, embedded, workdir)
 
-    distributed.first(write)
+    distributed.on_first_process(write)
 
 
 def _draw_view(setup: Setup, embedded: Embedded, workdir: Path) -> None:

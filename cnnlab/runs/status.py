@@ -91,7 +91,7 @@ def state(folder: Path, queue: Mapping[str, Queued]) -> State:
 def _standing(  # noqa: PLR0911
     folder: Path, record: dict[str, Any], queue: Mapping[str, Queued]
 ) -> tuple[str, str]:
-    if run_lock.is_training(folder):
+    if run_lock.is_held(folder):
         return "running", ""
     if os.path.lexists(folder / "result.json"):
         missing = run_folder.open_ends(folder)
@@ -111,8 +111,8 @@ def _standing(  # noqa: PLR0911
     if not record and (folder.parent.parent / SWEEP).exists():
         return _trial(folder)
     if not record:
-        return run_lock.ended(folder)
-    if run_lock.is_training(folder / jobs.FOLDER):
+        return run_lock.read_ending(folder)
+    if run_lock.is_held(folder / jobs.FOLDER):
         return "running", "starting"
     if last.get("state") in ("preempted", "time limit", "requeued"):
         return "stopped", f"{last['state']}, {last['reason']}; not in the queue any more"

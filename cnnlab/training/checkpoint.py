@@ -64,7 +64,7 @@ class Checkpoints:
         self._root = self._as_literal()
         self.values = Values(self._root, metric, mode)
         if not read_only:
-            distributed.first(self._set_damaged_notes_aside)
+            distributed.on_first_process(self._set_damaged_notes_aside)
         newest = managers.LatestN(max(1, keep))
         best = managers.BestN(
             get_metric_fn=self.values.rank,
@@ -250,7 +250,7 @@ class Checkpoints:
 
     def _read_together(self, step: int, read: Callable[[], T]) -> T:
         # What one process cannot read is of use to none.
-        return distributed.together(lambda: self._read_here(step, read), Damaged)
+        return distributed.all_or_none(lambda: self._read_here(step, read), Damaged)
 
     def _read_here(self, step: int, read: Callable[[], T]) -> T:
         try:
@@ -292,7 +292,9 @@ class Checkpoints:
         return None
 
     def _set_aside(self, step: int) -> None:
-        distributed.first(lambda: self._move_to_damaged(self.folder / str(step), str(step)))
+        distributed.on_first_process(
+            lambda: self._move_to_damaged(self.folder / str(step), str(step))
+        )
         self._manager.reload()
 
     def wait(self) -> None:

@@ -73,7 +73,7 @@ def evaluate(
             rows = parallel.local_rows((out if keep else {}, collected))
             kept = ({**rows[0], "index": batch["index"]}, rows[1])
             parts.append(jax.tree.map(lambda x, real=batch["valid"]: x[real], kept))
-    if kv_store.count() > 1:
+    if kv_store.process_count() > 1:
         data.share_skipped(distributed.gather_rows)
     assert total is not None, "an empty split is refused when it is opened"
     outputs, collected = _joined(parts) if parts else ({}, {})
@@ -85,7 +85,7 @@ def _joined(
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the rows of all batches and processes, in the order of the source."""
     rows = jax.tree.map(lambda *values: np.concatenate(values), *parts)
-    if kv_store.count() == 1:
+    if kv_store.process_count() == 1:
         return rows
     rows = distributed.gather_rows(rows)
     order = np.argsort(rows[0]["index"], kind="stable")

@@ -47,7 +47,7 @@ class Flag:
 @contextmanager
 def interruption() -> Iterator[Flag]:
     """Within this context, note signals in a flag instead of dying of them."""
-    agreement = Agreement() if kv_store.count() > 1 else None
+    agreement = Agreement() if kv_store.process_count() > 1 else None
     flag = Flag(agreement)
     heard = False
 

@@ -119,7 +119,7 @@ class Protocols:
 
     def _on_host(self, params: PyTree) -> PyTree:
         # Process 0 alone computes with them.
-        return params if kv_store.count() == 1 else self._parallel.fetch(params)
+        return params if kv_store.process_count() == 1 else self._parallel.fetch(params)
 
     def embed(self, variables: PyTree, split: str, endpoint: str) -> Embedded:
         """Return a split as the network sees it."""
@@ -241,7 +241,7 @@ class Protocols:
             setting = made[0].setting if key == "label" else f"{key}: {made[0].setting}"
             return [setting, made[0].values]
 
-        setting, values = distributed.first(plain)
+        setting, values = distributed.on_first_process(plain)
         return Score(setting, values, made[0].curves if made else {})
 
 

@@ -91,7 +91,7 @@ class Setup:
             return {k: float(v) for k, v in numbers.items() if not math.isnan(v)}
 
         # One process, so that all decide by the same number.
-        summary = distributed.first(plain)
+        summary = distributed.on_first_process(plain)
         return Evaluation(found.metrics, found.outputs if keep else {}, summary)
 
     def evaluate_split(

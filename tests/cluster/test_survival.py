@@ -87,7 +87,7 @@ def test_job_that_keeps_dying_is_requeued_so_often_and_not_once_more(cluster):
         (pid,) = cluster.arrived(start, processes=1)
         os.kill(pid, signal.SIGKILL)
         last = cluster.ended(job, start)
-    assert "started again 1 times, not once more" in last["reason"]
+    assert "started again 1 times, the limit" in last["reason"]
     assert "JobState=FAILED" in cluster.settled(job)
     shown = cluster.launch("status", f"--workdir={cluster.run}").stdout
     assert "failed" in shown

@@ -90,7 +90,7 @@ MISTAKES = {
     "--time=soon: needs minutes or HH:MM:SS": ["--launcher=slurm", "--time=soon"],
     "--process is for processes without a launcher": ["--launcher=local", "--process=1"],
     "Slurm has no partition 'gup'; did you mean 'gpu'?": ["--launcher=slurm", "--partition=gup"],
-    "64 GPUs asked for": ["--launcher=local", "--gpus_per_node=64"],
+    "64 GPUs requested": ["--launcher=local", "--gpus_per_node=64"],
     "--coordinator and --process missing": ["--processes=2"],
 }
 
@@ -116,7 +116,7 @@ def test_config_that_cannot_work_is_told_before_it_waits_in_a_queue(run, slurm, 
 def test_missing_slurm_is_told(run, tmp_path, monkeypatch, capsys):
     fake_slurm.remove(tmp_path, monkeypatch)
     assert start(run, "--launcher=slurm") == 1
-    assert "there is no 'sbatch' here" in capsys.readouterr().err
+    assert "'sbatch' is not installed here" in capsys.readouterr().err
     assert not run.exists()
 
 

@@ -30,7 +30,7 @@ NOT_RUN = {
     "pip install": "downloads",
     "srun ": "needs Slurm; `make test-cluster` runs it",
     "bash benchmarks/gpu_check.sh": "needs a GPU; tests/benchmarks/test_gpu_check.py",
-    "python benchmarks/scaling.py": "compiles for minutes; tests/benchmarks/test_scaling.py",
+    "python -m benchmarks.scaling": "compiles for minutes; tests/benchmarks/scaling",
     "python launch.py data prepare": "downloads",
     "python launch.py train --config=...": "stands for any config; tests/launch runs this launcher",
 }

@@ -25,7 +25,7 @@ from cnnlab.training.state import leaf_names
 
 def talk():
     """Return what the functions of `cnnlab.launch.distributed` give this process."""
-    me = distributed.kv_store.index()
+    me = distributed.kv_store.process_index()
 
     def fails():
         raise ValueError("nothing here\nand more")
@@ -43,10 +43,10 @@ def talk():
     gathered = distributed.gather_rows(rows)
     distributed.barrier("here")
     return {
-        "first": distributed.first(lambda: {"of": me}),
-        "first fails": told(distributed.first, fails),
-        "together": distributed.together(lambda: me),
-        "together fails": told(distributed.together, second),
+        "first": distributed.on_first_process(lambda: {"of": me}),
+        "first fails": told(distributed.on_first_process, fails),
+        "together": distributed.all_or_none(lambda: me),
+        "together fails": told(distributed.all_or_none, second),
         "wide": gathered["wide"].tolist(),
         "flat": gathered["flat"].shape,
         "dtype": str(gathered["wide"].dtype),
@@ -61,7 +61,7 @@ def stopped(workdir, settings, patched, name, process, number):
         nonlocal calls
         calls += 1
         if calls == number:
-            if distributed.kv_store.index() == process:
+            if distributed.kv_store.process_index() == process:
                 os.kill(os.getpid(), signal.SIGUSR2)
             (flag,) = (x for x in (*arguments, *keywords.values()) if isinstance(x, Flag))
             while not flag._agreement._from:
@@ -116,5 +116,5 @@ def main(folder, coordinator, number, process):
 
 
 if __name__ == "__main__":
-    with distributed.explained():
+    with distributed.explain_lost_process():
         main(Path(sys.argv[1]), *sys.argv[2:])

@@ -44,12 +44,12 @@ def test_alone_nothing_is_connected(asked):
     assert not asked
     assert (
         distributed.is_first()
-        and distributed.first(lambda: 3) == distributed.together(lambda: 3) == 3
+        and distributed.on_first_process(lambda: 3) == distributed.all_or_none(lambda: 3) == 3
     )
     distributed.barrier("here")
     rows = np.zeros((2, 3))
     assert distributed.gather_rows(rows) is rows
-    with pytest.raises(RuntimeError, match="of gloo"), distributed.explained():
+    with pytest.raises(RuntimeError, match="of gloo"), distributed.explain_lost_process():
         raise RuntimeError("of gloo")
 
 
@@ -85,7 +85,7 @@ def test_what_jax_cannot_do_is_told(asked, monkeypatch):
         raise RuntimeError("called before\nany computation")
 
     monkeypatch.setattr(jax.distributed, "initialize", late)
-    with pytest.raises(UserError, match=r"process 1 of 2 did not find .*: called before; see"):
+    with pytest.raises(UserError, match=r"process 1 of 2 did not find .*: called before; check"):
         distributed.connect("localhost:7", 2, 1)
     assert asked["left"]
 
@@ -112,27 +112,27 @@ def test_lost_process_is_explained_and_a_failure_of_ones_own_is_not(two, asked):
     for kind in (RuntimeError, ValueError):
         with (
             pytest.raises(LostProcess, match=r"process 1 lost another process .*last checkpoint"),
-            distributed.explained(),
+            distributed.explain_lost_process(),
         ):
             raise kind("UNKNOWN: Gloo AllGather failed: Connection closed by peer")
         assert asked.pop("left")
-    with pytest.raises(ValueError, match="of my own"), distributed.explained():
+    with pytest.raises(ValueError, match="of my own"), distributed.explain_lost_process():
         raise ValueError("of my own")
     assert asked["left"]
 
 
 def test_notes_on_the_board(two):
-    kv_store.suggest("key", 1)
-    kv_store.suggest("key", 2)
-    assert kv_store.look("key") == kv_store.hear("key") == 1
-    assert kv_store.look("nothing") is None
-    timer = threading.Timer(0.01, kv_store.tell, ("late", {"a": np.float32(2)}))
+    kv_store.put_if_absent("key", 1)
+    kv_store.put_if_absent("key", 2)
+    assert kv_store.try_get("key") == kv_store.wait("key") == 1
+    assert kv_store.try_get("nothing") is None
+    timer = threading.Timer(0.01, kv_store.put, ("late", {"a": np.float32(2)}))
     timer.start()
-    assert kv_store.hear("late") == {"a": 2.0}
-    for failing in (kv_store.hear, kv_store.look):
+    assert kv_store.wait("late") == {"a": 2.0}
+    for failing in (kv_store.wait, kv_store.try_get):
         two.key_value_try_get = two.blocking_key_value_get
         with pytest.raises(RuntimeError, match="UNAVAILABLE"):
             failing(*("gone",))
     two.key_value_set = two.wait_at_barrier
     with pytest.raises(RuntimeError, match="DEADLINE"):
-        kv_store.suggest("key", 3)
+        kv_store.put_if_absent("key", 3)

@@ -20,8 +20,8 @@ from cnnlab.launch import distributed
 
 distributed.connect(*sys.argv[2:3], *map(int, sys.argv[3:5]))
 distributed.barrier("all are here")
-with distributed.explained():
-    if distributed.kv_store.index() == 1:
+with distributed.explain_lost_process():
+    if distributed.kv_store.process_index() == 1:
         if sys.argv[1] == "fails":
             raise ValueError("of my own")
         import os
@@ -148,5 +148,6 @@ def test_process_that_waits_in_vain_says_for_whom():
     address = started.args[-3]
     assert status == 1
     assert (
-        f"process 0 of 2 did not find the others at {address}: not all came within 1 s" in printed
+        f"process 0 of 2 did not find the others at {address}: not all connected within 1 s"
+        in printed
     )

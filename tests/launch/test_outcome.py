@@ -17,7 +17,7 @@ CASES = {
     "preempted with a warning": (0, WARNED, {"preempted": True}, "preempted", "", True, False),
     "preempted at its start": (143, {}, {"preempted": True}, "preempted", "SIGTERM", True, False),
     "warned": (0, WARNED, {}, "time limit", "step 5", True, False),
-    "warned at its start": (140, {}, {}, "time limit", "nothing was there", True, True),
+    "warned at its start": (140, {}, {}, "time limit", "there was nothing to save", True, True),
     "too late": (137, {}, {"ending": True, "out_of_time": True}, "time limit", "", True, True),
     "scontrol requeue": (0, SAVED, {"requeued": True}, "requeued", "step 5", False, False),
     "node lost": (137, {}, {"ending": True, "requeued": True}, "requeued", "", False, False),
@@ -52,7 +52,7 @@ def test_crashes_are_bounded():
     assert [again(n, 2) for n in range(4)] == [True, True, False, False]
     assert not again(0, 0)
     last = judge(137, {}, Scheduler(), failures=2, requeues=2)
-    assert last.reason.endswith("started again 2 times, not once more")
+    assert last.reason.endswith("started again 2 times, the limit (--requeues)")
 
 
 def test_making_room_is_not_bounded():

@@ -117,7 +117,7 @@ PARTITION = (
 REFUSED = {
     PARTITION: "Slurm has no partition 'gup'; did you mean 'gpu'?",
     "error: Batch job submission failed: Requested node configuration is not available": (
-        "Slurm refuses the job: Requested node configuration is not available; asked for: "
+        "Slurm refuses the job: Requested node configuration is not available; requested: "
         "--gpus_per_node=9 --partition=gup --time=60"
     ),
     "error": "Slurm refuses the job: error",
@@ -146,7 +146,7 @@ def test_refusal_leaves_what_was_there(tmp_path, monkeypatch):
 
 def test_missing_slurm_is_told(tmp_path, monkeypatch):
     fake_slurm.remove(tmp_path, monkeypatch)
-    with pytest.raises(UserError, match="there is no 'sbatch' here: start it on a login node"):
+    with pytest.raises(UserError, match="'sbatch' is not installed here: run it on a login node"):
         slurm.submit(COMMAND, tmp_path / "run", Resources())
     assert not (tmp_path / "run").exists()
 

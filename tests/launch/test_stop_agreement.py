@@ -63,7 +63,7 @@ def test_lost_connection_is_left_to_the_thread_that_trains(store, monkeypatch):
     def lost(_):
         raise RuntimeError("UNAVAILABLE: Socket closed")
 
-    monkeypatch.setattr(kv_store, "look", lost)
+    monkeypatch.setattr(kv_store, "try_get", lost)
     made = stop_agreement.Agreement()
     made._thread.join()
     assert not made.reached()

@@ -51,7 +51,7 @@ def test_progress_is_read_from_the_folder(run):
 
 def test_run_without_a_job(run):
     assert state(run, {}).name == "stopped"
-    with run_lock.training(run):
+    with run_lock.hold(run):
         assert state(run, {}).name == "running"
     (run / "result.json").write_text("{}")
     assert state(run, {}).name == "finished"
@@ -67,13 +67,13 @@ def test_run_without_a_job(run):
     ],
 )
 def test_run_without_a_job_notes_how_it_ended(error, name, reason, run):
-    with pytest.raises(type(error)), run_lock.training(run), run_lock.ending(run, Stopped):
+    with pytest.raises(type(error)), run_lock.hold(run), run_lock.record_ending(run, Stopped):
         raise error
     assert (state(run, {}).name, state(run, {}).reason) == (name, reason)
 
 
 def test_run_that_was_killed_or_ended_well(run):
-    with run_lock.ending(run):
+    with run_lock.record_ending(run):
         # As a kill leaves it: nobody holds the lock.
         assert (state(run, {}).name, state(run, {}).reason[:6]) == ("failed", "killed")
     assert state(run, {}).name == "stopped"
@@ -109,7 +109,7 @@ def test_job_canceled_in_the_queue_never_began(run, monkeypatch):
 def test_local_job_lives_as_long_as_its_launcher(run, monkeypatch):
     monkeypatch.setattr(slurm_queue, "ended", lambda _: "")
     submit(run, {"began": "now"}, launcher="local")
-    with run_lock.training(run / jobs.FOLDER):
+    with run_lock.hold(run / jobs.FOLDER):
         assert state(run, {}).name == "running"
     assert state(run, {}).name == "lost"
 

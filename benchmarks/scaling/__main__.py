@@ -1,6 +1,6 @@
 """What a training step exchanges and holds on 1 to 8 devices, and the time model's tables.
 
-    python benchmarks/scaling.py --json=benchmarks/results/scaling.json
+    python -m benchmarks.scaling --json=benchmarks/results/scaling.json
 
 Compiles the training step of each model under each strategy for simulated devices and reads the
 collectives off its text; nothing is run, so that nothing here is a time. The state's bytes on each
@@ -18,8 +18,9 @@ import subprocess
 import sys
 from typing import Any, NamedTuple
 
-import scaling_table
-from timing import arguments, show, write
+from benchmarks.scaling import collectives, scaling_table
+from benchmarks.scaling.collectives import Buffer
+from benchmarks.timing import arguments, show, write
 
 RESULT = "result: "
 # Of the rows, what is printed.
@@ -133,9 +134,6 @@ def exchanged(case: Case, step: Step, strategy: str, accumulation: int = 1) -> d
     """Compile a step; return its collectives, counted and sized, and what XLA says it holds."""
     import jax
 
-    from cnnlab.analysis import collectives
-    from cnnlab.analysis.collectives import Buffer
-
     def arrays(tree):
         return [Buffer("f32", x.shape) for x in jax.tree.leaves(tree) if x.dtype.kind == "f"]
 
@@ -204,7 +202,7 @@ def measured(options: argparse.Namespace) -> list[dict[str, object]]:
             "JAX_PLATFORMS": "cpu",
             "XLA_FLAGS": f"{flags} --xla_backend_optimization_level=0",
         }
-        command = [sys.executable, __file__, *sys.argv[1:], f"--on={count}"]
+        command = [sys.executable, "-m", "benchmarks.scaling", *sys.argv[1:], f"--on={count}"]
         done = subprocess.run(
             command, env=environment, stdout=subprocess.PIPE, text=True, check=True
         )

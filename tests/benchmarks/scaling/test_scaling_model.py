@@ -5,8 +5,8 @@ import math
 
 import pytest
 
-from cnnlab.analysis import failures, scaling_model
-from cnnlab.analysis.scaling_model import Cluster, Workload
+from benchmarks.scaling import scaling_model
+from benchmarks.scaling.scaling_model import Cluster, Workload
 
 WORK = Workload("network", parameters=1_000_000, macs=10**9, efficiency=0.5)
 CLUSTER = Cluster("machines", 1e12, 4, link=1e9, network=1e8, link_latency=0, network_latency=0)
@@ -91,17 +91,17 @@ def test_bytes_of_statistics_are_exchanged_too():
 
 def test_young_interval_loses_least():
     save, failure = 10.0, 36_000.0
-    best = failures.save_interval(save, failure)
+    best = scaling_model.save_interval(save, failure)
     assert best == pytest.approx(math.sqrt(2 * 10 * 36_000))
-    least = failures.lost(best, save, failure)
+    least = scaling_model.lost(best, save, failure)
     assert least == pytest.approx(math.sqrt(2 * save / failure))
-    assert all(failures.lost(best * x, save, failure) > least for x in (0.5, 0.9, 1.1, 2))
+    assert all(scaling_model.lost(best * x, save, failure) > least for x in (0.5, 0.9, 1.1, 2))
 
 
 def test_a_restart_costs_its_length_for_each_failure():
-    plain, slow = (failures.lost(100, 1, 1000, restart) for restart in (0, 50))
+    plain, slow = (scaling_model.lost(100, 1, 1000, restart) for restart in (0, 50))
     assert slow - plain == pytest.approx(0.05)
 
 
 def test_more_devices_fail_more_often():
-    assert failures.mean_time_to_failure(1024, 1024e3) == pytest.approx(1000)
+    assert scaling_model.mean_time_to_failure(1024, 1024e3) == pytest.approx(1000)

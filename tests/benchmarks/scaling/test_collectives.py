@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import small
 
+from benchmarks.scaling import collectives
+from benchmarks.scaling.collectives import Buffer, Collective
 from cnnlab import config as cfg
-from cnnlab.analysis import collectives
-from cnnlab.analysis.collectives import Buffer, Collective
 from cnnlab.training import parallel
 
 DEVICES = 8

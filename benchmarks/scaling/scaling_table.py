@@ -2,10 +2,8 @@
 
 import math
 
-import timing  # noqa: F401 (benchmarks run from a checkout)
-
-from cnnlab.analysis import failures, scaling_model
-from cnnlab.analysis.scaling_model import Cluster, Workload
+from benchmarks.scaling import scaling_model
+from benchmarks.scaling.scaling_model import Cluster, Workload
 
 # Parameters, statistics and multiply-adds as `launch.py models` counts them. The efficiency is
 # assumed: about what mixed precision reaches on such devices.
@@ -94,8 +92,8 @@ def checkpoints() -> list[dict[str, object]]:
         save = size / STORAGE
         for devices in DEVICES[1:]:
             for name, device_seconds in FAILURES.items():
-                failure = failures.mean_time_to_failure(devices, device_seconds)
-                interval = failures.save_interval(save, failure)
+                failure = scaling_model.mean_time_to_failure(devices, device_seconds)
+                interval = scaling_model.save_interval(save, failure)
                 found.append(
                     {
                         "part": "checkpoints",
@@ -106,7 +104,7 @@ def checkpoints() -> list[dict[str, object]]:
                         "save, s": save,
                         "to failure, h": failure / 3600,
                         "interval, min": interval / 60,
-                        "lost, %": 100 * failures.lost(interval, save, failure, RESTART),
+                        "lost, %": 100 * scaling_model.lost(interval, save, failure, RESTART),
                     }
                 )
     return found
