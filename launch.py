@@ -2,10 +2,7 @@
 
 import sys
 
-from cnnlab.utils.signals import exit_on_interrupt
+from cnnlab.__main__ import main
 
 if __name__ == "__main__":
-    exit_on_interrupt()
-    from cnnlab.commands import main
-
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

@@ -1,20 +1,20 @@
-"""Objectives by name, or by `package.module:Name`: the table is another package's, found by place.
+"""Objectives by name, or by `package.module:Name`.
 
-The package on top, with the objectives of the project, is not imported by name: what is installed
-without it still knows objectives by their place.
+The table of names is that of `experiments/` in a checkout, which pip installs as
+`cnnlab.experiments`.
 """
 
 import dataclasses
+import importlib
+import importlib.util
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from cnnlab import models
 from cnnlab.errors import UserError
-from cnnlab.utils import import_path
+from cnnlab.utils import import_path, installation
 from cnnlab.utils.registry import check_keywords
-
-# Where the table of the project's own objectives is.
-TABLE = "experiments:EXPERIMENTS"
 
 
 def find(name: str) -> Any:
@@ -25,8 +25,16 @@ def find(name: str) -> Any:
     """
     table: Mapping[str, Any] = {}
     if not import_path.is_place(name):
-        table = import_path.load(TABLE, "table", lambda x: isinstance(x, Mapping), "table of names")
+        table = importlib.import_module(_package()).EXPERIMENTS
     return import_path.pick(table, name, "experiment", _is_objective, "dataclass with a loss()")
+
+
+def _package() -> str:
+    """Return the name of the package of objectives; a person's own `experiments` is not it."""
+    spec = importlib.util.find_spec("experiments")
+    file = installation.ROOT / "experiments" / "__init__.py"
+    own = spec is not None and spec.origin and Path(spec.origin).resolve() == file
+    return "experiments" if own else "cnnlab.experiments"
 
 
 def _is_objective(found: Any) -> bool:

@@ -1,13 +1,14 @@
 """What is optimised: one file per objective, chosen by name in one plain table."""
 
 from cnnlab.objectives import create
-from experiments.base import Experiment
-from experiments.cpc import CPC
-from experiments.fitted import Fitted
-from experiments.invariant import Invariant
-from experiments.siamese import Siamese
-from experiments.supervised import Supervised
-from experiments.triplet import Triplet
+
+from .base import Experiment
+from .cpc import CPC
+from .fitted import Fitted
+from .invariant import Invariant
+from .siamese import Siamese
+from .supervised import Supervised
+from .triplet import Triplet
 
 EXPERIMENTS: dict[str, type[Experiment]] = {
     "supervised": Supervised,

@@ -38,7 +38,8 @@ from cnnlab.metrics.mean import Mean
 from cnnlab.metrics.spread import embedding_std
 from cnnlab.models.cpc import turn
 from cnnlab.utils.registry import pick
-from experiments.base import Aux, Experiment
+
+from .base import Aux, Experiment
 
 # Score of a candidate that is padding: its exponential is 0.
 NEVER = -1e9

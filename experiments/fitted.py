@@ -12,8 +12,9 @@ from jaxtyping import Array, Float
 from cnnlab.errors import UserError
 from cnnlab.metrics.classification import Confusion, top_k
 from cnnlab.plots import classification_figures
-from experiments.base import Aux, Batch, Experiment
-from experiments.supervised import check_outputs, per_class_accuracy
+
+from .base import Aux, Batch, Experiment
+from .supervised import check_outputs, per_class_accuracy
 
 
 @dataclasses.dataclass(frozen=True)

@@ -34,8 +34,9 @@ from cnnlab.metrics.mean import Mean
 from cnnlab.metrics.spread import embedding_std
 from cnnlab.models.projection_heads import MLPHead
 from cnnlab.utils.registry import pick
-from experiments import teacher as teachers
-from experiments.base import Aux, Batch, Experiment
+
+from . import teacher as teachers
+from .base import Aux, Batch, Experiment
 
 VIEWS = 2
 Pair = tuple[Any, Any]

@@ -32,7 +32,8 @@ from cnnlab.losses.reduce import masked_mean
 from cnnlab.metrics.mean import Mean
 from cnnlab.metrics.spread import embedding_std
 from cnnlab.utils.registry import pick
-from experiments.base import Aux, Batch, Experiment
+
+from .base import Aux, Batch, Experiment
 
 OBJECTIVES = {
     "verification": "a learned weighted L1 distance and binary cross-entropy (Koch et al. 2015)",

@@ -30,7 +30,8 @@ from cnnlab.metrics.classification import Confusion, top_k
 from cnnlab.metrics.mean import Mean
 from cnnlab.plots import classification_figures
 from cnnlab.utils.registry import pick
-from experiments.base import Aux, Batch, Experiment
+
+from .base import Aux, Batch, Experiment
 
 # An `ignore_label` that ignores nothing.
 NOTHING = -1

@@ -24,7 +24,8 @@ from cnnlab.losses.triplet import triplet
 from cnnlab.metrics.mean import Mean
 from cnnlab.metrics.spread import embedding_std
 from cnnlab.utils.registry import pick
-from experiments.base import Aux, Experiment
+
+from .base import Aux, Experiment
 
 AVERAGES = {"active": "over the triplets that have a loss", "all": "over all that are mined"}
 

@@ -13,6 +13,7 @@ from absl import flags
 from cnnlab.errors import LostProcess, UserError, explain_os_error
 from cnnlab.launch import jobs
 from cnnlab.utils import import_path
+from cnnlab.utils.installation import as_typed
 from cnnlab.utils.malloc import keep_freed_memory
 from cnnlab.utils.registry import suggest
 from cnnlab.utils.signals import INTERRUPTED
@@ -105,7 +106,7 @@ def main(arguments: list[str]) -> int:
         if arguments and arguments[0] in ("--help", "-h", "help"):
             width = max(map(len, COMMANDS))
             listing = "\n".join(f"  {name:{width}}  {text}" for name, text in COMMANDS.items())
-            print(OVERVIEW.format(commands=listing), flush=True)
+            print(as_typed(OVERVIEW.format(commands=listing)), flush=True)
             return 0
         command, rest = _split(arguments)
         import_path.search(Path.cwd())

@@ -13,6 +13,7 @@ from cnnlab.errors import UserError
 from cnnlab.launch import jobs, local, slurm, slurm_queue
 from cnnlab.launch.resources import Resources, define_resources, resources_from
 from cnnlab.utils.console import LOG, console
+from cnnlab.utils.installation import COMMAND
 
 PEERS = ("coordinator", "processes", "process")
 # What Slurm gives as the reason for waiting when a job can never start as it was asked for.
@@ -144,7 +145,7 @@ def _tell(job: str, workdir: Path, resources: Resources) -> None:
     console.print(f"job {job}: {resources.processes} process(es) on {resources.nodes} node(s)")
     console.print(f"  logs:   {workdir / jobs.FOLDER}/{job}_*_log.err", soft_wrap=True)
     folder = shlex.quote(f"--workdir={workdir}")
-    console.print(f"  state:  python launch.py status {folder}", soft_wrap=True, markup=False)
+    console.print(f"  state:  {' '.join(COMMAND)} status {folder}", soft_wrap=True, markup=False)
     console.print(f"  cancel: scancel {job}")
     entry = slurm_queue.queued().get(job)
     if entry and entry.reason in HOPELESS:

@@ -30,6 +30,7 @@ from absl import flags
 from cnnlab.analysis import listings
 from cnnlab.commands.parsing import define_path
 from cnnlab.errors import UserError
+from cnnlab.utils.installation import COMMAND
 from cnnlab.utils.registry import suggest, whole
 
 
@@ -157,7 +158,9 @@ def _show(name: str, values: flags.FlagValues) -> int:
     if values.picture:
         print(f"drawn in {values.picture}")
     elif name in PICTURES:
-        print(f"picture     python launch.py layers {name} --picture={name}.gif [--pass=backward]")
+        print(
+            f"picture     {' '.join(COMMAND)} layers {name} --picture={name}.gif [--pass=backward]"
+        )
     return _verdict([] if right else [name])
 
 

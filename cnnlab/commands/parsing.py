@@ -13,6 +13,7 @@ from ml_collections.config_flags import config_flags, tuple_parser
 from cnnlab.errors import UserError
 from cnnlab.utils import import_path, user_file
 from cnnlab.utils.files import expand
+from cnnlab.utils.installation import COMMAND, EXAMPLES, as_typed
 from cnnlab.utils.registry import suggest
 
 HELP = ("--help", "-h", "-help", "--helpfull")
@@ -68,7 +69,7 @@ def help_text(command: str, text: str, values: flags.FlagValues) -> str:
         flag = values[name]
         default = "" if flag.default in (None, "", []) else f" (default: {flag.default})"
         lines.append(f"  --{name}: {flag.help}{default}")
-    return "\n".join(lines)
+    return as_typed("\n".join(lines))
 
 
 def parse(command: str, arguments: list[str]) -> tuple[flags.FlagValues, list[str]] | None:
@@ -94,7 +95,7 @@ def parse(command: str, arguments: list[str]) -> tuple[flags.FlagValues, list[st
     except flags.UnrecognizedFlagError as error:
         raise UserError(
             f"unknown flag --{error.flagname}{suggest(error.flagname, values)}; "
-            f"see python launch.py {command} --help"
+            f"see {' '.join(COMMAND)} {command} --help"
         ) from None
     except flags.Error as error:
         raise UserError(" ".join(str(error).split())) from None
@@ -123,7 +124,7 @@ def _load_config(values: flags.FlagValues, arguments: list[str]) -> list[str]:
     from cnnlab import config_file
 
     path, colon, variant = file.partition(":")
-    file = f"{user_file.find(Path(expand(path)), 'config', Path('configs'))}{colon}{variant}"
+    file = f"{user_file.find(Path(expand(path)), 'config', EXAMPLES)}{colon}{variant}"
     import_path.search(Path(file.partition(":")[0]).parent)
     config = config_file.override(config_file.load(file), _overrides(others))
     values["config"].parser = _Loaded(config)

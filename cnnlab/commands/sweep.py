@@ -39,6 +39,7 @@ from cnnlab.commands.parsing import define_path
 from cnnlab.errors import UserError
 from cnnlab.launch.resources import define_resources, resources_from
 from cnnlab.utils.console import LOG, console
+from cnnlab.utils.installation import COMMAND
 
 
 def define(values: flags.FlagValues) -> None:
@@ -221,7 +222,7 @@ def _work(folder: Any, parallel: int = 1, limit: int = 0) -> int:
         console.print(f"{ending.signal}: the same command goes on from there")
         return 0
     workdir = shlex.quote(f"--workdir={folder.path}")
-    console.print(f"python launch.py sweep --report {workdir}", soft_wrap=True, markup=False)
+    console.print(f"{' '.join(COMMAND)} sweep --report {workdir}", soft_wrap=True, markup=False)
     return int("failed" in folder.states().values())
 
 
@@ -267,5 +268,5 @@ def _submit(folder: Any, values: flags.FlagValues) -> int:
     job = slurm.submit(command, folder.path, resources, **options)
     console.print(f"job {job}: {left} trials; logs in {folder.path}/jobs", soft_wrap=True)
     workdir = shlex.quote(f"--workdir={folder.path}")
-    console.print(f"python launch.py status {workdir}", soft_wrap=True, markup=False)
+    console.print(f"{' '.join(COMMAND)} status {workdir}", soft_wrap=True, markup=False)
     return 0

@@ -16,9 +16,9 @@ from cnnlab.launch import jobs, process_environment, run_lock
 from cnnlab.launch.outcome import Outcome, Scheduler, judge
 from cnnlab.launch.resources import Resources
 from cnnlab.utils.console import console
+from cnnlab.utils.installation import IN_CHECKOUT, ROOT
 from cnnlab.utils.signals import handled
 
-ROOT = Path(__file__).resolve().parents[2]
 # Seconds that the others have to report their errors before they are killed; lines shown of a log.
 GRACE, LINES = 2.0, 15
 
@@ -125,9 +125,11 @@ def _run(command: list[str], record: Path, start: int, shares: list[str]) -> tup
     with socket.socket() as free:
         free.bind(("localhost", 0))
         coordinator = f"localhost:{free.getsockname()[1]}"
-    path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
-    known = {**os.environ, "PYTHONPATH": path, jobs.RECORD: str(record.absolute())}
+    known = {**os.environ, jobs.RECORD: str(record.absolute())}
     known |= {jobs.START: str(start), jobs.ATTACHED: "1"}
+    if IN_CHECKOUT:
+        path = filter(None, (str(ROOT), os.environ.get("PYTHONPATH")))
+        known["PYTHONPATH"] = os.pathsep.join(path)
     processes: list[subprocess.Popen] = []
     with ExitStack() as stack, _forwarding(processes) as asks:
         for index, gpus in enumerate(shares):

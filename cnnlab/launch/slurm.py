@@ -13,9 +13,9 @@ from cnnlab.errors import UserError
 from cnnlab.launch import jobs, slurm_queue
 from cnnlab.launch.resources import Resources
 from cnnlab.launch.worker import Work
+from cnnlab.utils.installation import IN_CHECKOUT, ROOT
 from cnnlab.utils.registry import suggest
 
-ROOT = Path(__file__).resolve().parents[2]
 LOG_LEVEL = "SUBMITIT_LOG_LEVEL"
 
 
@@ -154,9 +154,10 @@ def _options(
 def _before(logs: Path, resources: Resources) -> list[str]:
     """Return the shell lines before the program."""
     job = "${SLURM_ARRAY_JOB_ID:-$SLURM_JOB_ID}${SLURM_ARRAY_TASK_ID:+_$SLURM_ARRAY_TASK_ID}"
+    path = f"export PYTHONPATH={shlex.quote(str(ROOT))}${{PYTHONPATH:+:$PYTHONPATH}}"
     return [
         *resources.setup,
-        f"export PYTHONPATH={shlex.quote(str(ROOT))}${{PYTHONPATH:+:$PYTHONPATH}}",
+        *([path] if IN_CHECKOUT else []),
         f"export {jobs.RECORD}={shlex.quote(str(logs))}/{job}.json",
         f"export {jobs.START}=${{SLURM_RESTART_COUNT:-0}}",
         f"export {jobs.REQUEUES}={resources.requeues}",

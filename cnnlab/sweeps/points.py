@@ -15,15 +15,16 @@ from cnnlab.errors import UserError
 from cnnlab.sweeps.space import Point, Space, as_space
 from cnnlab.sweeps.values import arguments, text
 from cnnlab.utils import user_file
+from cnnlab.utils.installation import EXAMPLES
 
 
 def load(path: Path) -> Space:
-    """Return what the `get_sweep()` of a sweep file returns.
+    """Return what the `get_sweep()` of a sweep file, or of an example by its name, returns.
 
     Raises:
         UserError: if there is no such file or function, or it fails.
     """
-    user_file.find(path, "sweep", Path("configs/sweeps"))
+    path = user_file.find(path, "sweep", EXAMPLES / "sweeps")
     space = user_file.call(path, "get_sweep")
     try:
         return as_space(space)

@@ -17,10 +17,8 @@ from cnnlab.sweeps.follow import Follower, last_words
 from cnnlab.sweeps.shares import Share
 from cnnlab.sweeps.values import arguments
 from cnnlab.training.run_folder import is_finished
+from cnnlab.utils.installation import COMMAND, PROGRAM
 
-LAUNCH = Path(__file__).resolve().parents[2] / "launch.py"
-# What stands for `python launch.py` of a trial's command.
-PROGRAM = (sys.executable, str(LAUNCH))
 CHILD = (sys.executable, "-I", "-S", str(Path(__file__).with_name("child.py")))
 # Seconds between looks at what a trial has written.
 PERIOD = 0.25
@@ -44,8 +42,7 @@ def command(folder: SweepFolder, trial: Trial, workdir: Path | None = None) -> l
     settings = folder.settings
     entries = {**settings.overrides, **trial.overrides}
     return [
-        "python",
-        "launch.py",
+        *COMMAND,
         "train",
         f"--config={settings.config}",
         f"--workdir={workdir or trial.path}",
@@ -103,7 +100,7 @@ def run_trial(
     with folder.log(trial).open("ab") as log:
         start = log.tell()
         process = subprocess.Popen(
-            [*CHILD, str(os.getpid()), cores, *program, *command(folder, trial)[2:]],
+            [*CHILD, str(os.getpid()), cores, *program, *command(folder, trial)[len(COMMAND) :]],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,

@@ -14,7 +14,8 @@ from cnnlab.sweeps.folder import ENDED, SweepFolder, Trial
 from cnnlab.sweeps.live import Display
 from cnnlab.sweeps.measure import measured
 from cnnlab.sweeps.shares import Share, available_cores, available_gpus, shares
-from cnnlab.sweeps.trial import PROGRAM, Stop, run_trial
+from cnnlab.sweeps.trial import Stop, run_trial
+from cnnlab.utils.installation import PROGRAM
 from cnnlab.utils.signals import handled
 
 # Seconds between looks at trials that another process runs.

@@ -18,6 +18,7 @@ from ml_collections import ConfigDict
 from cnnlab.errors import UserError
 from cnnlab.utils import import_path
 from cnnlab.utils.files import read_json, write_json
+from cnnlab.utils.installation import IN_CHECKOUT, ROOT
 from cnnlab.utils.registry import whole
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy", "cnnlab")
@@ -72,16 +73,15 @@ def environment() -> dict[str, Any]:
     """Return versions, devices and the commit of the code that is running."""
     import jax
 
-    root = Path(__file__).resolve().parents[2]
-
     def git(*arguments: str) -> str:
         try:
-            command = ["git", "-C", str(root), *arguments]
+            command = ["git", "-C", str(ROOT), *arguments]
             return subprocess.run(command, capture_output=True, text=True, check=True).stdout
         except (OSError, subprocess.CalledProcessError):
             return ""
 
-    commit = git("rev-parse", "HEAD").strip()
+    # An installed package may lie within a repository that is not its own.
+    commit = git("rev-parse", "HEAD").strip() if IN_CHECKOUT else ""
     versions = {}
     for name in PACKAGES:
         try:

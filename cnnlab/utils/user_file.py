@@ -26,17 +26,23 @@ KINDS: dict[type, str] = {
 
 
 def find(path: Path, what: str, folder: Path) -> Path:
-    """Return a path if it is a file's.
+    """Return the path of a file, or of one in the folder of examples by its name without `.py`.
 
     Raises:
-        UserError: if not; it says `what` it is and which files there are, in it if it is a folder,
-            else beside it and in the one that has the project's own.
+        UserError: if there is none; lists the files in `path` if it is a folder, else those beside
+            it and the examples.
     """
+    example = folder / f"{path}.py"
     if path.is_file():
         return path
+    if len(path.parts) == 1 and example.is_file():
+        return _near(example)
     if path.is_dir():
         raise UserError(f"{path}: is a folder, not a {what} file{suggest('', _files(path, what))}")
-    files = [*_files(path.parent, what), *_files(folder, what)]
+    files = _files(path.parent, what)
+    if path.parent.resolve() != folder.resolve():
+        examples = [_near(Path(file)) for file in _files(folder, what)]
+        files += [example.stem if example.is_absolute() else str(example) for example in examples]
     near = nearest(path.stem, [Path(file).stem for file in files])
     shown = [file for file in files if near in (None, Path(file).stem)]
     # Those beside it come first; without a near one suggest() lists them all.
@@ -49,6 +55,11 @@ def _files(folder: Path, what: str) -> list[str]:
     found = [file for file in sorted(folder.glob("*.py")) if os.access(file, os.R_OK)]
     function = f"def get_{what}("
     return [str(f) for f in found if f.is_file() and function in f.read_text(errors="replace")]
+
+
+def _near(path: Path) -> Path:
+    """Return a path relative to the current folder if it lies below it."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def call(path: Path, function: str, *arguments: Any) -> Any:

@@ -74,13 +74,22 @@ def test_missing_file_is_refused_with_those_of_its_folder_or_the_projects(tmp_pa
     assert user_file.find(path, "config", tmp_path) == path
     with pytest.raises(UserError, match=r"no config file '.*mi.py'; did you mean '.*mine.py'"):
         user_file.find(tmp_path / "mi.py", "config", tmp_path)
-    with pytest.raises(UserError, match=r"did you mean '.*mine.py'"):
+    with pytest.raises(UserError, match=r"did you mean 'mine'"):
         user_file.find(tmp_path / "nowhere" / "mine.py", "config", tmp_path)
-    with pytest.raises(UserError, match=r"no config file 'mine'; did you mean '.*mine.py'"):
-        user_file.find(Path("mine"), "config", tmp_path)
+    with pytest.raises(UserError, match=r"no config file 'mie'; did you mean 'mine'"):
+        user_file.find(Path("mie"), "config", tmp_path)
     with pytest.raises(
         UserError, match=r"is a folder, not a config file; there are: [^,]*mine.py$"
     ):
         user_file.find(tmp_path, "config", tmp_path)
     with pytest.raises(UserError, match=r"no config file '[^;]*'$"):
         user_file.find(tmp_path / "nowhere" / "mine.py", "config", tmp_path / "nowhere")
+
+
+def test_an_example_is_found_by_its_name_alone(tmp_path, monkeypatch):
+    path = write(tmp_path, "def get_config(): pass")
+    assert user_file.find(Path(path.stem), "config", tmp_path) == path
+    monkeypatch.chdir(tmp_path.parent)
+    assert user_file.find(Path(path.stem), "config", tmp_path) == path.relative_to(Path.cwd())
+    with pytest.raises(UserError, match=r"no config file 'other'; there are: .*mine.py"):
+        user_file.find(Path("other"), "config", tmp_path)
