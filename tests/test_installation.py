@@ -94,6 +94,6 @@ def test_installed_package_knows_its_objectives_examples_and_program(tmp_path):
     shown = run("config", "--config=digits_lenet5:plain", "--config.steps=7")
     assert shown.returncode == 0, shown.stderr
     assert "--config.steps=7" in shown.stdout and "launch.py" not in shown.stdout
-    unknown = run("train", "--config=nonsense", "--workdir=a")
+    unknown = run("train", "--config=q", "--workdir=a")
     assert unknown.returncode == 1 and "digits_lenet5" in unknown.stderr, unknown.stderr
     assert "cnnlab eval --workdir=" in run("eval", "--help").stdout

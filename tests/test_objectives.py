@@ -21,7 +21,7 @@ def test_a_name_and_a_place_give_the_same_objective():
     {
         "unknown experiment 'tripelt'; did you mean 'triplet'": {"name": "tripelt"},
         "has no 'Supervise'; did you mean 'Superv": {"name": "experiments.supervised:Supervise"},
-        "MISTAKES' is no dataclass with": {"name": "experiments.supervised:MISTAKES"},
+        "OBJECTIVES' is no dataclass with": {"name": "experiments.supervised:OBJECTIVES"},
         "Experiment' is no dataclass with": {"name": "experiments.base:Experiment"},
         "no argument 'margn'; did you mean 'margin'": {"name": "triplet", "margn": 1},
         "unknown model 'mlpp'": {"name": "triplet", "margin": {"name": "mlpp"}},
