@@ -1,1 +1,1 @@
-"""Static analysis of models: shapes, MACs, receptive fields, collectives, scaling."""
+"""Static analysis of models: shapes, MACs, receptive fields, convolution arithmetic."""
