@@ -58,7 +58,7 @@ def rate(source, placement, augmented, preprocess, batch_size, seconds, threads=
         data.train.augment = cfg.augment(pad_crop={"padding": 4}, flip={})
     data = data.to_dict()
     train = pipeline.train_data(data, seed=0, batch_size=batch_size)
-    prepare, key = device_transform.make_prepare(data), jax.random.key(0)
+    prepare, key = device_transform.make_device_transform(data), jax.random.key(0)
     ready = jax.jit(lambda batch, held: prepare(fetch(batch, held), key, train=True))
     held = jax.device_put(train.arrays)
     batches = train.batches(0)

@@ -34,7 +34,7 @@ from cnnlab.errors import UserError
 from cnnlab.losses.cross_replica import first_row, gather
 from cnnlab.losses.info_nce import info_nce
 from cnnlab.losses.reduce import masked_mean
-from cnnlab.metrics.mean import Mean
+from cnnlab.metrics.metric import Mean
 from cnnlab.metrics.spread import embedding_std
 from cnnlab.models.cpc import turn
 from cnnlab.utils.registry import pick

@@ -30,7 +30,7 @@ from cnnlab.errors import UserError
 from cnnlab.losses import vicreg_barlow
 from cnnlab.losses.distances import unit
 from cnnlab.losses.nt_xent import nt_xent
-from cnnlab.metrics.mean import Mean
+from cnnlab.metrics.metric import Mean
 from cnnlab.metrics.spread import embedding_std
 from cnnlab.models.projection_heads import MLPHead
 from cnnlab.utils.registry import pick

@@ -29,7 +29,7 @@ from cnnlab.losses.classification import sigmoid_cross_entropy
 from cnnlab.losses.contrastive import contrastive
 from cnnlab.losses.distances import euclidean, paired_euclidean
 from cnnlab.losses.reduce import masked_mean
-from cnnlab.metrics.mean import Mean
+from cnnlab.metrics.metric import Mean
 from cnnlab.metrics.spread import embedding_std
 from cnnlab.utils.registry import pick
 

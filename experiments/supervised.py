@@ -27,7 +27,7 @@ from cnnlab.errors import UserError
 from cnnlab.losses.output_losses import OBJECTIVES
 from cnnlab.losses.reduce import labeled, masked_mean
 from cnnlab.metrics.classification import Confusion, top_k
-from cnnlab.metrics.mean import Mean
+from cnnlab.metrics.metric import Mean
 from cnnlab.plots import classification_figures
 from cnnlab.utils.registry import pick
 

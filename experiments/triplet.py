@@ -21,7 +21,7 @@ from cnnlab.errors import UserError
 from cnnlab.losses.distances import DISTANCES, unit
 from cnnlab.losses.mining import MINING
 from cnnlab.losses.triplet import triplet
-from cnnlab.metrics.mean import Mean
+from cnnlab.metrics.metric import Mean
 from cnnlab.metrics.spread import embedding_std
 from cnnlab.utils.registry import pick
 

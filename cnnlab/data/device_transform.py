@@ -13,8 +13,8 @@ from cnnlab.data.spatial_targets import BY_NAME, Targets, find
 from cnnlab.errors import UserError
 
 
-def make_prepare(data: Mapping[str, Any], targets: Targets = BY_NAME):
-    """Return `prepare(batch, key, train)` for a config's `data` entry.
+def make_device_transform(data: Mapping[str, Any], targets: Targets = BY_NAME):
+    """Return `transform(batch, key, train)` for a config's `data` entry.
 
     Images become floats in [0, 1], are augmented (training only) with one key per image, folded
     from the ordinal of its row, and normalized. What an image undergoes thus depends neither on
@@ -27,7 +27,7 @@ def make_prepare(data: Mapping[str, Any], targets: Targets = BY_NAME):
 
     `targets` says which keys have a place in the image, and so move with it.
 
-    `prepare` raises a `UserError` for inputs of another number of axes than `INPUTS` have.
+    `transform` raises a `UserError` for inputs of another number of axes than `INPUTS` have.
     """
     train_data = data["train"]
     chosen, normalize = dict(train_data["augment"]), dict(data["normalize"])
@@ -36,7 +36,7 @@ def make_prepare(data: Mapping[str, Any], targets: Targets = BY_NAME):
     if second and views == 1:
         raise UserError("data.train.second_view needs data.train.views=2")
 
-    def prepare(batch, key, *, train: bool):
+    def transform(batch, key, *, train: bool):
         batch = to_float(batch)
         ordinal = batch.pop("ordinal", None)
         rows = len(jax.tree.leaves(batch)[0])
@@ -69,7 +69,7 @@ def make_prepare(data: Mapping[str, Any], targets: Targets = BY_NAME):
         joined = jax.tree.map(lambda *x: jnp.concatenate(x, axis=1), *made)
         return {**batch, **joined}
 
-    return prepare
+    return transform
 
 
 def grouping(train: Mapping[str, Any]) -> tuple[str, int]:

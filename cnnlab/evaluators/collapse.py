@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Float
 
-from cnnlab.evaluators.features import Embedded, Score
+from cnnlab.evaluators.features import EvalResult, Features
 from cnnlab.evaluators.similarities import unit
 
 # Singular values below this part of the features' size are float32's rounding errors.
@@ -17,15 +17,15 @@ NOISE = 1e-6
 
 
 def collapse(
-    query: Embedded,
+    query: Features,
     *,
-    bank: Embedded,
-    tune: Embedded,
+    train: Features,
+    val: Features,
     seed: int,
     similarity: Callable | None,
     least_std: float = 0.02,
     least_rank: float = 1.5,
-) -> Score:
+) -> EvalResult:
     """Return `embedding_std`, `effective_rank`, and `collapsed`, 1 if one of them is too small.
 
     An embedding of d numbers for c classes has a rank of d or, at its best, c - 1: where this is
@@ -33,7 +33,7 @@ def collapse(
 
     Args:
         query: the split that is looked at.
-        bank, tune, seed, similarity: not used.
+        train, val, seed, similarity: not used.
         least_std: below it all points are about the same; 1 is a sphere covered evenly. Averages
             of rectified features are all positive and so never far apart: those of healthy
             networks were found down to 0.06.
@@ -44,13 +44,13 @@ def collapse(
     if "label" in query.keys:
         room = min(room, len(np.unique(query.label)) - 1)
     found = std < least_std or (rank < least_rank and room > 1)
-    return Score(
+    return EvalResult(
         setting=f"collapsed: std < {least_std:g} or effective rank < {least_rank:g}",
         values={"embedding_std": std, "effective_rank": rank, "collapsed": float(found)},
     )
 
 
-def collapsed(score: Score) -> bool:
+def collapsed(score: EvalResult) -> bool:
     """Return whether a score of `collapse` says that the embedding has collapsed."""
     return bool(score.values["collapsed"])
 

@@ -14,7 +14,7 @@ from cnnlab.utils.registry import suggest
 
 
 @dataclass(frozen=True, eq=False)
-class Embedded:
+class Features:
     """A split of a data set as a network sees it.
 
     Attributes:
@@ -62,16 +62,16 @@ class Embedded:
             raise UserError(f"the data set has no key '{name}'{suggest(name, self.keys)}")
         return self.keys[name]
 
-    def labeled_by(self, name: str) -> "Embedded":
+    def labeled_by(self, name: str) -> "Features":
         """Return the same rows with another key as their class."""
         return (
             self if name == "label" else replace(self, keys={**self.keys, "label": self.key(name)})
         )
 
-    def take(self, kept: Bool[np.ndarray, "n"]) -> "Embedded":
+    def take(self, kept: Bool[np.ndarray, "n"]) -> "Features":
         """Return the rows where `kept` is true."""
         index = np.arange(len(self)) if self.index is None else self.index
-        return Embedded(
+        return Features(
             self.features[kept],
             {name: values[kept] for name, values in self.keys.items()},
             self.source,
@@ -86,7 +86,7 @@ class Embedded:
 
 
 @dataclass(frozen=True, eq=False)
-class Score:
+class EvalResult:
     """What an evaluator found.
 
     Attributes:
@@ -100,12 +100,12 @@ class Score:
     curves: dict[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
 
 
-def same_split(a: Embedded, b: Embedded) -> bool:
+def same_split(a: Features, b: Features) -> bool:
     """Return whether both are the same rows: one object, or two around the same features."""
     return a is b or a.features is b.features
 
 
-def overlap(a: Embedded, b: Embedded) -> tuple[Integer[np.ndarray, "k"], Integer[np.ndarray, "k"]]:
+def overlap(a: Features, b: Features) -> tuple[Integer[np.ndarray, "k"], Integer[np.ndarray, "k"]]:
     """Return every pair of a row of `a` and a row of `b` that are the same example.
 
     Returns:
@@ -123,7 +123,7 @@ def overlap(a: Embedded, b: Embedded) -> tuple[Integer[np.ndarray, "k"], Integer
     return rows, order[np.arange(len(rows)) - starts[rows] + first[rows]]
 
 
-def without(a: Embedded, *others: Embedded) -> Embedded | None:
+def without(a: Features, *others: Features) -> Features | None:
     """Return the rows of `a` whose example is in none of `others`; None if there are none.
 
     Where all stay, `a` itself is returned.

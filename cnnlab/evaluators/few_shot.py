@@ -16,16 +16,16 @@ from jaxtyping import Float
 
 from cnnlab.errors import UserError
 from cnnlab.evaluators.episodes import EPISODES, Episode
-from cnnlab.evaluators.features import Embedded, Score
+from cnnlab.evaluators.features import EvalResult, Features
 from cnnlab.evaluators.similarities import matrix, unit
 from cnnlab.utils.registry import pick
 
 
 def few_shot(
-    query: Embedded,
+    query: Features,
     *,
-    bank: Embedded,
-    tune: Embedded,
+    train: Features,
+    val: Features,
     seed: int,
     similarity: Callable | None,
     ways: int = 20,
@@ -36,7 +36,7 @@ def few_shot(
     drawer: str = "drawer",
     protocol: str = "episodes",
     distance: str = "cosine",
-) -> Score:
+) -> EvalResult:
     """Return `accuracy` over all trials, and `ci95`: half its 95 % interval over episodes.
 
     A query goes to the class whose mean is nearest, or under a learned similarity to the class
@@ -44,7 +44,7 @@ def few_shot(
 
     Args:
         query: the split whose classes are told apart; support and queries both come from it.
-        bank, tune: not used.
+        train, val: not used.
         seed: of the episodes.
         similarity: learned similarity, or None.
         ways: N, classes of an episode.
@@ -76,7 +76,7 @@ def few_shot(
         ]
     )
     how = "learned similarity" if similarity is not None else distance
-    return Score(
+    return EvalResult(
         setting=f"{ways}-way {shots}-shot, {how}, {episodes} episodes"
         + (f", within {within}" if within else "")
         + (", by different drawers" if drawers is not None else "")

@@ -2,7 +2,7 @@
 
 Wu, Xiong, Yu, Lin 2018 (instance discrimination), section 3.4: cosine similarity s, weight
 exp(s / T), T = 0.07, k = 200. Caron et al. 2021 (DINO) find k = 20 the best; so here.
-Shapes: query [n, d], bank [m, d] -> share of the n that are right.
+Shapes: query [n, d], train [m, d] -> share of the n that are right.
 """
 
 from collections.abc import Callable
@@ -11,30 +11,30 @@ import numpy as np
 from jaxtyping import Float, Integer
 
 from cnnlab.errors import UserError
-from cnnlab.evaluators.features import Embedded, Score, overlap
+from cnnlab.evaluators.features import EvalResult, Features, overlap
 from cnnlab.evaluators.similarities import blocks, nearest
 
 
 def knn(
-    query: Embedded,
+    query: Features,
     *,
-    bank: Embedded,
-    tune: Embedded,
+    train: Features,
+    val: Features,
     seed: int,
     similarity: Callable | None,
     k: int = 20,
     temperature: float = 0.07,
     distance: str = "cosine",
     leave_one_out: bool = False,
-) -> Score:
+) -> EvalResult:
     """Return `accuracy` with k neighbors and `accuracy_1` with the nearest alone.
 
     Classes that receive the same vote share the point; among rows equally near the seed draws.
 
     Args:
         query: what to classify.
-        bank: labeled neighbors. A row of the query that is in it leaves itself out.
-        tune: not used.
+        train: labeled neighbors. A row of the query that is in it leaves itself out.
+        val: not used.
         seed: of the order among rows that are equally near.
         similarity: learned similarity, or None.
         k: neighbors that vote, at most the whole bank.
@@ -46,21 +46,21 @@ def knn(
     Raises:
         UserError: k is below 1 or the bank holds no neighbor.
     """
-    if leave_one_out and len(query) != len(bank):
-        raise UserError(f"leave_one_out needs the same rows: {len(query)} and {len(bank)}")
-    own = (np.arange(len(query)),) * 2 if leave_one_out else overlap(query, bank)
+    if leave_one_out and len(query) != len(train):
+        raise UserError(f"leave_one_out needs the same rows: {len(query)} and {len(train)}")
+    own = (np.arange(len(query)),) * 2 if leave_one_out else overlap(query, train)
     copies = np.bincount(own[0], minlength=len(query))
-    others = len(bank) - int(copies.max())
+    others = len(train) - int(copies.max())
     if k < 1 or others < 1:
-        raise UserError(f"knn needs k of 1 or more and a neighbor: k={k}, bank of {len(bank)}")
+        raise UserError(f"knn needs k of 1 or more and a neighbor: k={k}, bank of {len(train)}")
     k = min(k, others)
     if similarity is None and distance != "cosine":
         temperature = 0.0
-    classes, labels = np.unique(bank.label, return_inverse=True)
+    classes, labels = np.unique(train.label, return_inverse=True)
     rng = np.random.default_rng(seed)
     right = right_1 = 0.0
     for part, block in blocks(
-        query.features, bank.features, distance=distance, similarity=similarity
+        query.features, train.features, distance=distance, similarity=similarity
     ):
         here = slice(*np.searchsorted(own[0], (part.start, part.stop)))
         block[own[0][here] - part.start, own[1][here]] = -np.inf
@@ -74,8 +74,8 @@ def knn(
     weights = f"T={temperature:g}" if temperature else "equal votes"
     inside = int((copies > 0).sum())
     some = f": {inside} of {len(query)} rows are in the bank" if inside < len(query) else ""
-    return Score(
-        setting=f"{k}-NN, {how}, {weights}, bank of {len(bank)}"
+    return EvalResult(
+        setting=f"{k}-NN, {how}, {weights}, bank of {len(train)}"
         + (f", leave one out{some}" if inside else ""),
         values={"accuracy": right / len(query), "accuracy_1": right_1 / len(query)},
     )

@@ -2,7 +2,7 @@
 
 The usual measure of a representation (Chen et al. 2020, SimCLR, appendix B.8: L2-regularized
 multinomial logistic regression by L-BFGS, the regularization chosen on validation data).
-Shapes: query [n, d], bank [m, d] -> share of the n that are right.
+Shapes: query [n, d], train [m, d] -> share of the n that are right.
 
 Deviation: features are standardized by the bank's mean and deviation, so that one grid of C
 serves features of any scale.
@@ -16,29 +16,29 @@ import numpy as np
 from jaxtyping import Float
 
 from cnnlab.errors import UserError
-from cnnlab.evaluators.features import Embedded, Score, without
+from cnnlab.evaluators.features import EvalResult, Features, without
 
 # Deviations below this part of the features' size are float32's rounding errors.
 NOISE = 1e-6
 
 
 def linear_probe(
-    query: Embedded,
+    query: Features,
     *,
-    bank: Embedded,
-    tune: Embedded,
+    train: Features,
+    val: Features,
     seed: int,
     similarity: Callable | None,
     grid: tuple[float, ...] = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0),
     max_iterations: int = 2000,
-) -> Score:
+) -> EvalResult:
     """Return `accuracy`, and `tune_accuracy` of the chosen C.
 
     Args:
         query: what to classify.
-        bank: what the classifier is fitted on, without the rows of the query. Where hardly any
+        train: what the classifier is fitted on, without the rows of the query. Where hardly any
             would be left, as on the training split itself, they stay, and the setting says so.
-        tune: where C is chosen, without the rows of the query and the bank. Where none is left, a
+        val: where C is chosen, without the rows of the query and the bank. Where none is left, a
             fifth of the bank, drawn by the seed, takes its place, and the classifier is then
             fitted on the whole bank.
         seed: of that fifth.
@@ -52,35 +52,35 @@ def linear_probe(
     """
     if not grid or min(grid) <= 0:
         raise UserError(f"linear_probe needs values of C above 0: grid={grid}")
-    if len(np.unique(bank.label)) < 2:
+    if len(np.unique(train.label)) < 2:
         raise UserError("linear_probe needs two classes or more in the training split; it has one")
-    note, rest = "", without(bank, query)
-    if rest is not bank:
+    note, rest = "", without(train, query)
+    if rest is not train:
         if rest is None or len(np.unique(rest.label)) < 2:
             note = ", NOT held out: fitted on rows that it is tested on"
         else:
-            note = f", {len(bank) - len(rest)} rows of this split left out of it"
-            bank = rest
-    held_out = without(tune, query, bank)
+            note = f", {len(train) - len(rest)} rows of this split left out of it"
+            train = rest
+    held_out = without(val, query, train)
     if held_out is None:
-        order = np.random.default_rng(seed).permutation(len(bank))
-        test, train = np.split(order, [len(bank) // 5])
-        if len(np.unique(bank.label[train])) < 2 or not len(test):
-            raise UserError(f"linear_probe cannot choose C on a fifth of {len(bank)} examples")
-        fits = _fits(bank.features[train], bank.label[train], grid, max_iterations)
-        best = _best(fits, bank.features[test], bank.label[test])
-        fit = _fits(bank.features, bank.label, (best.c,), max_iterations)[0]
-        tuned, where = best.accuracy(bank.features[test], bank.label[test]), "a fifth of the bank"
+        order = np.random.default_rng(seed).permutation(len(train))
+        held, fitted = np.split(order, [len(train) // 5])
+        if len(np.unique(train.label[fitted])) < 2 or not len(held):
+            raise UserError(f"linear_probe cannot choose C on a fifth of {len(train)} examples")
+        fits = _fits(train.features[fitted], train.label[fitted], grid, max_iterations)
+        best = _best(fits, train.features[held], train.label[held])
+        fit = _fits(train.features, train.label, (best.c,), max_iterations)[0]
+        tuned, where = best.accuracy(train.features[held], train.label[held]), "a fifth of the bank"
     else:
-        fits = _fits(bank.features, bank.label, grid, max_iterations)
+        fits = _fits(train.features, train.label, grid, max_iterations)
         fit = _best(fits, held_out.features, held_out.label)
         tuned, where = fit.accuracy(held_out.features, held_out.label), "the tuning split"
     end = " (end of the grid)" if len(grid) > 1 and fit.c in (min(grid), max(grid)) else ""
-    setting = f"logistic regression, C={fit.c:g}{end} by {where}, bank of {len(bank)}{note}"
+    setting = f"logistic regression, C={fit.c:g}{end} by {where}, bank of {len(train)}{note}"
     if not fit.converged:
         setting += f", NOT converged in {max_iterations} iterations"
     accuracy = fit.accuracy(query.features, query.label)
-    return Score(setting=setting, values={"accuracy": accuracy, "tune_accuracy": tuned})
+    return EvalResult(setting=setting, values={"accuracy": accuracy, "tune_accuracy": tuned})
 
 
 @dataclass(frozen=True)

@@ -13,25 +13,25 @@ import numpy as np
 from cnnlab.data.sources.identity import unwrap
 from cnnlab.data.sources.lfw import read_pairs
 from cnnlab.errors import UserError
-from cnnlab.evaluators.features import Embedded, Score
+from cnnlab.evaluators.features import EvalResult, Features
 from cnnlab.evaluators.verification import ten_fold
 
 
 def listed_pairs(
-    query: Embedded,
+    query: Features,
     *,
-    bank: Embedded,
-    tune: Embedded,
+    train: Features,
+    val: Features,
     seed: int,
     similarity: Callable | None,
     file: str = "",
     distance: str = "cosine",
-) -> Score:
+) -> EvalResult:
     """Return what `ten_fold` returns for the pairs in a file.
 
     Args:
         query: the split whose rows the file names; it knows its source.
-        bank, tune, seed: not used.
+        train, val, seed: not used.
         similarity: learned similarity, or None.
         file: of the pairs, such as LFW's `pairs.txt`.
         distance: "cosine" or "euclidean".

@@ -13,25 +13,25 @@ import numpy as np
 from jaxtyping import Bool, Float, Integer
 
 from cnnlab.errors import UserError
-from cnnlab.evaluators.features import Embedded, Score, overlap
+from cnnlab.evaluators.features import EvalResult, Features, overlap
 from cnnlab.evaluators.similarities import blocks, nearest
 
 
 def retrieval(
-    query: Embedded,
+    query: Features,
     *,
-    bank: Embedded,
-    tune: Embedded,
+    train: Features,
+    val: Features,
     seed: int,
     similarity: Callable | None,
     ks: tuple[int, ...] = (1, 5, 10),
     distance: str = "cosine",
-) -> Score:
+) -> EvalResult:
     """Return `recall@k` for each k and `map@r`, over the rows whose class has another row.
 
     Args:
         query: the split that is searched, each row in the others.
-        bank, tune: not used.
+        train, val: not used.
         seed: of the order among rows that are equally near.
         similarity: learned similarity, or None.
         ks: how many are looked at; more than there are others counts as all of them.
@@ -63,7 +63,7 @@ def retrieval(
         precision += float(average_precision_at_r(right, others[part]).sum())
     how = "learned similarity" if similarity is not None else distance
     values = {f"recall@{k}": found[k] / searched for k in ks}
-    return Score(
+    return EvalResult(
         setting=f"{how}, {searched} queries in {len(query)}",
         values={**values, "map@r": precision / searched},
     )

@@ -12,23 +12,23 @@ import numpy as np
 from jaxtyping import Bool, Float, Integer
 
 from cnnlab.errors import UserError
-from cnnlab.evaluators.features import Embedded, Score, without
+from cnnlab.evaluators.features import EvalResult, Features, without
 from cnnlab.evaluators.pairing import draw_pairs, has_pairs
 from cnnlab.evaluators.roc import accuracy_at, best_threshold, roc, summary
 from cnnlab.evaluators.similarities import matrix, paired
 
 
 def verification(
-    query: Embedded,
+    query: Features,
     *,
-    bank: Embedded,
-    tune: Embedded,
+    train: Features,
+    val: Features,
     seed: int,
     similarity: Callable | None,
     pairs: int = 50_000,
     distance: str = "cosine",
     fars: tuple[float, ...] = (1e-1, 1e-2, 1e-3),
-) -> Score:
+) -> EvalResult:
     """Return `auc`, `eer`, `accuracy`, `tar@far=...`, and the curve "roc".
 
     The accuracy is the mean of the shares of same and of different pairs that are told right, as
@@ -36,9 +36,9 @@ def verification(
 
     Args:
         query: the split whose rows are compared with each other.
-        bank: in place of `tune` where that has no pairs but of the query. Where neither has, the
+        train: in place of `val` where that has no pairs but of the query. Where neither has, the
             accuracy is that of the best threshold, and the setting says so.
-        tune: where the threshold of the accuracy is chosen, without the rows of the query.
+        val: where the threshold of the accuracy is chosen, without the rows of the query.
         seed: of the pairs that are drawn.
         similarity: learned similarity, or None.
         pairs: all pairs of a split are compared if there are at most so many; else half as many
@@ -50,7 +50,7 @@ def verification(
         UserError: a split has no pair of one class, or none of two classes.
     """
     where, chosen = query, "this split itself"
-    for split, name in ((bank, "the training split"), (tune, "the tuning split")):
+    for split, name in ((train, "the training split"), (val, "the tuning split")):
         rest = without(split, query)
         if rest is split or (rest is not None and has_pairs(rest.label)):
             where, chosen = rest, name
@@ -61,7 +61,7 @@ def verification(
     values = summary(curve, fars, int((~same).sum()))
     values["accuracy"] = accuracy_at(threshold, scores, same)
     how = "learned similarity" if similarity is not None else distance
-    return Score(
+    return EvalResult(
         setting=f"{how}, {same.sum()} same and {(~same).sum()} different pairs,"
         f" threshold by {chosen}",
         values=values,
@@ -78,7 +78,7 @@ def ten_fold(
     *,
     similarity: Callable | None = None,
     distance: str = "cosine",
-) -> Score:
+) -> EvalResult:
     """Return LFW's result: mean `accuracy` over the folds and its standard error.
 
     The threshold of each fold is chosen on the others. The standard error is the deviation
@@ -113,7 +113,7 @@ def ten_fold(
     values["accuracy"] = float(np.mean(accuracies))
     values["standard_error"] = float(np.std(accuracies, ddof=1) / len(folds) ** 0.5)
     how = "learned similarity" if similarity is not None else distance
-    return Score(
+    return EvalResult(
         setting=f"{how}, {len(folds)} folds, {len(scores)} given pairs",
         values=values,
         curves={"roc": curve},
@@ -121,7 +121,7 @@ def ten_fold(
 
 
 def _pair_scores(
-    split: Embedded, pairs: int, seed: int, similarity: Callable | None, distance: str
+    split: Features, pairs: int, seed: int, similarity: Callable | None, distance: str
 ) -> tuple[Float[np.ndarray, "p"], Bool[np.ndarray, "p"]]:
     first, second = draw_pairs(split.label, pairs, seed)
     x = split.features

@@ -29,7 +29,7 @@ from cnnlab.losses.chunked import by_rows
 from cnnlab.losses.cross_replica import first_row, gather
 from cnnlab.losses.distances import DISTANCES
 from cnnlab.losses.mining import MINING, Candidates, Penalty
-from cnnlab.metrics.mean import Mean
+from cnnlab.metrics.metric import Mean
 from cnnlab.utils.registry import pick
 
 # What the sum of the losses is divided by, a field of `mining.Mined`.

@@ -14,8 +14,7 @@ from jaxtyping import Array, Bool, Float, Integer
 
 from cnnlab.errors import UserError
 from cnnlab.losses.reduce import expand
-from cnnlab.metrics.mean import Mean
-from cnnlab.metrics.metric import Metric, ratio
+from cnnlab.metrics.metric import Mean, Metric, ratio
 
 
 def top_k(

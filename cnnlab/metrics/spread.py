@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 
 from cnnlab.losses.cross_replica import gather
 from cnnlab.losses.distances import unit
-from cnnlab.metrics.mean import Mean
+from cnnlab.metrics.metric import Mean
 
 
 def embedding_std(embeddings: Float[Array, "b d"], axis_name: str | None = None) -> Mean:

@@ -15,7 +15,7 @@ from cnnlab.utils.registry import (pick, pick_all)
 from cnnlab.classical.baselines import FLOORS
 from cnnlab.utils.console import LOG
 from cnnlab.data.loading import pipeline
-from cnnlab.data.loading.batches import (EvalData, Prepared)
+from cnnlab.data.loading.batches import (EvalData, PreprocessedSource)
 from cnnlab.data.preprocess.decode import CorruptFile
 from cnnlab.data.sources.identity import ids_of
 from cnnlab.errors import UserError
@@ -102,7 +102,7 @@ def _held_out(config: Any, evaluations: dict[str, EvalData]) -> list[str]:
     return [split for split in evaluations if split not in config.evaluate.splits]
 
 
-def _shape(source: Prepared) -> tuple[int, ...]:
+def _shape(source: PreprocessedSource) -> tuple[int, ...]:
     """Return the shape of the first image that can be read."""
     for index in range(len(source)):
         with contextlib.suppress(CorruptFile):

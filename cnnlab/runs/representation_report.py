@@ -12,7 +12,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from cnnlab.utils.console import (add_numbers, output)
-from cnnlab.evaluators import Embedded
+from cnnlab.evaluators import Features
 from cnnlab.launch import distributed
 from cnnlab.plots.embedding import embedding_view
 from cnnlab.plots.roc_curve import roc_curves
@@ -114,7 +114,7 @@ def draw(setup: Setup, variables: Any, made: list[Row], workdir: Path) -> None:
     distributed.on_first_process(write)
 
 
-def _draw_view(setup: Setup, embedded: Embedded, workdir: Path) -> None:
+def _draw_view(setup: Setup, embedded: Features, workdir: Path) -> None:
     options = setup.config.embedding_view
     names = setup.evaluations[options.split].source.info.class_names
     path = workdir / "figures" / options.split / "embedding.png"

@@ -16,7 +16,7 @@ from jaxtyping import Integer, PyTree
 from cnnlab.data.loading.batches import EvalData, TrainData
 from cnnlab.data.loading.in_memory import stack
 from cnnlab.errors import UserError
-from cnnlab.evaluators import Embedded, find
+from cnnlab.evaluators import Features, find
 from cnnlab.plots import projections
 from cnnlab.training import representation_eval
 from cnnlab.training.evaluation import Evaluation
@@ -104,17 +104,17 @@ def _evaluators(
                 own[key] = min(own[key], most)
         for split in entry["splits"] or sorted(evaluations):
             query = _stand_in(evaluations[split], roles, name)
-            rows = {"query": query, "bank": query, "tune": query}
+            rows = {"query": query, "train": query, "val": query}
             if representation_eval.needs(evaluator, representation_eval.WITH_BANK):
-                rows["bank"] = _stand_in(bank, roles, name)
+                rows["train"] = _stand_in(bank, roles, name)
             if representation_eval.needs(evaluator, representation_eval.WITH_TUNING) and choosing[
                 :1
             ] != (split,):
                 other = evaluations[choosing[0]] if choosing else bank
-                rows["tune"] = _stand_in(other, roles, name)
+                rows["val"] = _stand_in(other, roles, name)
             elif evaluator not in WHOLE:
                 # Of few rows a fifth may be too few, though it is not of all.
-                rows["tune"] = _stand_in(evaluations[split], roles, name)
+                rows["val"] = _stand_in(evaluations[split], roles, name)
             what = f"evaluators.{name} on '{split}'"
             try:
                 given = {role: x.labeled_by(entry["key"]) for role, x in rows.items()}
@@ -176,7 +176,7 @@ def _declared(source: Any) -> list[str]:
     ]
 
 
-def _stand_in(data: TrainData | EvalData, roles: Mapping[str, str], evaluator: str) -> Embedded:
+def _stand_in(data: TrainData | EvalData, roles: Mapping[str, str], evaluator: str) -> Features:
     """Return a split with its integers, and random features in place of its examples."""
     source, known = data.source, data.integers()
     wanted = [key for key in _declared(source) if key in roles]
@@ -196,7 +196,7 @@ def _stand_in(data: TrainData | EvalData, roles: Mapping[str, str], evaluator: s
         keys = {key: values[kept] for key, values in keys.items()}
     features = np.random.default_rng(0).normal(size=(len(kept), 2)).astype(np.float32)
     index = data.readable() if isinstance(data, EvalData) and keys is known else None
-    return Embedded(features, keys, source.source, index)
+    return Features(features, keys, source.source, index)
 
 
 def _few(labels: Integer[np.ndarray, " n"]) -> Integer[np.ndarray, " k"]:

@@ -12,7 +12,7 @@ from cnnlab.data.loading import pipeline
 from cnnlab.data.loading.batches import EvalData
 from cnnlab.data.sources.identity import ids_of
 from cnnlab.data.sources.info import COUNTERS
-from cnnlab.evaluators import Embedded
+from cnnlab.evaluators import Features
 from cnnlab.training.evaluation import evaluate
 from cnnlab.training.parallel import Parallel
 from cnnlab.training.step import Prepare
@@ -101,7 +101,7 @@ class Embedder:
         *,
         raw: bool = False,
         stop: Callable[[], bool] = bool,
-    ) -> dict[str, Embedded]:
+    ) -> dict[str, Features]:
         """Return the embedded split by endpoint.
 
         Args:
@@ -125,7 +125,7 @@ class Embedder:
             self._ids[split] = ids_of(source)
         ids = self._ids[split][index]
         return {
-            name: Embedded(x.astype(np.float32), keys, source, index, ids)
+            name: Features(x.astype(np.float32), keys, source, index, ids)
             for name, x in outputs.items()
             if not name.startswith(KEY)
         }

@@ -27,7 +27,7 @@ import numpy as np
 from jaxtyping import PyTree
 
 from cnnlab.errors import UserError
-from cnnlab.evaluators import Embedded, Score, find
+from cnnlab.evaluators import EvalResult, Features, find
 from cnnlab.launch import distributed, kv_store
 from cnnlab.plots import projections
 from cnnlab.training.feature_extraction import BANK, PIXELS, Embedder, Stopped
@@ -121,7 +121,7 @@ class Protocols:
         # Process 0 alone computes with them.
         return params if kv_store.process_count() == 1 else self._parallel.fetch(params)
 
-    def embed(self, variables: PyTree, split: str, endpoint: str) -> Embedded:
+    def embed(self, variables: PyTree, split: str, endpoint: str) -> Features:
         """Return a split as the network sees it."""
         return self._embedder.embed(variables, split)[endpoint]
 
@@ -171,9 +171,9 @@ class Protocols:
         """
         if evaluators is None:
             evaluators = self._evaluators
-        embedded: dict[str, dict[str, Embedded]] = {}
+        embedded: dict[str, dict[str, Features]] = {}
 
-        def embed(split: str, endpoint: str) -> Embedded:
+        def embed(split: str, endpoint: str) -> Features:
             if split not in embedded:
                 embedded[split] = self._embedder.embed(variables, split, raw=raw, stop=stop)
             return embedded[split][endpoint]
@@ -207,42 +207,42 @@ class Protocols:
         return found
 
     def _rows_of(
-        self, name: str, split: str, embed: Callable[[str], Embedded]
-    ) -> dict[str, Embedded]:
-        """Return what an evaluator is given on a split: `query`, `bank` and `tune`."""
+        self, name: str, split: str, embed: Callable[[str], Features]
+    ) -> dict[str, Features]:
+        """Return what an evaluator is given on a split: `query`, `train` and `val`."""
         query = embed(split)
-        rows = {"query": query, "bank": query, "tune": query}
+        rows = {"query": query, "train": query, "val": query}
         if needs(kind(name, self._evaluators.get(name, {})), WITH_BANK):
-            rows["bank"] = embed(BANK)
+            rows["train"] = embed(BANK)
         if needs(kind(name, self._evaluators.get(name, {})), WITH_TUNING):
             choosing = tuple(self._config.evaluate.splits)
-            rows["tune"] = embed(choosing[0] if choosing else BANK)
+            rows["val"] = embed(choosing[0] if choosing else BANK)
         return rows
 
     def _score(
         self,
         name: str,
-        rows: Mapping[str, Embedded],
+        rows: Mapping[str, Features],
         key: str,
         similarity: Any,
         own: Mapping[str, Any],
-    ) -> Score:
+    ) -> EvalResult:
         """Let process 0 evaluate; only it draws, and the others get no curves."""
-        made: list[Score] = []
+        made: list[EvalResult] = []
 
         def plain() -> list[Any]:
-            query, bank, tune = (rows[x].labeled_by(key) for x in ("query", "bank", "tune"))
+            query, train, val = (rows[x].labeled_by(key) for x in ("query", "train", "val"))
             seed = self._config.seed
             made.append(
                 find(kind(name, self._evaluators.get(name, {})))(
-                    query, bank=bank, tune=tune, seed=seed, similarity=similarity, **own
+                    query, train=train, val=val, seed=seed, similarity=similarity, **own
                 )
             )
             setting = made[0].setting if key == "label" else f"{key}: {made[0].setting}"
             return [setting, made[0].values]
 
         setting, values = distributed.on_first_process(plain)
-        return Score(setting, values, made[0].curves if made else {})
+        return EvalResult(setting, values, made[0].curves if made else {})
 
 
 def kind(name: str, entry: Mapping[str, Any]) -> str:

@@ -156,7 +156,7 @@ def make(
     schedule = optimization.make_schedule(config.schedule, rate, steps)
     optimizer = optimization.make_optimizer(config.optimizer, schedule, freeze, heads)
 
-    prepare = device_transform.make_prepare(data, train.source.targets)
+    prepare = device_transform.make_device_transform(data, train.source.targets)
     key = jax.random.key(seed)
     example, sampled = (train.example(min(local, 2), grouped=g) for g in (False, True))
     prepared = jax.eval_shape(lambda batch: prepare(batch, key, train=True), sampled)

@@ -15,7 +15,7 @@ import optax
 from jaxtyping import Array, Float, PyTree
 
 from cnnlab.metrics.collected import partition
-from cnnlab.metrics.mean import Mean
+from cnnlab.metrics.metric import Mean
 from cnnlab.metrics.total import object_counts
 from cnnlab.training.freeze import NOTHING, Freeze
 from cnnlab.training.state import TrainState, leaf_names

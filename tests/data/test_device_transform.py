@@ -21,14 +21,14 @@ def make(**changes):
     data["train"].update(
         {name: x.to_dict() if hasattr(x, "to_dict") else x for name, x in changes.items()}
     )
-    return device_transform.make_prepare(data)
+    return device_transform.make_device_transform(data)
 
 
 def test_prepared_batch_is_normalised_in_training_and_evaluation():
     data = cfg.base().data.to_dict()
     data["normalize"] = {"mean": (0.5,), "std": (0.25,)}
     batch = {"image": np.full((2, 4, 4, 1), 51, np.uint8), "ordinal": np.arange(2, dtype=np.uint32)}
-    prepare = device_transform.make_prepare(data)
+    prepare = device_transform.make_device_transform(data)
     for train in (True, False):
         image = prepare(batch, jax.random.key(0), train=train)["image"]
         np.testing.assert_allclose(image, (0.2 - 0.5) / 0.25, rtol=1e-6)
@@ -39,7 +39,7 @@ def test_augmentation_depends_on_the_ordinal_and_happens_in_training_only():
     data["train"]["augment"] = cfg.augment(affine={}).to_dict()
     image = np.random.default_rng(0).integers(0, 255, (1, 8, 8, 1), np.uint8)
     batch = {"image": np.repeat(image, 2, axis=0), "ordinal": np.array([5, 6], np.uint32)}
-    prepare, key = device_transform.make_prepare(data), jax.random.key(0)
+    prepare, key = device_transform.make_device_transform(data), jax.random.key(0)
     trained = prepare(batch, key, train=True)["image"]
     assert np.abs(trained[0] - trained[1]).max() > 0.05
     alone = {k: v[1:] for k, v in batch.items()}

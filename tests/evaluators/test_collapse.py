@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 
 from cnnlab.evaluators.collapse import collapse, collapsed, effective_rank, embedding_std
-from cnnlab.evaluators.features import Embedded
+from cnnlab.evaluators.features import Features
 
 RNG = np.random.default_rng(0)
 
 
 def score(features, labels=None):
     keys = {} if labels is None else {"label": labels}
-    split = Embedded(features.astype(np.float32), keys)
-    return collapse(split, bank=split, tune=split, seed=0, similarity=None)
+    split = Features(features.astype(np.float32), keys)
+    return collapse(split, train=split, val=split, seed=0, similarity=None)
 
 
 def test_the_deviation_is_that_of_a_plain_loop():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cnnlab.errors import UserError
-from cnnlab.evaluators.features import Embedded, overlap, same_split, without
+from cnnlab.evaluators.features import Features, overlap, same_split, without
 
 X = np.ones((3, 2), np.float32)
 
@@ -21,11 +21,11 @@ X = np.ones((3, 2), np.float32)
 )
 def test_what_is_wrong_with_an_embedding_is_said(features, keys, message):
     with pytest.raises(UserError, match=message):
-        Embedded(features, keys)
+        Features(features, keys)
 
 
 def test_a_missing_key_is_named():
-    split = Embedded(X, {"alphabet": np.arange(3)})
+    split = Features(X, {"alphabet": np.arange(3)})
     assert split.key("alphabet").tolist() == [0, 1, 2]
     with pytest.raises(UserError, match="no key 'alphabets'; did you mean 'alphabet'"):
         split.key("alphabets")
@@ -34,15 +34,15 @@ def test_a_missing_key_is_named():
 
 
 def test_the_same_rows_are_recognized():
-    a = Embedded(X, {"label": np.arange(3)})
-    assert same_split(a, a) and same_split(a, Embedded(X, {}))
-    assert not same_split(a, Embedded(X.copy(), {}))
+    a = Features(X, {"label": np.arange(3)})
+    assert same_split(a, a) and same_split(a, Features(X, {}))
+    assert not same_split(a, Features(X.copy(), {}))
     assert len(a) == 3
 
 
 def known(ids):
     ids = np.array(ids, np.uint64)
-    return Embedded(ids[:, None].astype(np.float32), {"label": ids.astype(int)}, ids=ids)
+    return Features(ids[:, None].astype(np.float32), {"label": ids.astype(int)}, ids=ids)
 
 
 def test_the_same_examples_are_found_wherever_they_stand():
@@ -51,8 +51,8 @@ def test_the_same_examples_are_found_wherever_they_stand():
     assert rows.tolist() == [0, 1, 1, 3]
     assert columns.tolist() == [4, 0, 2, 3]
     assert [x.tolist() for x in overlap(known([1]), b)] == [[], []]
-    unknown = Embedded(X, {})
-    assert overlap(unknown, Embedded(X.copy(), {}))[0].tolist() == []
+    unknown = Features(X, {})
+    assert overlap(unknown, Features(X.copy(), {}))[0].tolist() == []
     assert overlap(unknown, unknown)[1].tolist() == [0, 1, 2]
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from cnnlab.errors import UserError
 from cnnlab.evaluators.episodes import independent
-from cnnlab.evaluators.features import Embedded
+from cnnlab.evaluators.features import Features
 from cnnlab.evaluators.few_shot import few_shot
 
 
@@ -21,12 +21,12 @@ def glyphs(noise, seed=0, alphabets=3, characters=8, drawers=4, d=10):
     )
     centers = rng.normal(size=(alphabets * characters, d))
     features = (centers[rows[:, 1]] + noise * rng.normal(size=(len(rows), d))).astype(np.float32)
-    return Embedded(features, dict(zip(("alphabet", "label", "drawer"), rows.T, strict=True)))
+    return Features(features, dict(zip(("alphabet", "label", "drawer"), rows.T, strict=True)))
 
 
 def run(query, **keywords):
     given = {"seed": 0, "similarity": None, "ways": 5, "episodes": 60, **keywords}
-    return few_shot(query, bank=query, tune=query, **given)
+    return few_shot(query, train=query, val=query, **given)
 
 
 @pytest.mark.parametrize("protocol", ["episodes", "koch"])
@@ -87,7 +87,7 @@ def test_a_learned_similarity_is_averaged_over_the_shots():
 
 def test_a_collapsed_embedding_gets_exactly_one_in_n():
     split = glyphs(0)
-    split = Embedded(np.full_like(split.features, 0.7), split.keys)
+    split = Features(np.full_like(split.features, 0.7), split.keys)
     for keywords in ({}, {"shots": 3}, {"distance": "euclidean"}, {"protocol": "koch"}):
         values = run(split, within="alphabet", **keywords).values
         assert values["accuracy"] == pytest.approx(0.2, abs=1e-12)
@@ -100,7 +100,7 @@ def test_the_drawers_are_kept_apart_unless_ignored():
     # Two drawings by each of two drawers, and what is embedded is the drawer alone.
     rows = np.array([(c, d) for c in range(6) for d in (0, 0, 1, 1)])
     keys = dict(zip(("label", "drawer"), rows.T, strict=True))
-    split = Embedded(np.eye(2, dtype=np.float32)[keys["drawer"]], keys)
+    split = Features(np.eye(2, dtype=np.float32)[keys["drawer"]], keys)
     # The own support is never by the query's drawer, that of the other class every second time:
     # wrong, else a tie. Ignored, the own one is by the same drawer in one of three cases.
     for drawer, want in (("drawer", 1 / 4), ("", 1 / 3 / 2 + 1 / 2 / 2)):
@@ -109,7 +109,7 @@ def test_the_drawers_are_kept_apart_unless_ignored():
         assert abs(got["accuracy"] - want) < 2.5 * got["ci95"]
         assert got["ci95"] < 0.04
         assert ("by different drawers" in setting) == (drawer == "drawer")
-    alone = Embedded(split.features, {**keys, "drawer": split.label})
+    alone = Features(split.features, {**keys, "drawer": split.label})
     with pytest.raises(UserError, match="2 examples by different drawers"):
         run(alone)
 

@@ -5,7 +5,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from cnnlab.errors import UserError
-from cnnlab.evaluators.features import Embedded
+from cnnlab.evaluators.features import Features
 from cnnlab.evaluators.linear_probe import linear_probe, standardization
 
 
@@ -14,54 +14,54 @@ def split(n, seed, classes=3, d=12, scale=1.0):
     labels = rng.integers(classes, size=n)
     centers = np.random.default_rng(7).normal(size=(classes, d))
     features = (centers[labels] + 1.5 * rng.normal(size=(n, d))) * scale + 5 * scale
-    return Embedded(features.astype(np.float32), {"label": labels * 2 + 1})
+    return Features(features.astype(np.float32), {"label": labels * 2 + 1})
 
 
-def run(query, bank, tune, **keywords):
-    return linear_probe(query, bank=bank, tune=tune, seed=0, similarity=None, **keywords)
+def run(query, train, val, **keywords):
+    return linear_probe(query, train=train, val=val, seed=0, similarity=None, **keywords)
 
 
-def peer(bank, c):
-    mean, deviation = bank.features.mean(axis=0), bank.features.std(axis=0)
+def peer(train, c):
+    mean, deviation = train.features.mean(axis=0), train.features.std(axis=0)
     model = LogisticRegression(C=c, tol=1e-6, max_iter=5000)
-    model.fit((bank.features - mean) / deviation, bank.label)
+    model.fit((train.features - mean) / deviation, train.label)
     return lambda split: (model.predict((split.features - mean) / deviation) == split.label).mean()
 
 
 @pytest.mark.parametrize("classes", [2, 3])
 def test_c_is_chosen_on_the_tuning_split_and_the_fit_is_scikit_learns(classes):
-    query, bank, tune = (split(n, s, classes) for n, s in ((400, 0), (60, 1), (300, 2)))
+    query, train, val = (split(n, s, classes) for n, s in ((400, 0), (60, 1), (300, 2)))
     grid = (10.0, 1e-3, 0.1)
-    tuned = {c: peer(bank, c)(tune) for c in sorted(grid)}
+    tuned = {c: peer(train, c)(val) for c in sorted(grid)}
     best = max(tuned, key=lambda c: tuned[c])
-    got = run(query, bank, tune, grid=grid)
+    got = run(query, train, val, grid=grid)
     assert got.values["tune_accuracy"] == pytest.approx(tuned[best], abs=1e-12)
-    assert got.values["accuracy"] == pytest.approx(peer(bank, best)(query), abs=1e-12)
+    assert got.values["accuracy"] == pytest.approx(peer(train, best)(query), abs=1e-12)
     assert f"C={best:g}" in got.setting
     assert ("end of the grid" in got.setting) == (best != 0.1)
     assert "NOT" not in got.setting
 
 
 def test_what_is_evaluated_does_not_choose_c():
-    query, bank = split(300, 0), split(200, 1)
-    got = run(query, bank, query)
+    query, train = split(300, 0), split(200, 1)
+    got = run(query, train, query)
     assert "by a fifth of the bank, bank of 200" in got.setting
     # All 200 are fitted in the end, and the labels of the query change nothing but the accuracy.
     c = float(got.setting.split("C=")[1].split(" ")[0])
-    assert got.values["accuracy"] == pytest.approx(peer(bank, c)(query), abs=1e-12)
-    other = Embedded(query.features, {"label": query.label[::-1].copy()})
-    assert run(other, bank, other).setting == got.setting
+    assert got.values["accuracy"] == pytest.approx(peer(train, c)(query), abs=1e-12)
+    other = Features(query.features, {"label": query.label[::-1].copy()})
+    assert run(other, train, other).setting == got.setting
 
 
 def with_ids(of):
-    return Embedded(of.features, of.keys, ids=np.arange(len(of), dtype=np.uint64))
+    return Features(of.features, of.keys, ids=np.arange(len(of), dtype=np.uint64))
 
 
 def test_rows_that_are_tested_are_not_fitted_on():
-    whole, tune = with_ids(split(200, 1)), split(90, 2)
+    whole, val = with_ids(split(200, 1)), split(90, 2)
     query = whole.take(np.arange(200) >= 160)
-    got = run(query, whole, tune)
-    held = run(query, whole.take(np.arange(200) < 160), tune)
+    got = run(query, whole, val)
+    held = run(query, whole.take(np.arange(200) < 160), val)
     assert got.values == held.values
     assert held.setting.endswith("bank of 160")
     assert got.setting.endswith("bank of 160, 40 rows of this split left out of it")
@@ -87,8 +87,8 @@ def test_c_is_not_chosen_on_rows_that_are_fitted_on_or_tested():
 
 
 def test_too_few_iterations_are_said():
-    bank = split(200, 1)
-    got = run(split(50, 0), bank, split(50, 2), grid=(10.0,), max_iterations=2)
+    train = split(200, 1)
+    got = run(split(50, 0), train, split(50, 2), grid=(10.0,), max_iterations=2)
     assert got.setting.endswith("NOT converged in 2 iterations")
 
 
@@ -106,7 +106,7 @@ def test_a_collapsed_embedding_is_no_better_than_the_largest_class():
         labels = np.append(np.zeros(n // 2, int), rng.integers(1, 4, size=n - n // 2))
         features = np.full((n, 4), 1 / 3, np.float32)
         features[:, 0] = np.nextafter(features[:, 0], np.where(labels % 2, 1, 0), dtype=np.float32)
-        return Embedded(features, {"label": labels})
+        return Features(features, {"label": labels})
 
     got = run(collapsed(100), collapsed(200), collapsed(100))
     assert got.values["accuracy"] == 0.5
@@ -118,13 +118,13 @@ def test_features_without_variance_become_zero():
 
 
 def test_what_cannot_be_is_refused():
-    bank = split(30, 0)
-    one = Embedded(bank.features, {"label": np.zeros(30, int)})
+    train = split(30, 0)
+    one = Features(train.features, {"label": np.zeros(30, int)})
     with pytest.raises(UserError, match="two classes or more"):
-        run(bank, one, split(30, 1))
+        run(train, one, split(30, 1))
     for grid in ((), (0.0, 1.0)):
         with pytest.raises(UserError, match="values of C above 0"):
-            run(bank, bank, split(30, 1), grid=grid)
+            run(train, train, split(30, 1), grid=grid)
     few = split(4, 3)
     with pytest.raises(UserError, match="cannot choose C on a fifth of 4"):
-        run(bank, few, bank)
+        run(train, few, train)

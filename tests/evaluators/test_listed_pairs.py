@@ -8,7 +8,7 @@ from PIL import Image
 
 from cnnlab.data.sources.source import SkipCorrupt, load
 from cnnlab.errors import UserError
-from cnnlab.evaluators import Embedded
+from cnnlab.evaluators import Features
 from cnnlab.evaluators.listed_pairs import listed_pairs
 
 PEOPLE = ("Ann_Lee", "Bo_Ek")
@@ -33,8 +33,8 @@ def judge(features, source, **own):
     rows = np.array(features, np.float32)
     if source is not None:
         rows = rows[[FILES.index(name) for name in source.files()]]
-    query = Embedded(rows, {"label": np.array([0, 0, 1, 1])}, source)
-    return listed_pairs(query, bank=query, tune=query, seed=0, similarity=None, **own)
+    query = Features(rows, {"label": np.array([0, 0, 1, 1])}, source)
+    return listed_pairs(query, train=query, val=query, seed=0, similarity=None, **own)
 
 
 def test_people_who_lie_together_are_told_and_others_are_not(faces):
@@ -68,7 +68,7 @@ def test_a_skipped_image_shifts_no_pair(faces):
     index = np.array([i for i, name in enumerate(names) if name in good])
     rows = np.array([good[names[i]] for i in index], np.float32)
     labels = {"label": np.array([names[i] > "B" for i in index]).astype(int)}
-    query = Embedded(rows, labels, SkipCorrupt(source, flag_valid=True), index)
-    got = listed_pairs(query, bank=query, tune=query, seed=0, similarity=None, file=file)
+    query = Features(rows, labels, SkipCorrupt(source, flag_valid=True), index)
+    got = listed_pairs(query, train=query, val=query, seed=0, similarity=None, file=file)
     assert got.values["accuracy"] == 1.0
     assert got.setting == "cosine, 2 folds, 6 given pairs, 2 with a corrupt image left out"

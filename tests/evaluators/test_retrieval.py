@@ -5,14 +5,14 @@ import pytest
 
 from cnnlab.errors import UserError
 from cnnlab.evaluators import similarities
-from cnnlab.evaluators.features import Embedded
+from cnnlab.evaluators.features import Features
 from cnnlab.evaluators.retrieval import average_precision_at_r, retrieval
 
 
 def run(features, labels, **keywords):
-    split = Embedded(np.asarray(features, np.float32), {"label": np.asarray(labels)})
+    split = Features(np.asarray(features, np.float32), {"label": np.asarray(labels)})
     given = {"seed": 0, "similarity": None, **keywords}
-    return retrieval(split, bank=split, tune=split, **given)
+    return retrieval(split, train=split, val=split, **given)
 
 
 def test_the_average_precision_of_hand_made_rankings():
@@ -87,10 +87,10 @@ def test_what_cannot_be_is_refused():
 def test_an_example_that_a_split_has_twice_does_not_find_its_copy():
     rng = np.random.default_rng(0)
     features, ids = rng.normal(size=(40, 6)).astype(np.float32), np.arange(40, dtype=np.uint64)
-    one = Embedded(features, {"label": rng.integers(4, size=40)}, ids=ids)
-    twice = Embedded(
+    one = Features(features, {"label": rng.integers(4, size=40)}, ids=ids)
+    twice = Features(
         np.concatenate([features] * 2), {"label": np.tile(one.label, 2)}, ids=np.tile(ids, 2)
     )
-    got = retrieval(twice, bank=twice, tune=twice, seed=0, similarity=None, ks=(1,))
-    want = retrieval(one, bank=one, tune=one, seed=0, similarity=None, ks=(1,))
+    got = retrieval(twice, train=twice, val=twice, seed=0, similarity=None, ks=(1,))
+    want = retrieval(one, train=one, val=one, seed=0, similarity=None, ks=(1,))
     assert got.values["recall@1"] == want.values["recall@1"] < 1

@@ -8,7 +8,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from cnnlab.errors import UserError
-from cnnlab.evaluators.features import Embedded
+from cnnlab.evaluators.features import Features
 from cnnlab.evaluators.verification import ten_fold, verification
 
 
@@ -17,12 +17,12 @@ def split(n, seed, spread=1.0):
     labels = rng.permutation(np.arange(n) % 6)
     centers = np.random.default_rng(5).normal(size=(6, 8))
     features = centers[labels] + spread * rng.normal(size=(n, 8))
-    return Embedded(features.astype(np.float32), {"label": labels})
+    return Features(features.astype(np.float32), {"label": labels})
 
 
-def run(query, tune, bank=None, **keywords):
+def run(query, val, train=None, **keywords):
     given = {"seed": 0, "similarity": None, **keywords}
-    return verification(query, bank=bank or tune, tune=tune, **given)
+    return verification(query, train=train or val, val=val, **given)
 
 
 def pair_scores(split):
@@ -33,12 +33,12 @@ def pair_scores(split):
 
 
 def test_all_pairs_of_a_small_split_are_compared():
-    query, tune = split(60, 0), split(50, 1)
-    got = run(query, tune)
+    query, val = split(60, 0), split(50, 1)
+    got = run(query, val)
     scores, same = pair_scores(query)
     assert got.values["auc"] == pytest.approx(roc_auc_score(same, scores), abs=1e-5)
     assert f"{same.sum()} same and {(~same).sum()} different pairs" in got.setting
-    tuning, tuning_same = pair_scores(tune)
+    tuning, tuning_same = pair_scores(val)
     balanced = [
         ((tuning > t)[tuning_same].mean() + (tuning <= t)[~tuning_same].mean()) / 2
         for t in np.sort(tuning)
@@ -52,39 +52,39 @@ def test_all_pairs_of_a_small_split_are_compared():
 
 
 def test_drawn_pairs_say_the_same_as_all():
-    query, tune = split(200, 0), split(50, 1)
-    everything, drawn = run(query, tune), run(query, tune, pairs=6000)
+    query, val = split(200, 0), split(50, 1)
+    everything, drawn = run(query, val), run(query, val, pairs=6000)
     assert "3000 same and 3000 different pairs" in drawn.setting
     for name in ("auc", "eer", "accuracy", "tar@far=0.1"):
         # Five deviations of a share over 3,000.
         assert abs(everything.values[name] - drawn.values[name]) < 5 * 0.5 / 3000**0.5
-    assert run(query, tune, pairs=6000).values == drawn.values
+    assert run(query, val, pairs=6000).values == drawn.values
 
 
 def test_the_threshold_never_comes_from_the_split_unless_there_is_no_other():
-    query, bank = split(60, 0), split(50, 1)
-    assert run(query, query, bank).setting.endswith("threshold by the training split")
-    assert run(query, query, bank).values == run(query, bank).values
+    query, train = split(60, 0), split(50, 1)
+    assert run(query, query, train).setting.endswith("threshold by the training split")
+    assert run(query, query, train).values == run(query, train).values
     assert run(query, query, query).setting.endswith("threshold by this split itself")
 
 
 def test_the_threshold_comes_from_rows_that_are_not_tested():
     whole = split(90, 0)
-    whole = Embedded(whole.features, whole.keys, ids=np.arange(90, dtype=np.uint64))
+    whole = Features(whole.features, whole.keys, ids=np.arange(90, dtype=np.uint64))
     rows = np.arange(90)
-    query, bank = whole.take(rows < 50), split(50, 1)
+    query, train = whole.take(rows < 50), split(50, 1)
     assert run(query, whole).values == run(query, whole.take(rows >= 50)).values
     assert run(query, whole).setting.endswith("threshold by the tuning split")
     # Nothing of the tuning split is left, or nothing with pairs.
-    for tune in (query, whole.take(rows < 20), whole.take(rows < 51)):
-        assert run(query, tune, bank).setting.endswith("threshold by the training split")
-        assert run(query, tune, bank).values == run(query, bank).values
+    for val in (query, whole.take(rows < 20), whole.take(rows < 51)):
+        assert run(query, val, train).setting.endswith("threshold by the training split")
+        assert run(query, val, train).values == run(query, train).values
     assert run(query, query, query.take(rows[:50] < 9)).setting.endswith("by this split itself")
 
 
 def test_a_collapsed_embedding_is_at_chance():
-    one = Embedded(np.full((90, 3), 0.1, np.float32), {"label": np.repeat(np.arange(9), 10)})
-    other = Embedded(one.features.copy(), one.keys)
+    one = Features(np.full((90, 3), 0.1, np.float32), {"label": np.repeat(np.arange(9), 10)})
+    other = Features(one.features.copy(), one.keys)
     for pairs in (50_000, 500):
         for distance in ("cosine", "euclidean"):
             values = run(one, other, pairs=pairs, distance=distance).values
@@ -96,10 +96,10 @@ def test_a_learned_similarity_is_used_on_all_and_on_drawn_pairs():
     def opposite(a, b):
         return -(a @ b.T)
 
-    query, tune = split(60, 0), split(50, 1)
+    query, val = split(60, 0), split(50, 1)
     for pairs in (50_000, 800):
-        assert run(query, tune, pairs=pairs).values["auc"] > 0.7
-        assert run(query, tune, pairs=pairs, similarity=opposite).values["auc"] < 0.4
+        assert run(query, val, pairs=pairs).values["auc"] > 0.7
+        assert run(query, val, pairs=pairs, similarity=opposite).values["auc"] < 0.4
 
 
 class Pairs(NamedTuple):

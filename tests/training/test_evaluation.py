@@ -7,7 +7,7 @@ import pytest
 import small
 from sklearn.datasets import load_digits
 
-from cnnlab.metrics.mean import Mean
+from cnnlab.metrics.metric import Mean
 from cnnlab.training.evaluation import Evaluation
 
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from cnnlab.metrics.mean import Mean
+from cnnlab.metrics.metric import Mean
 from cnnlab.training.metric_buffer import Meter, NonFinite
 from cnnlab.training.step import Report
 

@@ -81,9 +81,9 @@ def test_learned_similarity_serves_the_embedding_alone(built, monkeypatch):
     monkeypatch.setitem(
         EVALUATORS,
         "knn",
-        lambda query, *, bank, tune, seed, similarity, **_: (
+        lambda query, *, train, val, seed, similarity, **_: (
             seen.append(similarity)
-            or score(query, bank=bank, tune=tune, seed=seed, similarity=None)
+            or score(query, train=train, val=val, seed=seed, similarity=None)
         ),
     )
     learned = object()

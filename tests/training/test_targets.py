@@ -29,7 +29,8 @@ def check(settings, group=(), **batch):
         **batch,
     }
     kept = {key: value for key, value in example.items() if value is not None}
-    prepare, key = device_transform.make_prepare(settings.data.to_dict()), jax.random.key(0)
+    prepare = device_transform.make_device_transform(settings.data.to_dict())
+    key = jax.random.key(0)
     prepared = jax.eval_shape(lambda batch: prepare(batch, key, train=True), kept)
     info, name = Info("digits", "train", spec=SPEC), settings.experiment.name
     targets.check(settings.data.to_dict(), made, name, info, kept, prepared)

@@ -18,7 +18,7 @@ from cnnlab.data.sources.subset import Subset
 from cnnlab.errors import UserError
 
 
-class Prepared:
+class PreprocessedSource:
     """A source after per-example preprocessing, with the keys that a run asked for."""
 
     def __init__(
@@ -55,7 +55,7 @@ class Prepared:
         return preprocess(kept, rng, self.targets, **self.chosen)
 
 
-def skipped(prepared: Prepared) -> int:
+def skipped(prepared: PreprocessedSource) -> int:
     """Return how many examples a source has passed over as corrupt."""
     return getattr(prepared.source, "skipped", 0)
 
@@ -71,7 +71,7 @@ class TrainData:
         corrupt: indices of the examples left out of memory.
     """
 
-    source: Prepared
+    source: PreprocessedSource
     count: int
     arrays: dict[str, np.ndarray]
     corrupt: list[int]
@@ -150,7 +150,7 @@ class TrainData:
 class EvalData:
     """The batches of one host that cover a split exactly once."""
 
-    source: Prepared
+    source: PreprocessedSource
     _held: dict[str, np.ndarray]
     _row: np.ndarray
     _options: dict[str, Any]
@@ -209,7 +209,9 @@ class EvalData:
             yield {**rows, "index": indices.astype(np.int32), "valid": valid & (row >= 0)}
 
 
-def _integers(prepared: Prepared, held: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+def _integers(
+    prepared: PreprocessedSource, held: Mapping[str, np.ndarray]
+) -> dict[str, np.ndarray]:
     if held:
         return {
             key: values

@@ -7,7 +7,7 @@ import numpy as np
 
 from cnnlab.data.augment import check as check_augment
 from cnnlab.data.loading import in_memory
-from cnnlab.data.loading.batches import EvalData, Prepared, TrainData
+from cnnlab.data.loading.batches import EvalData, PreprocessedSource, TrainData
 from cnnlab.data.loading.samplers import Sampler
 from cnnlab.data.preprocess.transforms import RANDOM, is_random
 from cnnlab.data.preprocess.transforms import check as check_preprocess
@@ -46,20 +46,22 @@ def open_split(data: Mapping[str, Any], split: str, *, per_class: int = 0, seed:
     return Subset.numbered_as(source, names) if names else source
 
 
-def _open(data: Mapping[str, Any], split: str, part: Mapping[str, Any], seed: int = 0) -> Prepared:
+def _open(
+    data: Mapping[str, Any], split: str, part: Mapping[str, Any], seed: int = 0
+) -> PreprocessedSource:
     check_preprocess(part["preprocess"])
     source = open_split(data, split, per_class=part.get("per_class", 0), seed=seed)
     if len(source) == 0:
         raise UserError(f"'{data['source']}' split '{split}' is empty")
-    return Prepared(source, part["preprocess"], tuple(data["keys"]), data["min_visible"])
+    return PreprocessedSource(source, part["preprocess"], tuple(data["keys"]), data["min_visible"])
 
 
-def _readable(prepared: Prepared, *, flag_valid: bool = False) -> Prepared:
+def _readable(prepared: PreprocessedSource, *, flag_valid: bool = False) -> PreprocessedSource:
     source = sources.SkipCorrupt(prepared.source, flag_valid=flag_valid)
-    return Prepared(source, prepared.chosen, prepared.keys, prepared.targets.min_visible)
+    return PreprocessedSource(source, prepared.chosen, prepared.keys, prepared.targets.min_visible)
 
 
-def _placement(data: Mapping[str, Any], prepared: Prepared) -> str:
+def _placement(data: Mapping[str, Any], prepared: PreprocessedSource) -> str:
     placement = data["placement"]
     pick(PLACEMENTS, placement, "data.placement")
     random = is_random(prepared.chosen)
@@ -133,7 +135,7 @@ def eval_source(
     source: str = "",
     per_class: int = 0,
     seed: int = 0,
-) -> Prepared:
+) -> PreprocessedSource:
     """Return the examples of a split as evaluation sees them, with those that are corrupt."""
     elsewhere = {**data, "source": source} if source else data
     try:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cnnlab.metrics import merge
-from cnnlab.metrics.mean import Mean
+from cnnlab.metrics.metric import Mean
 
 VALUES = np.random.default_rng(0).integers(0, 100, size=10).astype(np.float32)
 
