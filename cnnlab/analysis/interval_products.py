@@ -65,7 +65,7 @@ def _mix_channels(interval: Interval, axis: int, groups: int, filters: int, size
 
 def dot_general(equation: Equation, intervals: Intervals, context: TraceContext) -> Interval | None:
     """Each result depends on a row of one operand and a column of the other."""
-    (contract, batch) = equation.params["dimension_numbers"]
+    contract, batch = _dimensions(equation)
     ndim = len(shape_of(equation.outputs[0]))
     found: list[Interval | None] = []
     free_before = 0
@@ -95,12 +95,18 @@ def dot_general(equation: Equation, intervals: Intervals, context: TraceContext)
     return union(found)
 
 
+def _dimensions(equation: Equation) -> tuple[list[list[int]], list[list[int]]]:
+    """Return contracted and batch axes of both operands; jax may have them as numpy integers."""
+    contract, batch = equation.params["dimension_numbers"]
+    return [list(map(int, axes)) for axes in contract], [list(map(int, axes)) for axes in batch]
+
+
 def _pattern(equation: Equation, other: int, context: TraceContext) -> np.ndarray | None:
     """Return where a known matrix is not zero, [contracted, kept], if the product is that simple.
 
     The weights of an interpolation are such a matrix: most of it is zero.
     """
-    contract, batch = equation.params["dimension_numbers"]
+    contract, batch = _dimensions(equation)
     plain = len(contract[0]) == 1 and not batch[0] and len(shape_of(equation.inputs[other])) == 2
     matrix = context.computed(equation.inputs[other]) if plain else None
     if matrix is None:

@@ -171,7 +171,7 @@ def _split(
 
 
 def _reduce(equation: Equation, interval: Interval, context: TraceContext) -> Interval:
-    axes = equation.params["axes"]
+    axes = tuple(map(int, equation.params["axes"]))
     interval = reduce_axes(interval, axes, context.size)
     kept = [d for d in range(interval.low.ndim) if d not in axes]
     return with_axes(interval, interval.low.squeeze(axes), interval.high.squeeze(axes), kept)

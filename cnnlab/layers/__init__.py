@@ -1,1 +1,1 @@
-"""One file per family of layers: pure functions and Flax modules on NHWC arrays."""
+"""Layers as pure functions and Flax modules on channels-last arrays, by family."""

@@ -1,4 +1,4 @@
-"""Activations of the papers, each with initial weights that keep the variance of its signal."""
+"""Activation functions, each with the initializer that keeps the variance of its output."""
 
 from collections.abc import Callable
 from typing import NamedTuple

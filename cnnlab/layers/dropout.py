@@ -1,8 +1,8 @@
 """Dropout: in training each value is set to zero with some probability.
 
-Srivastava et al. 2014. Inverted: what stays is divided by the share that stays, so that nothing
-is left to do at test time (the paper multiplies the weights then, section 4). For feature maps,
-whose neighboring values tell the same, whole maps are dropped (Tompson et al. 2015).
+Srivastava et al. 2014. Inverted: kept values are divided by the share that is kept, so that testing
+needs no scaling (the paper multiplies the weights then, section 4). Of feature maps, whose
+neighboring values are correlated, whole maps are dropped (Tompson et al. 2015).
 
 For one key dropout is a linear map that scales each value on its own: its backward pass is itself,
 dx = dropout(key, dy, rate).
@@ -24,10 +24,10 @@ def dropout(
     """Return `x` with each value 0 with probability `rate`, else x / (1 - rate).
 
     Args:
-        key: decides which.
+        key: of the dropped values.
         x: of any shape.
         rate: probability of 0; at 1 all values are 0.
-        shared_axes: along these all values stay or go together; (1, 2) drops whole maps of images.
+        shared_axes: values along these are dropped together; (1, 2) drops whole maps of images.
 
     Raises:
         UserError: for a rate outside [0, 1], or axes that `x` does not have.
@@ -47,11 +47,11 @@ def dropout(
 
 
 class Dropout(nn.Module):
-    """Dropout with a key from the rng "dropout", which is asked for in training alone.
+    """Dropout with a key from the rng "dropout", which is needed in training alone.
 
     Attributes:
         rate: probability of 0.
-        shared_axes: along these all values stay or go together.
+        shared_axes: values along these are dropped together.
         train: whether to drop; here or in the call.
     """
 
@@ -63,7 +63,7 @@ class Dropout(nn.Module):
     def __call__(
         self, x: Float[Array, "*shape"], train: bool | None = None
     ) -> Float[Array, "*shape"]:
-        """Return what is left of `x`; errors as for `dropout`."""
+        """Return `x` after dropout; errors as for `dropout`."""
         train = nn.merge_param("train", self.train, train)
         if not train or self.rate == 0:
             return x

@@ -1,11 +1,11 @@
-"""Initial weights: functions of (key, shape, dtype), as flax takes them.
+"""Initializers of weights by paper: functions of (key, shape, dtype), as in flax.
 
     normal          std chosen by hand (Krizhevsky et al. 2012: 0.01)
     lecun_normal    variance 1 / fan_in (LeCun et al. 1998, Efficient BackProp, section 4.6)
     xavier_*        variance 2 / (fan_in + fan_out) (Glorot & Bengio 2010, eq. 12 and 16)
     he_*            variance 2 / fan_in (He et al. 2015, eq. 10), for ReLU, which halves a signal
     orthonormal     all singular values 1 (Saxe et al. 2014)
-    zeros           nothing is ever learned below the last bias
+    zeros           no gradient below the last bias
 
 For a kernel [*window, c_in / groups, c_out], fan_in = prod(window) c_in / groups: the number of
 values that one output is a sum of. fan_out = prod(window) c_out.

@@ -1,4 +1,4 @@
-"""Layer-sequential unit-variance initialization: weights from data, for any model.
+"""Layer-sequential unit-variance (LSUV) initialization of any model from one batch.
 
 Mishkin & Matas 2016, All you need is a good init, algorithm 1. Every kernel starts orthonormal
 (Saxe et al. 2014); then layer by layer, in the order in which the model executes them,
@@ -25,7 +25,7 @@ MEASURED = "lsuv"
 
 
 class Scaled(NamedTuple):
-    """What was done to one layer.
+    """Scaling of one layer.
 
     Attributes:
         name: its path in the model, with slashes.
@@ -61,10 +61,10 @@ def lsuv(
     Args:
         model: any linen module.
         variables: as `model.init` returns them.
-        batch: the input, or a tuple of the inputs, of the model; large enough to tell a variance.
+        batch: the input, or a tuple of the inputs, of the model; enough to estimate a variance.
         key: for the orthonormal start, and for the rngs of the call.
         tolerance: distance from 1 that is near enough.
-        max_iterations: divisions of a kernel after which the next layer's turn comes.
+        max_iterations: divisions of a kernel before the next layer is scaled.
         orthonormal_start: begin with orthonormal kernels; without, with those of `variables`.
         skip_last: leave the layer that is executed last alone (logits).
         call: keyword arguments of the model's call.

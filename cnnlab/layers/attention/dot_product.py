@@ -4,9 +4,9 @@ Vaswani et al. 2017, equation 1:
 
     attention(Q, K, V) = softmax(Q K^T / sqrt(d)) V
 
-Arrays are [*batch, tokens, d]; heads are one more batch axis. Nothing in it knows the order of the
-tokens: permuting the queries permutes the result, permuting keys and values together changes
-nothing. Deviation: a query that may look nowhere gets zeros, where the formula is 0 / 0.
+Arrays are [*batch, tokens, d]; heads are one more batch axis. It does not depend on the order of
+the tokens: permuting the queries permutes the result, permuting keys and values together changes
+nothing. Deviation: a query whose keys are all masked gets zeros, where the formula is 0 / 0.
 """
 
 import math
@@ -49,13 +49,13 @@ def attention(
         q: queries.
         k: keys, with the batch axes of `q`.
         v: values.
-        mask: True where a query may look at a key; broadcast to [*batch, queries, keys]. A query
-            that may look nowhere gets zeros.
+        mask: True where a query attends to a key; broadcast to [*batch, queries, keys]. A query
+            whose keys are all masked gets zeros.
         bias: added to the scores before the softmax (say, of relative positions); broadcast
             likewise.
         scale: of the scores; None is 1 / sqrt(d).
-        drop_rate: share of the weights set to zero, the others growing to make up for it.
-        dropout_key: decides which; needed if `drop_rate` is above 0.
+        drop_rate: share of the weights set to zero, the others scaled up (inverted dropout).
+        dropout_key: of the dropped weights; needed if `drop_rate` is above 0.
         return_weights: return the weights, too, as they are applied.
 
     Returns:
@@ -110,7 +110,7 @@ def by_library(q, k, v, mask=None, bias=None, *, scale):
     )
     y = jax.nn.dot_product_attention(q_, k_, v_, bias=bias_, mask=mask_, scale=scale)
     y = jnp.swapaxes(y, 1, 2).reshape(v.shape[:-2] + y.shape[-3:-2] + v.shape[-1:])
-    # Of a query that may look nowhere theirs is the mean of all values.
+    # For a query whose keys are all masked, theirs is the mean of all values.
     return y if mask is None else jnp.where(jnp.any(mask, axis=-1, keepdims=True), y, 0)
 
 

@@ -1,4 +1,4 @@
-"""Scaled dot-product attention, backward: the gradients as one derives them by hand.
+"""Backward pass of scaled dot-product attention: gradients of queries, keys and values.
 
 Of Vaswani et al. 2017, equation 1, with A = softmax(S), S = Q K^T / sqrt(d), Y = A V, and o the
 product place by place:

@@ -1,4 +1,4 @@
-"""Attention of several heads, each on its own projection of the tokens.
+"""Multi-head attention: heads that attend on projections of the tokens of their own.
 
 Vaswani et al. 2017, section 3.2.2, for self-attention Q = K = V = X:
 
@@ -23,7 +23,7 @@ class MultiHeadAttention(nn.Module):
 
     Parameters: `query`, `key` and `value` with `kernel`
     [c, heads, d] and `bias` [heads, d], and `out` with `kernel` [heads, d, out_features] and
-    `bias`: the layout of flax's own layer, whose parameters fit here and the other way round.
+    `bias`: the layout of flax's own layer, with interchangeable parameters.
 
     Attributes:
         heads: how many.
@@ -62,10 +62,10 @@ class MultiHeadAttention(nn.Module):
         """Return [*batch, queries, out_features], with `return_weights` also those of each head.
 
         Args:
-            query: tokens that look.
-            key: tokens that are looked at; None is `query` (self-attention).
-            value: what they say; None is `key`.
-            mask: True where to look, broadcast to [*batch, queries, keys]; for all heads.
+            query: tokens that attend.
+            key: tokens that are attended to; None is `query` (self-attention).
+            value: their values; None is `key`.
+            mask: True where to attend, broadcast to [*batch, queries, keys]; for all heads.
             bias: of the scores, broadcast to [*batch, heads, queries, keys].
             train: whether weights are dropped.
             return_weights: return the weights [*batch, heads, queries, keys], too.

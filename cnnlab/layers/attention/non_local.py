@@ -1,4 +1,4 @@
-"""Non-local operation and block: every place of an image or clip sees every other.
+"""Non-local block: every place of an image or clip attends to every other.
 
 Wang et al. 2018, equations 1 to 6:
 
@@ -32,17 +32,17 @@ from cnnlab.layers.pooling.pool import max_pool
 from cnnlab.utils.registry import pick
 
 Places = Float[Array, "*batch places d"]
-Seen = Float[Array, "*batch seen d"]
-Values = Float[Array, "*batch seen d_v"]
+Keys = Float[Array, "*batch keys d"]
+Values = Float[Array, "*batch keys d_v"]
 Result = Float[Array, "*batch places d_v"]
 
 
-def gaussian(theta: Places, phi: Seen, g: Values) -> Result:
+def gaussian(theta: Places, phi: Keys, g: Values) -> Result:
     """Return the mean of `g` weighted by exp(theta^T phi), equations 2 and 3."""
     return attention(theta, phi, g, scale=1.0)
 
 
-def dot_product(theta: Places, phi: Seen, g: Values) -> Result:
+def dot_product(theta: Places, phi: Keys, g: Values) -> Result:
     """Return the mean of `g` times theta^T phi, equation 4.
 
     Nothing stands between the products, so the cheaper is taken first: with many places
@@ -55,7 +55,7 @@ def dot_product(theta: Places, phi: Seen, g: Values) -> Result:
 
 
 def concatenation(
-    theta: Places, phi: Seen, g: Values, *, weights: Float[Array, " two_d"]
+    theta: Places, phi: Keys, g: Values, *, weights: Float[Array, " two_d"]
 ) -> Result:
     """Return the mean of `g` times ReLU(w^T [theta, phi]), equation 6."""
     d = theta.shape[-1]
@@ -83,7 +83,7 @@ class NonLocal(nn.Module):
     Attributes:
         pairwise: "embedded_gaussian", "gaussian", "dot_product" or "concatenation".
         features: of theta, phi and g; None is half of the channels.
-        subsample: windows of max-pooling of what is seen (phi and g) along height and width; 1 is
+        subsample: windows of max-pooling of keys and values (phi, g) along height and width; 1 is
             none. The paper's 2 takes a quarter of the pairs.
         norm: makes a norm to follow `out`, called with `scale_init` and `name`; the paper's is
             batch norm: partial(nn.BatchNorm, use_running_average=False).
@@ -104,7 +104,7 @@ class NonLocal(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float[Array, "b *space c"]) -> Float[Array, "b *space c"]:
-        """Return x plus what each place takes from all.
+        """Return x plus the attention of each place to all.
 
         Raises:
             UserError: for an unknown `pairwise`, or x without places.

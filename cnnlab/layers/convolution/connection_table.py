@@ -1,14 +1,14 @@
-"""Convolution where each filter sees some of the maps alone, as a table says.
+"""Convolution with a connection table: each filter reads some of the feature maps.
 
-LeCun et al. 1998, section II.B, layer C3 and table I; with T[o] the maps that filter o sees:
+LeCun et al. 1998, section II.B, layer C3 and table I; with T[o] the maps that filter o reads:
 
     y[i, j, o] = b[o] + sum over c in T[o], u, v of x[s i + u - p, s j + v - p, c] w[u, v, c, o]
 
-Filters with other inputs than their neighbors' must find other features, and there is less to
-compute and to learn. Parameters: k^2 sum over o of |T[o]|, plus c_out: 1,516 for the paper's C3.
+Different inputs force filters to extract different features, with fewer multiply-adds and
+parameters. Parameters: k^2 sum over o of |T[o]|, plus c_out: 1,516 for the paper's C3.
 
-Deviation: on today's machines the fastest way to compute it is a plain convolution, with zeros for
-the connections that do not exist, and so the multiply-adds are those of all connections.
+Deviation: it is computed as a plain convolution with zero weights for the missing connections,
+which is faster on today's machines, so its multiply-adds are those of all connections.
 """
 
 from collections.abc import Callable, Sequence
@@ -38,13 +38,13 @@ def table_conv(
     stride: PerAxis = 1,
     padding: Padding = "SAME",
 ) -> Float[Array, "*batch_and_space_out c_out"]:
-    """Return the convolution of `x` in which filter o sees the maps `table[o]`.
+    """Return the convolution of `x` in which filter o reads the maps `table[o]`.
 
     Args:
         x: [*batch, *spatial, c_in].
         kernel: [*window, connections], those of the first filter first, each in the table's order.
         bias: one number a filter.
-        table: for each filter the numbers of the maps that it sees.
+        table: for each filter the numbers of the maps that it reads.
         stride: as for `conv`, and so the padding.
         padding: amounts or their name.
 
@@ -125,7 +125,7 @@ class TableConv(nn.Module):
     Both start uniform within 2.4 / fan_in, with the fan-in that each filter has by the table.
 
     Attributes:
-        table: for each filter the numbers of the maps that it sees.
+        table: for each filter the numbers of the maps that it reads.
         kernel_size: taps along each axis.
         stride: steps between windows.
         padding: "SAME", "VALID", "CAUSAL", numbers or pairs.
@@ -147,13 +147,13 @@ class TableConv(nn.Module):
         self, x: Float[Array, "*batch_and_space c_in"]
     ) -> Float[Array, "*batch_and_space_out c_out"]:
         """Return the feature maps; errors as for `table_conv`."""
-        window, seen = tuple(self.kernel_size), np.array([len(row) for row in self.table])
-        fan_in = np.prod(window) * seen
-        init = lecun_uniform(np.repeat(fan_in, seen))
-        kernel = self.param("kernel", init, (*window, int(seen.sum())), self.param_dtype)
+        window, counts = tuple(self.kernel_size), np.array([len(row) for row in self.table])
+        fan_in = np.prod(window) * counts
+        init = lecun_uniform(np.repeat(fan_in, counts))
+        kernel = self.param("kernel", init, (*window, int(counts.sum())), self.param_dtype)
         bias = None
         if self.use_bias:
-            bias = self.param("bias", lecun_uniform(fan_in), seen.shape, self.param_dtype)
+            bias = self.param("bias", lecun_uniform(fan_in), counts.shape, self.param_dtype)
         x, kernel, bias = nn.dtypes.promote_dtype(x, kernel, bias, dtype=self.dtype)
         return table_conv(
             x, kernel, bias, table=self.table, stride=self.stride, padding=self.padding

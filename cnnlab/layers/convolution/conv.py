@@ -4,9 +4,9 @@ LeCun et al. 1998, section II.A; Dumoulin & Visin 2016. For images, with zeros o
 
     y[n, i, j, o] = b[o] + sum over u, v, c of x[n, s i + d u - p, s j + d v - p, c] w[u, v, c, o]
 
-which is cross-correlation: nothing is flipped. A *kernel* is the slice w[:, :, c, o] that looks at
+which is cross-correlation: nothing is flipped. A *kernel* is the slice w[:, :, c, o] that reads
 one feature map; a *filter* is all of them, w[:, :, :, o], and makes one feature map; each filter
-has one bias. With g groups, filter o sees only the c_in / g channels of its group.
+has one bias. With g groups, filter o reads only the c_in / g channels of its group.
 Parameters: k^n (c_in / g) c_out + c_out.
 """
 
@@ -118,9 +118,9 @@ class Conv(nn.Module):
         dilation: distance of taps.
         groups: independent parts of the channels.
         use_bias: one bias a filter; without where a norm follows.
-        kernel_init: initial weights; He et al. 2015 unless said otherwise.
+        kernel_init: initial weights; He et al. 2015 by default.
         bias_init: initial bias.
-        convolve: what computes it, such as `conv` or `im2col.conv_im2col`.
+        convolve: its implementation: `conv` or `im2col.conv_im2col`.
         dtype: of the computation; None takes the widest of input and parameters.
         param_dtype: of the parameters.
     """

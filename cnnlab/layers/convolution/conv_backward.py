@@ -1,4 +1,4 @@
-"""The backward pass of convolution, written out: derivatives of kernel, input and bias.
+"""Backward pass of convolution: gradients of kernel, input and bias.
 
 Goodfellow, Bengio & Courville 2016, section 9.5; Dumoulin & Visin 2016, section 4. Along one axis,
 with x padded, window distance s, taps d apart, and dy the incoming derivative of every output,
@@ -8,12 +8,12 @@ with x padded, window distance s, taps d apart, and dy the incoming derivative o
 gives three sums of the same products:
 
     dw[u] = sum over i of dy[i] x[s i + d u]                    w is shared: all windows add up
-    dx[a] = sum over i, u with s i + d u = a of dy[i] w[u]      all windows that see x[a] add up
+    dx[a] = sum over i, u with s i + d u = a of dy[i] w[u]      all windows that read x[a] add up
     db    = sum over i of dy[i]
 
-Both of the first are convolutions again. dw reads off that stride and dilation have changed places
-(x under dy, whose values are s apart, in steps of d), and dx is a *full* convolution: dy, stretched
-to s apart with zeros between, under the kernel turned around. Channels: dw sums over the examples
+The first two are convolutions again. In dw stride and dilation are exchanged (dy, dilated by s,
+slides over x in steps of d), and dx is a *full* convolution: the flipped kernel over dy, with s - 1
+zeros between its values. Channels: dw sums over the examples
 where y sums over the channels, and dx over the filters.
 """
 
@@ -94,7 +94,7 @@ def _kernel_gradient(x, dy, over: Windows):
     dkernel = conv(
         examples_last, as_kernel, stride=over.dilation, dilation=over.stride, padding="VALID"
     )
-    # Values at the end that no window reached would be further taps.
+    # Values at the end that no window reads would be further taps.
     for axis, taps in enumerate(over.taps, start=1):
         dkernel = lax.slice_in_dim(dkernel, 0, taps, axis=axis)
     return jnp.moveaxis(dkernel, 0, -2)

@@ -1,4 +1,4 @@
-"""Depthwise convolution: filters that look at one channel each.
+"""Depthwise convolution: each filter reads one channel.
 
 Sifre 2014; Howard et al. 2017 (MobileNets), equation 3. As many groups as channels:
 
@@ -36,7 +36,7 @@ def depthwise_conv(
 
     Args:
         x: [*batch, *spatial, c].
-        kernel: [*window, 1, m c]; filters m i to m (i + 1) - 1 look at channel i.
+        kernel: [*window, 1, m c]; filters m i to m (i + 1) - 1 read channel i.
         bias: one number a filter.
         stride: as for `conv`, and so the others.
         padding: amounts or their name.
@@ -137,7 +137,7 @@ class DepthwiseConv(nn.Module):
         padding_mode: "zeros", "circular" or "reflect".
         dilation: distance of taps.
         use_bias: one bias a filter.
-        kernel_init: initial weights; He et al. 2015 unless said otherwise.
+        kernel_init: initial weights; He et al. 2015 by default.
         bias_init: initial bias.
         dtype: of the computation; None takes the widest of input and parameters.
         param_dtype: of the parameters.

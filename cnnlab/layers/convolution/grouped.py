@@ -1,7 +1,7 @@
-"""Channel shuffle, which lets the groups of grouped convolutions exchange their channels.
+"""Channel shuffle: exchange of channels between the groups of grouped convolutions.
 
 Zhang et al. 2018 (ShuffleNet), section 3.1. A grouped convolution itself is `conv` with `groups`:
-its output group g sees only the input channels [g C / G, (g + 1) C / G), for 1 / G of the weights.
+its output group g reads only the input channels [g C / G, (g + 1) C / G), for 1 / G of the weights.
 """
 
 import flax.linen as nn
@@ -12,10 +12,10 @@ from cnnlab.errors import UserError
 
 
 def channel_shuffle(x: Shaped[Array, "*any c"], groups: int) -> Shaped[Array, "*any c"]:
-    """Return the channels dealt out anew: those of each group go one to each of the new groups.
+    """Return the channels shuffled: each new group has one channel of every old group.
 
     The channels, as a matrix with a row for each group, are transposed. With c channels,
-    `channel_shuffle(x, c // groups)` takes it back.
+    `channel_shuffle(x, c // groups)` is the inverse.
 
     Args:
         x: any axes, channels last.

@@ -1,13 +1,13 @@
-"""Convolution as one product of matrices, by way of the patch matrix.
+"""Convolution as one product of matrices: im2col, col2im and the backward pass.
 
 Chellapilla et al. 2006, section 3; Chetlur et al. 2014 (cuDNN), section 3. Every window of the
 input becomes a row of P, every filter a column of W, and with dY the incoming derivatives
 
     Y = P W + b        dW = P^T dY        dP = dY W^T        dX = col2im(dP)        db = 1^T dY
 
-P holds each value as often as windows see it, so `col2im`, the adjoint of `im2col`, adds up what
-lands on the same value. With g groups there are g smaller products. Not faster than `conv` where
-measured (dense 3x3 kernels on CPU): it is here to be read, and to check the other by.
+P repeats each value for every window that reads it, so `col2im`, the adjoint of `im2col`, adds up
+all copies of a value. With g groups there are g smaller products. Not faster than `conv` where
+measured (dense 3x3 kernels on CPU): it serves as a readable reference.
 """
 
 from collections.abc import Sequence
@@ -66,9 +66,9 @@ def col2im(
     padding_mode: str = "zeros",
     dilation: PerAxis = 1,
 ) -> Shaped[Array, "*batch_and_space c"]:
-    """Return the adjoint of `im2col`: each patch put back in its place, overlaps added.
+    """Return the adjoint of `im2col`: each patch added at its place.
 
-    Not its inverse: a value seen by three windows comes back three times as large.
+    Not its inverse: a value read by three windows comes back three times as large.
 
     Args:
         patches: as `im2col` returns them.

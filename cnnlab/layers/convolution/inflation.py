@@ -1,10 +1,10 @@
-"""Kernels for images made into kernels for clips.
+"""Inflation: kernels for images extended along time to kernels for clips.
 
 Carreira & Zisserman 2017, section 2.4 (I3D): the kernel is repeated along time and divided by the
-number of repeats, so that a clip of one image repeated answers as the image does, wherever the
-window does not reach beyond the clip. Girdhar et al. 2018 (Detect-and-Track) call
-this "mean" and compare it with "center": the kernel stands at the middle tap, the others are zero,
-and at first time plays no part.
+number of repeats, so that a clip of one repeated image has the output of the image, wherever the
+window lies within the clip. Girdhar et al. 2018 (Detect-and-Track) call
+this "mean" and compare it with "center": the kernel is at the middle tap and the others are
+zero, so that other times have no effect at first.
 """
 
 import jax.numpy as jnp

@@ -37,11 +37,11 @@ def light_conv(
     Args:
         x: steps and channels.
         kernel: taps before the softmax, for each head.
-        causal: whether a step sees only itself and the k - 1 before it, as a decoder does.
+        causal: whether a step reads only itself and the k - 1 before it, as a decoder does.
             Otherwise it is in the middle, with one step more before than after if k is even.
         drop_rate: share of the taps set to zero after the softmax, the others divided by
             1 - `drop_rate` (DropConnect, section 3).
-        key: of what is dropped; needed if `drop_rate` is above zero.
+        key: of the dropped taps; needed if `drop_rate` is above zero.
 
     Raises:
         UserError: if the heads do not divide the channels, or a rate comes without a key.
@@ -67,7 +67,7 @@ def dynamic_conv(
         kernels: taps before the softmax, for each step and head.
         causal: as for `light_conv`, and so the others.
         drop_rate: share of the taps set to zero.
-        key: of what is dropped.
+        key: of the dropped taps.
 
     Raises:
         UserError: as `light_conv`.
@@ -80,8 +80,8 @@ def dynamic_conv(
     wide = jnp.promote_types(x.dtype, jnp.float32)
     y = jnp.zeros((*x.shape[:-1], *by_head.shape[-2:]), wide)
     for u in range(kernels.shape[-2]):
-        seen = by_head[..., u : u + steps, :, :]
-        y += taps[..., u, :, None].astype(wide) * seen.astype(wide)
+        shifted = by_head[..., u : u + steps, :, :]
+        y += taps[..., u, :, None].astype(wide) * shifted.astype(wide)
     return y.reshape(x.shape).astype(x.dtype)
 
 
@@ -120,12 +120,12 @@ def _check(x, kernel, layer: str) -> None:
 
 
 class _Lightweight(nn.Module):
-    """What both convolutions have.
+    """Attributes of both convolutions.
 
     Attributes:
         kernel_size: taps, k.
         heads: H; the channels of each share their taps.
-        causal: whether a step sees only itself and those before it.
+        causal: whether a step reads only itself and those before it.
         drop_rate: share of the taps dropped in training, by the "dropout" stream.
         kernel_init: initial weights: of the taps [k, H] before the softmax, or of `predict`.
         dtype: of the computation; None takes the widest of input and parameters.
@@ -147,7 +147,7 @@ class _Lightweight(nn.Module):
 
 
 class LightConv(_Lightweight):
-    """Lightweight convolution with parameter `kernel` [k, heads]; attributes: see above."""
+    """Lightweight convolution with parameter `kernel` [k, heads]; attributes of `_Lightweight`."""
 
     @nn.compact
     def __call__(
@@ -182,7 +182,7 @@ class DynamicConv(_Lightweight):
 
 
 class LightConvBlock(nn.Module):
-    """The module around it (figure 2): linear d to 2 d, gated linear unit, convolution, linear d.
+    """Block of figure 2: linear d to 2 d, gated linear unit, convolution, linear d.
 
     A gated linear unit multiplies one half of the channels by the sigmoid of the other (Dauphin
     et al. 2017). The residual sum and the norm around the block are the caller's.
@@ -191,7 +191,7 @@ class LightConvBlock(nn.Module):
         kernel_size: taps, k.
         heads: H.
         dynamic: whether the convolution is dynamic.
-        causal: whether a step sees only itself and those before it.
+        causal: whether a step reads only itself and those before it.
         drop_rate: share of the taps dropped in training.
         dtype: of the computation; None takes the widest of input and parameters.
         param_dtype: of the parameters.

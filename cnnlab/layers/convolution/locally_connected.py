@@ -1,4 +1,4 @@
-"""Locally connected layers: windows as in a convolution, but each with weights of its own.
+"""Locally connected layer: a convolution without weight sharing between places.
 
 LeCun 1989 (local connections without sharing); Taigman et al. 2014 (DeepFace), section 2.2.
 
@@ -103,7 +103,7 @@ def local_conv_backward(
 
 
 def _check(x, kernel, layer: str, *, stride, padding, dilation) -> Windows:
-    """Return how the windows lie, or say what does not fit."""
+    """Return the windows, with all arguments checked."""
     axes = (kernel.ndim - 2) // 2
     if axes < 1 or kernel.ndim % 2:
         raise UserError(f"{layer}: kernel {kernel.shape} must be [*out, *window, c_in, c_out]")

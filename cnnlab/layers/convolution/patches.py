@@ -1,4 +1,4 @@
-"""Overlapping patches of images, and what is done to each of them by itself.
+"""Overlapping patches of images, with random crops and dropped colors for each patch.
 
 van den Oord, Li & Vinyals 2018 (contrastive predictive coding), section 3.2: patches of 64x64 every
 32 pixels, 7x7 of them from 256x256; in training each is cropped at random to 60x60 and padded back.
@@ -6,9 +6,8 @@ Henaff et al. 2019, section 4.1: of each patch two of three color channels are d
 
     images [b, h, w, c] -> patches [b, rows, cols, size, size, c], rows = (h - size) // stride + 1
 
-What is left over at the right and at the bottom is in no patch.
-Deviations: where the padding comes from the paper does not say; here it is zeros, half on each
-side, so that with images of mean 0 it is gray.
+A remainder at the right and at the bottom is in no patch. Deviation: the paper does not specify the
+padding; here it is zeros, half on each side, which is gray for images of mean 0.
 """
 
 import jax
@@ -44,12 +43,12 @@ def cut_patches(images: Float[Array | np.ndarray, "b h w c"], size: int, stride:
 def jitter_patches(patches: Patches, key: Key[Array, ""], crop: int) -> Patches:
     """Return patches cropped to `crop` pixels, each at a place of its own, padded back with zeros.
 
-    Without it continuing edges and colors over the border of overlapping patches is enough to tell
-    which belong together.
+    Without it, edges and colors that continue over the border of overlapping patches identify
+    patches of one image.
 
     Args:
         patches: square patches.
-        key: of the places: all in reach are as likely, each side by itself.
+        key: of the places, uniform and independent for each axis.
         crop: pixels that are kept of each side.
 
     Raises:
@@ -73,7 +72,7 @@ def jitter_patches(patches: Patches, key: Key[Array, ""], crop: int) -> Patches:
 def drop_colors(patches: Patches, key: Key[Array, ""]) -> Patches:
     """Return patches with one channel, drawn for each of them, and zeros in the others.
 
-    Color statistics of a lens or a sensor tell patches of an image apart from others.
+    Color statistics of a lens or a sensor would identify patches of one image.
 
     Args:
         patches: square patches of mean 0.

@@ -1,7 +1,7 @@
 """Depthwise separable convolution: a depthwise convolution, then a 1x1 convolution.
 
-Sifre 2014; Chollet 2017 (Xception); Howard et al. 2017 (MobileNets), section 3.1. The first looks
-around in each channel by itself, the second looks across channels. Together k^2 M + M N weights in
+Sifre 2014; Chollet 2017 (Xception); Howard et al. 2017 (MobileNets), section 3.1. The first
+combines places within each channel, the second combines channels. Together k^2 M + M N weights in
 place of the k^2 M N of a convolution from M to N channels, and multiply-adds likewise:
 1 / N + 1 / k^2 of them.
 """
@@ -66,8 +66,8 @@ def separable_conv(
 class SeparableConv(nn.Module):
     """Depthwise convolution (`depthwise`), norm and activation, 1x1 convolution (`pointwise`).
 
-    Howard et al. 2017, figure 3, up to the second convolution: what follows it is the caller's, as
-    after any convolution. Chollet 2017 has neither norm nor activation between the two.
+    Howard et al. 2017, figure 3, up to the second convolution: norm and activation after it are the
+    caller's. Chollet 2017 has neither norm nor activation between the two.
 
     Attributes:
         features: number of feature maps.

@@ -1,7 +1,7 @@
 """Transposed convolution: the adjoint of a strided convolution, not its inverse.
 
 Long et al. 2015, section 3.3; Dumoulin & Visin 2016, chapter 4. A convolution is a matrix, Y = C X;
-this is its transpose. Each input value lays the whole kernel, times itself, on the output, s apart:
+this is its transpose. Each input value adds the kernel, scaled by it, to the output, s apart:
 
     y[n, a, b, o] = bias[o] + sum over i, j, c of x[n, i, j, c] w[a - s i + p, b - s j + p, o, c]
 
@@ -58,13 +58,13 @@ def conv_transpose(
       zeros between its values. Numbers for `padding` are zeros around that, so they add to the
       output; flax has no output padding.
 
-    `swap_convention` turns a kernel of one into the kernel of the other.
+    `swap_convention` converts a kernel from one to the other.
 
     Args:
         x: [*batch, *spatial, c_in]; any number of batch axes, of any size.
-        kernel: as said above.
+        kernel: in the layout of `convention`.
         bias: one number for each of the c_out feature maps.
-        stride: distance of the kernels laid on the output; about how many times it is larger.
+        stride: distance of the kernels added to the output, and about its ratio of sizes.
         padding: "SAME" makes an output of s i, and is the adjoint of a SAME convolution; "VALID"
             crops nothing, and with flax's convention the output is at least s i; "CAUSAL", numbers
             and pairs as in `padding.pads_of`.

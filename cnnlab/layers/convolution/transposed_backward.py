@@ -1,8 +1,8 @@
-"""The backward pass of transposed convolution, written out.
+"""Backward pass of transposed convolution: gradients of kernel, input and bias.
 
 Dumoulin & Visin 2016, chapter 4; the lecture's slide. The transposed convolution is the transpose
-of a convolution's matrix, y = C^T x, so what comes back is that convolution: dx = C dy, the kernel
-unflipped over dy in steps of s. Along one axis, with dy padded by p,
+of a convolution's matrix, y = C^T x, so the gradient of x is that convolution: dx = C dy, the
+kernel unflipped over dy in steps of s. Along one axis, with dy padded by p,
 
     dx[i, c]    = sum over u, o of dy[s i + d u, o] w[u, o, c]
     dw[u, o, c] = sum over n, i of dy[s i + d u, o] x[i, c]

@@ -1,4 +1,4 @@
-"""Batch normalization: each feature with mean 0 and variance 1 over the batch, then a x + b.
+"""Batch normalization: zero mean and unit variance of each feature over the batch, then scaled.
 
 Ioffe & Szegedy 2015, algorithm 1; with m values of a feature in the batch
 

@@ -1,4 +1,4 @@
-"""Local response normalization: each value against those at the same place in near feature maps.
+"""Local response normalization: each value divided by the energy of near feature maps.
 
 Krizhevsky, Sutskever & Hinton 2012, section 3.3 (AlexNet), with n maps about map c:
 
@@ -27,8 +27,8 @@ def local_response_norm(
 ) -> Float[Array, "*batch c"]:
     """Return `x` divided by a power of the energy of its n neighbors along the last axis.
 
-    Computed in float32 or wider, returned in the dtype of `x`. An even n looks one map further
-    back than ahead, as PyTorch does.
+    Computed in float32 or wider, returned in the dtype of `x`. With an even n the window has
+    one map more before than after, as in PyTorch.
 
     Args:
         x: [*batch, c].
@@ -69,7 +69,7 @@ def local_response_norm_backward(
     rate = alpha / n if average else alpha
     energy = k + rate * _window_sum(wide * wide, n)
     inverse = _inverse_power(energy, beta)
-    # The windows that hold a map are those about it, mirrored: an even n looks further ahead.
+    # Windows that contain a map are its own, mirrored: with an even n one map more after.
     through = _window_sum(dy * wide * inverse / energy, n, mirror=True)
     return (dy * inverse - 2 * rate * beta * wide * through).astype(x.dtype)
 
@@ -77,7 +77,7 @@ def local_response_norm_backward(
 def _window_sum(x, n: int, mirror: bool = False):
     before, after = (n - 1) // 2 if mirror else n // 2, n // 2 if mirror else (n - 1) // 2
     lead = x.ndim - 1
-    # The start must be a concrete numpy scalar: only then does JAX see a sum, which it can
+    # The start must be a concrete numpy scalar: only then does JAX detect a sum, which it can
     # differentiate, instead of an arbitrary reduction.
     return lax.reduce_window(
         x,

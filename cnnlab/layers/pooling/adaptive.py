@@ -21,7 +21,7 @@ from cnnlab.layers.pooling.pool import avg_pool
 def adaptive_avg_pool(
     x: Float[Array, "*batch_and_space c"], output_size: PerAxis
 ) -> Float[Array, "*batch_and_space_out c"]:
-    """Return the means of windows so laid that there are `output_size` of them.
+    """Return the means of `output_size` windows that cover `x` evenly.
 
     Averaged in at least float32. Where sizes agree it is `x` itself, and where they divide it is
     `avg_pool`.
@@ -56,10 +56,10 @@ def adaptive_avg_pool_backward(
     dy: Float[Array, "*batch_and_space_out c"],
     output_size: PerAxis,
 ) -> Float[Array, "*batch_and_space c"]:
-    """Return the gradient of `x`: each value has dy / size of every window that sees it.
+    """Return the gradient of `x`: each value has dy / size of every window that reads it.
 
     Only the shape of `x` matters. The mean over a window is one over its rows of those over its
-    columns, and so the axes are gone through one by one. Errors as for `adaptive_avg_pool`, and a
+    columns, so the axes are processed one by one. Errors as for `adaptive_avg_pool`, and a
     `UserError` for a `dy` that has another shape than its result.
     """
     out = _sizes(x, output_size, "adaptive_avg_pool_backward")

@@ -1,14 +1,14 @@
-"""How pooling is computed: XLA's own reduction, and on CPU sums or maxima of shifted arrays.
+"""Lowerings of pooling: XLA's window reduction, and on CPU sums or maxima of shifted arrays.
 
-XLA's windows are slow on CPU, their gradient most of all (13 times the time of this form, 3x3/2).
-There, the forward pass takes the maximum of one strided slice for each tap. The
-tangent of that is linear in the tangent t of x, and its transpose is the backward pass:
+XLA's windows are slow on CPU, their gradient most of all (13 times the time of this lowering for
+3x3/2). There, the forward pass takes the maximum of one strided slice for each tap. The tangent of
+that is linear in the tangent t of x, and its transpose is the backward pass:
 
     dy_i = sum over p of [p is the winner of window i] t_p
 
 With p = s a + r (a: row of blocks as large as the stride, r: place in the block) window i = a + e
-sees, of all blocks a, the places r for which s a + r + low - s i = r + low - s e is a tap. So for
-each of the few shifts e there is one term over all of x seen as blocks, [b, h/s, s, w/s, s, c],
+reads, of all blocks a, the places r for which s a + r + low - s i = r + low - s e is a tap. So for
+each of the few shifts e there is one term over all of x, viewed as blocks, [b, h/s, s, w/s, s, c],
 and backward and forward mode are one loop each, in which nothing is scattered.
 """
 
@@ -24,7 +24,7 @@ from jax import lax
 from cnnlab.layers.convolution.padding import pad_constant
 from cnnlab.layers.convolution.windows import Windows
 
-# More taps make long programs; XLA's own reduction has to do.
+# More taps make long programs, so these use XLA's own reduction.
 MOST_TAPS = 64
 # With so few shifts XLA's compiler vectorizes a loop that pads as it goes; with more only one
 # that reads what was padded before.
@@ -32,7 +32,7 @@ FEW_SHIFTS = 4
 
 
 def lowest(dtype):
-    """Return what no value of this type is below."""
+    """Return the least value of this type."""
     if jnp.issubdtype(dtype, jnp.floating):
         return np.array(-np.inf, dtype)
     return np.array(jnp.iinfo(dtype).min, dtype)
@@ -40,7 +40,7 @@ def lowest(dtype):
 
 def native(x, windows: Windows, start, operation):
     """Return XLA's reduction of the windows."""
-    # The start value must be a concrete numpy scalar: only then does JAX see a max or a sum,
+    # The start value must be a concrete numpy scalar: only then does JAX detect a max or a sum,
     # which it can differentiate, instead of an arbitrary reduction.
     return lax.reduce_window(
         x,
@@ -71,7 +71,7 @@ def shifted(x, windows: Windows, fill, operation):
 
 @partial(jax.custom_jvp, nondiff_argnums=(1,))
 def window_max(x, windows: Windows):
-    """Return the maxima of the windows of x [b, *spatial, c]; one winner each has the gradient."""
+    """Return the maxima of the windows of x [b, *spatial, c]; one winner each gets the gradient."""
     if math.prod(windows.taps) > MOST_TAPS:
         return native_max(x, windows)
     return lax.platform_dependent(
@@ -142,8 +142,8 @@ def winners(x, y, windows: Windows):
         )
         for tap in windows.tap_indices()
     ]
-    # An idle square root: XLA repeats cheap operations at each place of the backward pass that
-    # reads them, but not a root. It is exact.
+    # A square root without effect: XLA recomputes cheap operations at each place of the backward
+    # pass that reads them, but not a root. It is exact.
     rooted = codes[-1] ** 2 < 2**24
     dtype = jnp.float32 if rooted else jnp.int32
     if rooted:
@@ -160,7 +160,7 @@ def block_sum(t, windows: Windows, code):
 
     Args:
         t: [b, *size, c].
-        windows: their geometry.
+        windows: over the places of `t`.
         code: from `winners`, [b, *out, c], or None for all places.
     """
     blocks = [-(-i // s) for i, s in zip(windows.size, windows.stride, strict=True)]

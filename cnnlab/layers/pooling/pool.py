@@ -6,8 +6,8 @@ that overlap). Windows of k taps, s apart, over i values:
     o = floor((i + p_low + p_high - d (k - 1) - 1) / s) + 1
 
 and with `ceil_mode` rounded up (Caffe, as GoogLeNet was trained), unless the last window would
-start in the padding (PyTorch). `window` says over how many axes: a single number is for images, so
-two; a sequence has one number for each axis. No parameters.
+start in the padding (PyTorch). `window` sets the number of axes: a single number is for two,
+images; a sequence has one number for each axis. No parameters.
 """
 
 import math
@@ -36,8 +36,8 @@ def max_pool(
     """Return the largest value of each window; padding never wins, NaN does.
 
     The gradient goes to one value of each window, the first of its largest in row-major order.
-    After a ReLU windows full of zeros are common, and there sharing it out would be another
-    gradient. XLA's select-and-scatter and PyTorch choose the same one.
+    After a ReLU windows full of zeros are common, where sharing it would be another gradient. XLA's
+    select-and-scatter and PyTorch choose the same one.
 
     On CPU the lowering is not XLA's own (`pooling.cpu`): same values, same winners. Differentiable
     any number of times, in forward and reverse mode.

@@ -1,11 +1,11 @@
-"""The backward passes of max and average pooling, written out.
+"""Backward passes of max and average pooling.
 
 Zeiler & Fergus 2014, section 2.1 (switches). With dy_i the gradient at window i:
 
     max:      dx_p = sum of dy_i over the windows i whose largest value is x_p
-    average:  dx_p = sum of dy_i / k^2 over the windows i that see x_p
+    average:  dx_p = sum of dy_i / k^2 over the windows i that read x_p
 
-A place that several windows see adds up what it is given by each.
+A value that several windows read sums the gradients of all of them.
 """
 
 import jax.numpy as jnp
@@ -28,7 +28,7 @@ def max_pool_backward(
     dilation: PerAxis = 1,
     ceil_mode: bool = False,
 ) -> Float[Array, "*batch_and_space c"]:
-    """Return the gradient of `x` for the gradient `dy` of `max_pool`: routed to the winners.
+    """Return the gradient of `x` for the gradient `dy` of `max_pool`, routed to the winners.
 
     Of equal values the first in row-major order wins. Arguments and errors as for `max_pool`, and
     a `UserError` for a `dy` that has another shape than its result.
@@ -59,7 +59,7 @@ def avg_pool_backward(
     ceil_mode: bool = False,
     count_include_pad: bool = True,
 ) -> Float[Array, "*batch_and_space c"]:
-    """Return the gradient of `x` for the gradient `dy` of `avg_pool`: shared out evenly.
+    """Return the gradient of `x` for the gradient `dy` of `avg_pool`, shared evenly.
 
     Only the shape of `x` matters. Arguments and errors as for `avg_pool`, and a `UserError` for a
     `dy` that has another shape than its result.

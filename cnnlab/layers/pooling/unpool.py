@@ -1,7 +1,7 @@
-"""Unpooling: larger feature maps from smaller ones, in the way back through pooling.
+"""Unpooling: by max-pooling switches, nearest neighbor, and bed of nails.
 
-Zeiler & Fergus 2014, section 2.1 (by switches: each value returns to where its window had its
-largest); nearest neighbor (Odena et al. 2016; each value fills its block) and bed of nails
+Zeiler & Fergus 2014, section 2.1 (by switches: each value returns to the place of the maximum of
+its window); nearest neighbor (Odena et al. 2016; each value fills its block) and bed of nails
 (Dosovitskiy et al. 2015; each value is alone at the top left of its block). Unpooling by switches
 is the adjoint of reading at the switches, and so the backward pass of max pooling where windows do
 not overlap. No parameters.
@@ -34,9 +34,9 @@ def max_pool_with_switches(
     dilation: PerAxis = 1,
     ceil_mode: bool = False,
 ) -> tuple[Real[Array, "*batch_and_space_out c"], Int[Array, "*batch_and_space_out c"]]:
-    """Return `max_pool` and its switches: where in its feature map each value comes from.
+    """Return `max_pool` and its switches: the place of each value in its feature map.
 
-    A switch counts the places of the spatial axes in row-major order, as PyTorch's indices do; of
+    A switch is the place in row-major order over the spatial axes, as PyTorch's indices do; of
     equal values the first, of several NaN the last, and never the padding. Arguments and errors
     as for `max_pool`.
     """

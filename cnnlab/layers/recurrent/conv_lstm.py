@@ -10,7 +10,7 @@ Shi et al. 2015, equation 3, with * a convolution and o the product place by pla
 
 The four gates lie side by side in the channels of kernels and bias, in the order i, f, c, o; the
 peepholes Wci, Wcf, Wco on the first axis of theirs. States are (H, C). Convolutions are padded to
-keep the size, so that outside of the image the state is zero: nothing is known there.
+keep the size, so that the state outside of the image is zero.
 Deviation: peepholes may be left out, or shared by all places.
 """
 
@@ -49,7 +49,7 @@ def conv_lstm_step(
     bias: Float[Array, " gates"] | None = None,
     peepholes: Float[Array, "3 ..."] | None = None,
 ) -> State:
-    """Return the state (H, C) after looking at one image.
+    """Return the state (H, C) after one image.
 
     Args:
         state: (H, C) so far; zeros at first.
@@ -79,7 +79,7 @@ def conv_lstm(
 ) -> tuple[Float[Array, "*sequences h w features"], State]:
     """Return H after each image of a sequence, and the last state (H, C).
 
-    The images of all times are convolved at once; only the states wait for each other. On CPU the
+    The images of all times are convolved at once; only the states are sequential. On CPU the
     gradients are `conv_lstm_backward`'s, elsewhere those of the plain loop.
 
     Args:
@@ -163,7 +163,7 @@ def _plain(unroll, x, kernel_x, kernel_h, bias, peepholes, state):
     return hs, last
 
 
-# On CPU the memory that jax's own gradients of the loop go through takes longer than computing.
+# On CPU reading and writing memory for jax's own gradients of the loop takes longer than computing.
 _by_hand = jax.custom_vjp(_plain, nondiff_argnums=(0,))
 
 
@@ -187,7 +187,7 @@ _by_hand.defvjp(_by_hand_forward, _by_hand_backward)
 
 
 def _update(state, gates, kernel_h, peepholes):
-    """Return the next state, given what the image says to the gates, and (i, f, g, o)."""
+    """Return the next state, given the gates' inputs from the image, and (i, f, g, o)."""
     h, c = state
     gates += convolve(flatten(h, 2), kernel_h, pads(kernel_h)).reshape(gates.shape)
     i, f, g, o = jnp.split(gates, 4, axis=-1)
@@ -210,7 +210,7 @@ class ConvLSTM(nn.Module):
     Attributes:
         features: channels of the state.
         kernel_size: height and width of both kernels.
-        peepholes: whether the gates see the cell; then images must keep the size of the first.
+        peepholes: whether the gates read the cell; then images must keep the size of the first.
         shared_peepholes: one peephole a channel, [3, 1, 1, features], for images of any size.
         use_bias: whether the gates have one.
         forget_bias: its initial value for the forget gate; above 0 the cell remembers at first

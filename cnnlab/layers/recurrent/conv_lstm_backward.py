@@ -1,7 +1,7 @@
-"""Convolutional LSTM, backward: through time, as one derives it by hand.
+"""Backward pass of the convolutional LSTM through time.
 
 Of Shi et al. 2015, equation 3 (`conv_lstm.py`), with i, f, o the gates after their sigmoid,
-g = tanh(...) what is offered to the cell, and da_i, ... the gradients by what the
+g = tanh(...) the candidate for the cell, and da_i, ... the gradients by what the
 
     dH   = dH + dY_t
     da_o = dH o tanh(C_t) o o (1 - o)
@@ -10,10 +10,10 @@ g = tanh(...) what is offered to the cell, and da_i, ... the gradients by what t
     da_f = dC o C_{t-1} o f (1 - f)
     da_g = dC o i o (1 - g^2)
 
-What reached the gates by a convolution goes back by one with the kernel turned around, and what
-reached them through a peephole, by the same peephole:
+The gradient of a convolution is a convolution with the rotated kernel, that of a peephole a product
+with the same peephole:
 
-    dH_{t-1} = da * turned Wh,    dX_t = da * turned Wx
+    dH_{t-1} = da * rotated Wh,    dX_t = da * rotated Wx
     dC_{t-1} = dC o f + Wci o da_i + Wcf o da_f
 
 All times share the weights, so theirs are sums over times: dWh of H_{t-1} under da, dWx of X_t
@@ -40,7 +40,7 @@ Image = Float[Array, "batch h w features"]
 
 
 class Trace(NamedTuple):
-    """What a forward pass went through; arrays are [time, batch, h, w, features].
+    """Intermediate values of a forward pass; arrays are [time, batch, h, w, features].
 
     Attributes:
         hs: H_t.
@@ -139,8 +139,8 @@ def conv_lstm_backward(
         dc *= f
         if peepholes is not None:
             dc += peepholes[0] * da_i + peepholes[1] * da_f
-            seen = jnp.stack([da_i * c_before, da_f * c_before, da_o * c])
-            dpeepholes += _sum_to(dpeepholes, seen)
+            products = jnp.stack([da_i * c_before, da_f * c_before, da_o * c])
+            dpeepholes += _sum_to(dpeepholes, products)
         dkernel_x += kernel_gradient(x, da, kernel_x.shape[:2], pads_x)
         dkernel_h += kernel_gradient(h_before, da, kernel_h.shape[:2], pads_h)
         dbias += jnp.sum(da.astype(dbias.dtype), axis=(0, 1, 2))
@@ -179,9 +179,9 @@ def check(arrays: dict[str, Any], state: Any, places: Sequence[int]) -> None:
         raise UserError(f"conv_lstm: arrays have dtypes {sorted(dtypes)}: cast to one")
 
 
-def _sum_to(shared, seen):
+def _sum_to(shared, products):
     """Return [3, batch, h, w, features] summed over the batch and over what shares a peephole."""
-    total = jnp.sum(seen.astype(shared.dtype), axis=1)
+    total = jnp.sum(products.astype(shared.dtype), axis=1)
     axes = [axis for axis, n in enumerate(shared.shape) if n < total.shape[axis]]
     return jnp.sum(total, axis=axes, keepdims=True)
 
@@ -193,7 +193,7 @@ def pads(kernel: Any) -> Pads:
 
 
 def rotated(kernel: Any) -> Any:
-    """Return the kernel of the way back: turned around, from filters to channels."""
+    """Return the kernel of the input gradient: rotated by 180 degrees, from filters to channels."""
     return jnp.swapaxes(kernel[::-1, ::-1], 2, 3)
 
 
@@ -210,10 +210,10 @@ def kernel_gradient(x: Any, dy: Any, window: tuple[int, ...], pads: Pads) -> Any
 
 
 def _rows(x, window, pads):
-    """Return what stands under each tap, and in each channel, in a row of all places of x.
+    """Return im2col with a row for each channel and tap, over all places of x.
 
-    With the channels first, neither the product that is a convolution's gradient nor what it is
-    made of has to be transposed.
+    With the channels first, neither the product that is the gradient of the kernel nor its
+    operands are transposed.
     """
     b, h, w, c = x.shape
     padded = jnp.pad(jnp.moveaxis(x, -1, 0), ((0, 0), (0, 0), *pads))

@@ -8,11 +8,11 @@ x the product place by place:
     n_t = tanh(W_n x_t + U_n (r_t x h_{t-1}) + b_n)           candidate
     h_t = z_t x h_{t-1} + (1 - z_t) x n_t
 
-The three lie side by side in the columns of kernels and bias, in the order r, z, n. A sequence
+The three are concatenated in the columns of kernels and bias, in the order r, z, n. A sequence
 [*batch, time, c] gives the states [*batch, time, features]; the first state is zero.
 
 Deviations: biases, which the paper leaves out for brevity. With `reset="after"` the gate comes
-after the product, n_t = tanh(W_n x_t + b_n + r_t x (U_n h_{t-1} + b_hn)), the form of cuDNN and
+after the product, n_t = tanh(W_n x_t + b_n + r_t x (U_n h_{t-1} + b_hn)), as in cuDNN and
 PyTorch: one product a step where the paper's takes two.
 """
 
@@ -46,7 +46,7 @@ def gru(
 ) -> Float[Array, "*batch time features"]:
     """Return the state after each element of a sequence.
 
-    The products with all x are one; only the states wait for each other.
+    All x are multiplied at once; only the states are sequential.
 
     Args:
         x: the sequences.
@@ -90,7 +90,7 @@ def gru(
 
 
 def _update(h, from_x, kernel_h, bias_h, reset: str):
-    """Return the next state [b, features], given what the element says [b, 3 features]."""
+    """Return the next state [b, features], given the projection of the element [b, 3 features]."""
     features = h.shape[-1]
     x_gates, x_candidate = jnp.split(from_x, (2 * features,), axis=-1)
     to_gates, to_candidate = jnp.split(kernel_h, (2 * features,), axis=-1)
