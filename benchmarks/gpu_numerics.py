@@ -234,7 +234,12 @@ def strategies(tiny):
 def resume(tiny):
     """Train through launch.py with `deterministic`; again from the middle, in another process."""
     steps = 8 if tiny else 400
-    flags = {"deterministic": True, "steps": steps, "checkpoint.every": steps // 2, "floors": "()"}
+    flags = {
+        "deterministic": True,
+        "steps": steps,
+        "checkpoint.every": steps // 2,
+        "representation.baselines": "()",
+    }
     flags |= {"evaluate.every": steps // 2, "log_every": steps // 4, "parallel.devices": 1}
     flags |= {"data.placement": "device"}
 

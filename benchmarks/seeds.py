@@ -73,7 +73,7 @@ def main() -> None:
         print(f"{metric:56} {values['mean']:.4f} ± {spread} over {len(results)} seeds")
     for name, values in results[0]["floors"].items():
         for metric, value in values.items():
-            print(f"{metric:56} {value:.4f} floor: {name}")
+            print(f"{metric:56} {value:.4f} baseline: {name}")
     seconds = statistics.median(result["seconds"] for result in results)
     print(f"{'seconds a run':56} {seconds:.0f} (median)")
     if options.json:

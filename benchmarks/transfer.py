@@ -38,10 +38,11 @@ def spread(values: list[float]) -> dict:
 
 
 def test_accuracies(result: dict) -> dict[str, float]:
-    """Return the test accuracy of the last state and of each floor."""
+    """Return the test accuracy of the last state and of each baseline."""
     last = next(row for name, row in result["results"].items() if name.startswith("last"))
-    floors = {f"floor: {name}": row["test/accuracy"] for name, row in result["floors"].items()}
-    return {"last": last["test/accuracy"], **floors}
+    classical = result["floors"].items()
+    others = {f"baseline: {name}": row["test/accuracy"] for name, row in classical}
+    return {"last": last["test/accuracy"], **others}
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Configs: what every run has, with its default, and helpers that fill in keyword arguments.
+"""Configs: every entry of a run with its default, and functions that make entries by name.
 
 A config file's `get_config(variant)` starts from `base()`, changes what its experiment needs and
 returns it (`cnnlab.config_file` reads it). Entries are the keyword arguments of the thing they
@@ -6,23 +6,51 @@ configure, always all of them, so that every one can be set from the command lin
 """
 
 import contextlib
-from collections.abc import Callable, Mapping
+import functools
+from collections.abc import Mapping
 from typing import Any
 
 from ml_collections import ConfigDict
 
-from cnnlab import models, objectives
-from cnnlab.data.augment import AUGMENT
+from cnnlab import models
+from cnnlab.config_entries import (
+    KEPT,
+    NAMED,
+    augment,
+    evaluators,
+    experiment,
+    keywords,
+    model,
+    nested_model,
+    optimizer,
+    preprocess,
+    schedule,
+    transforms,
+    variant,
+)
 from cnnlab.data.loading.samplers import SAMPLERS
-from cnnlab.data.preprocess.transforms import PREPROCESS
 from cnnlab.errors import UserError
-from cnnlab.evaluators import find as find_evaluator
 from cnnlab.metrics.direction import implied
 from cnnlab.training.initialization import INITS
-from cnnlab.training.optimizers import OPTIMIZERS
-from cnnlab.training.representation_eval import COMMON
-from cnnlab.training.schedules import SCHEDULES
-from cnnlab.utils.registry import check_keywords, defaults, pick, suggest
+
+__all__ = [
+    "KEPT",
+    "NAMED",
+    "OPEN",
+    "augment",
+    "base",
+    "completed",
+    "evaluators",
+    "experiment",
+    "keywords",
+    "model",
+    "nested_model",
+    "optimizer",
+    "preprocess",
+    "schedule",
+    "transforms",
+    "variant",
+]
 
 # Dictionaries whose keys are the config's own choice, and the type of their values.
 OPEN: dict[str, type] = {
@@ -32,7 +60,7 @@ OPEN: dict[str, type] = {
     "data.eval.splits": str,
     "data.eval.sources": str,
     "data.eval.preprocess": ConfigDict,
-    "evaluators": ConfigDict,
+    "representation.evaluators": ConfigDict,
 }
 
 
@@ -65,22 +93,8 @@ def base() -> ConfigDict:
     config.batch_size = 64
     config.accumulation = 1
 
-    config.optimizer = {
-        "name": "sgd",
-        "learning_rate": 0.1,
-        "weight_decay": 0.0,
-        "clip_norm": 0.0,
-        "decay_mask": "kernels",
-        # Pairs of an expression and a factor of the learning rate, as in (("/bias$", 2.0),).
-        "multipliers": (),
-        **{name: keywords(function) for name, function in OPTIMIZERS.items()},
-    }
-    # warmup: steps, or a fraction of the run if below 1.
-    config.schedule = {
-        "name": "cosine",
-        "warmup": 0.0,
-        **{name: keywords(function, "warmup") for name, function in SCHEDULES.items()},
-    }
+    config.optimizer = optimizer("sgd")
+    config.schedule = schedule("cosine")
     # Decay of the moving average of parameters and BatchNorm statistics; 0: none. With warm-up the
     # decay of step t is at most (1 + t) / (10 + t), so that it soon forgets the initial values.
     config.ema_decay = 0.0
@@ -120,9 +134,21 @@ def base() -> ConfigDict:
         "min_visible": 0.0,
         "grain": {"threads": 8, "workers": 0},
     }
-    config.evaluate = {"every": 500, "batch_size": 256, "splits": ("validation",)}
+    # Steps between two evaluations, and between two checkpoints, unless evaluate.every or
+    # checkpoint.every is set by itself.
+    config.eval_every = 500
+    config.evaluate = {
+        "every": config.get_oneway_ref("eval_every"),
+        "batch_size": 256,
+        "splits": ("validation",),
+    }
     # mode: whether more (max) or less (min) of `best` is better; auto: as its name implies.
-    config.checkpoint = {"every": 500, "keep": 2, "best": "validation/accuracy", "mode": "auto"}
+    config.checkpoint = {
+        "every": config.get_oneway_ref("eval_every"),
+        "keep": 2,
+        "best": "validation/accuracy",
+        "mode": "auto",
+    }
     # Evaluations without a gain of more than min_delta in checkpoint.best; 0: never stop early.
     config.early_stopping = {"patience": 0, "min_delta": 0.0}
 
@@ -132,33 +158,35 @@ def base() -> ConfigDict:
     # Bit-reproducible kernels where the platform has a choice (slower on GPU).
     config.deterministic = False
     config.log_every = 50
-    # Classical baselines on raw pixels that the closing table prints beside the result.
-    config.floors = ()
-    # Protocols that say how good the representation is; see `evaluators` below.
-    config.evaluators = {}
-    # What the evaluators look at beside the trained network: pixels; random (the same network with
-    # its random weights); supervised (the same network trained on the labels); fine_tune (trained
-    # on the labels from the learned weights). The last two are runs in folders of their own.
-    config.controls = ()
-    config.supervised = dict(LABELED)
-    config.fine_tune = dict(LABELED)
-    # A picture of the embedding of a split in the plane (pca, tsne or umap) and, with projector,
-    # files for TensorBoard's embedding projector.
-    config.embedding_view = {
-        "split": "",
-        "endpoint": "features",
-        "view": "pca",
-        "limit": 2000,
-        "projector": False,
+    config.representation = {
+        # Classical classifiers on raw pixels, printed in the closing table.
+        "baselines": (),
+        # Evaluation protocols of the features; see `evaluators` below.
+        "evaluators": {},
+        # Features to compare with those of the trained network: pixels; random (the same network
+        # with its random weights); supervised (the same network trained on the labels); fine_tune
+        # (trained on the labels from the learned weights). The last two are runs in subfolders.
+        "controls": (),
+        "supervised": dict(CONTROL_RUN),
+        "fine_tune": dict(CONTROL_RUN),
+        # A figure of the features of a split in two dimensions (pca, tsne or umap) and, with
+        # projector, files for TensorBoard's embedding projector.
+        "embedding_view": {
+            "split": "",
+            "endpoint": "features",
+            "view": "pca",
+            "limit": 2000,
+            "projector": False,
+        },
     }
     config.lock()
     for path in OPEN:
-        config[path].unlock()
+        _at(config, path).unlock()
     return config
 
 
-# Training with labels beside a run: 0 is as in the run itself; per_class: examples of each class.
-LABELED = {"steps": 0, "learning_rate": 0.0, "batch_size": 0, "per_class": 0}
+# A supervised control: 0 is the value of the run itself; per_class: examples of each class.
+CONTROL_RUN = {"steps": 0, "learning_rate": 0.0, "batch_size": 0, "per_class": 0}
 
 
 def completed(saved: Mapping[str, Any]) -> dict[str, Any]:
@@ -183,6 +211,8 @@ def completed(saved: Mapping[str, Any]) -> dict[str, Any]:
             entries[part] = {**make(old["name"]).to_dict(), **old}
     if implied(entries["checkpoint"]["best"]):
         entries["checkpoint"]["mode"] = "auto"
+    # A default alone: what it stands for is compared by itself.
+    entries["eval_every"] = entries["evaluate"]["every"]
     if "ema_warmup" not in saved:
         # Moving averages of earlier versions had none; without one there is no difference.
         entries["ema_warmup"] = not entries["ema_decay"]
@@ -193,84 +223,5 @@ def _whole_model(value: Any) -> Any:
     return models.nested(value) if models.is_nested(value) else value
 
 
-def keywords(function: Callable, *leave_out: str) -> dict[str, Any]:
-    """Return the keyword arguments of `function` with their defaults."""
-    return {key: value for key, value in defaults(function).items() if key not in leave_out}
-
-
-def transforms(table: Mapping[str, Callable], **chosen: Mapping[str, Any]) -> ConfigDict:
-    """Return every keyword argument of the chosen transforms, given ones replaced."""
-    filled = {}
-    for name, given in chosen.items():
-        function = pick(table, name, "transform")
-        check_keywords(function, given, f"transform '{name}'")
-        filled[name] = ConfigDict({**defaults(function), **given}).lock()
-    return ConfigDict(filled)
-
-
-def augment(**chosen: Mapping[str, Any]) -> ConfigDict:
-    """Return the entry for `data.train.augment`; `augment(flip={})` takes flip as it is."""
-    return transforms(AUGMENT, **chosen)
-
-
-def preprocess(**chosen: Mapping[str, Any]) -> ConfigDict:
-    """Return an entry for `data.train.preprocess` or `data.eval.preprocess`."""
-    return transforms(PREPROCESS, **chosen)
-
-
-def evaluators(**chosen: Mapping[str, Any]) -> ConfigDict:
-    """Return the entry for `evaluators`: each with all its keywords, given ones replaced.
-
-    An entry of another key has the evaluator's name, or its place: `cfg.evaluators(
-    near={"name": "knn", "k": 1}, mine={"name": "package.module:function"})`.
-    """
-    return ConfigDict(
-        {
-            name: ConfigDict(
-                {**COMMON, **keywords(find_evaluator(given.get("name", name))), **given}
-            ).lock()
-            for name, given in chosen.items()
-        }
-    )
-
-
-def model(name: str, **given: Any) -> ConfigDict:
-    """Return the entry for `model`: its name and every field, given ones replaced.
-
-    A model in it is given as `cfg.model(...)` or a mapping with `name`; it has no classifier unless
-    `num_classes` says so. To take another model, assign a new entry: setting `config.model.name` in
-    a config file is refused, because the fields of the first would stay. On the command line
-    `--config.model.name` takes that model's own defaults, but for `KEPT` and what the command line
-    sets itself.
-    """
-    return _named("model", name, models.fields(name), given)
-
-
-def nested_model(name: str, **given: Any) -> ConfigDict:
-    """Return the entry for a model in another one, or in an objective: `model`, no classifier."""
-    return model(**models.nested({"name": name, **given}))
-
-
-def experiment(name: str, **given: Any) -> ConfigDict:
-    """Return the entry for `experiment`: its name and every hyper-parameter; as `model`."""
-    return _named("experiment", name, objectives.fields(name), given)
-
-
-# Entries whose fields are those of what they name.
-NAMED: dict[str, Callable[..., ConfigDict]] = {"model": model, "experiment": experiment}
-# What another model on the command line keeps: it is of the data and of the machine.
-KEPT = {"model": ("num_classes", "dtype", "remat"), "experiment": ()}
-
-
-def _named(part: str, name: str, fields: Mapping[str, Any], given: Mapping[str, Any]) -> ConfigDict:
-    for key in given:
-        if key not in fields:
-            raise UserError(f"{part} '{name}' has no argument '{key}'{suggest(key, fields)}")
-    values = {
-        key: nested_model(**value) if models.is_nested(value) else value
-        for key, value in {**fields, **given}.items()
-    }
-    entry = ConfigDict({"name": name, **values}).lock()
-    # Not an entry: whose fields these are, when the name has been changed since.
-    object.__setattr__(entry, "made_as", name)
-    return entry
+def _at(config: ConfigDict, path: str) -> ConfigDict:
+    return functools.reduce(lambda entry, key: entry[key], path.split("."), config)

@@ -19,7 +19,7 @@ from cnnlab import config as cfg
 from cnnlab.errors import UserError
 from cnnlab.evaluators import EVALUATORS
 from cnnlab.training.optimizers import OPTIMIZERS
-from cnnlab.utils import user_file
+from cnnlab.utils import old_names, user_file
 from cnnlab.utils.console import LOG
 from cnnlab.utils.import_path import is_place
 from cnnlab.utils.registry import nearest, suggest_entry
@@ -152,6 +152,8 @@ def _check_key(key: Any, entries: Any, above: str) -> None:
     """Raise a `UserError` if there is no such key in a dictionary at the path `above`."""
     if isinstance(entries, ConfigDict | Mapping) and key in entries:
         return
+    if isinstance(entries, ConfigDict | Mapping) and (now := old_names.message(str(key), entries)):
+        raise UserError(now)
     where = f" in {above}" if above else ""
     if above.partition(".")[0] in cfg.NAMED and "name" in entries:
         where += f" ('{entries['name']}')"
@@ -175,18 +177,24 @@ def complete(saved: ConfigDict) -> ConfigDict:
 
 def _completed(config: ConfigDict, *, strict: bool) -> ConfigDict:
     config.unlock()
+    for part in (config.evaluate, config.checkpoint):
+        if isinstance(part, ConfigDict) and "every" not in part:
+            part.every = config.get_oneway_ref("eval_every")
     _fill(config, _defaults(), "", strict)
     for part, make in cfg.NAMED.items():
         entry = config[part]
         if strict and not isinstance(entry.get("name"), str):
             raise UserError(f"{part} has no name: it is cfg.{part}('NAME', ...)")
         _fill(entry, _with_models(make(entry.name), entry), part, strict)
-    for name, entry in config.evaluators.items():
+    for name, entry in config.representation.evaluators.items():
         kind = entry.get("name", name)
         if strict or kind in EVALUATORS or is_place(kind):
             named = {"name": kind} if "name" in entry else {}
             _fill(
-                entry, cfg.evaluators(**{name: named})[name].to_dict(), f"evaluators.{name}", strict
+                entry,
+                cfg.evaluators(**{name: named})[name].to_dict(),
+                f"representation.evaluators.{name}",
+                strict,
             )
     return config.lock()
 

@@ -25,7 +25,6 @@ rate of 0.01 until the training error is below 80 %, about 400 steps.
 """
 
 from cnnlab import config as cfg
-from cnnlab.errors import UserError
 
 NETWORKS = (
     *("resnet20", "resnet32", "resnet44", "resnet56", "resnet110"),
@@ -36,9 +35,7 @@ VARIANTS = ("default", *NETWORKS, *(f"{name}_50k" for name in NETWORKS))
 
 def get_config(variant: str = "default"):
     """Return the config of a variant."""
-    if variant not in VARIANTS:
-        known = ", ".join(VARIANTS)
-        raise UserError(f"configs/cifar10_resnet.py has no variant '{variant}': {known}")
+    cfg.variant(variant, VARIANTS)
     name = "resnet20" if variant == "default" else variant.removesuffix("_50k")
     config = cfg.base()
     config.experiment = cfg.experiment("supervised")
@@ -52,16 +49,14 @@ def get_config(variant: str = "default"):
     config.data.train.augment = cfg.augment(flip={}, pad_crop={"padding": 4})
     config.data.normalize = {"mean": (0.4914, 0.4822, 0.4465), "std": (0.2470, 0.2435, 0.2616)}
 
-    config.optimizer.name = "sgd"
-    config.optimizer.learning_rate = 0.1
-    config.optimizer.weight_decay = 1e-4
-    config.optimizer.sgd.rate_in_momentum = True
-    config.schedule.name = "step"
-    config.schedule.step = {"boundaries": (32_000, 48_000), "factor": 0.1}
-    config.schedule.warmup = 400 if name == "resnet110" else 0.0
+    config.optimizer = cfg.optimizer(
+        "sgd", learning_rate=0.1, weight_decay=1e-4, rate_in_momentum=True
+    )
+    config.schedule = cfg.schedule(
+        "step", warmup=400 if name == "resnet110" else 0.0, boundaries=(32_000, 48_000), factor=0.1
+    )
     config.log_every = 400
-    config.evaluate.every = 2000
-    config.checkpoint.every = 2000
+    config.eval_every = 2000
     if variant.endswith("_50k"):
         config.data.train.split = "train"
         config.data.eval.splits = {"test": "test"}

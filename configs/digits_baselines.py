@@ -1,4 +1,4 @@
-"""Classifiers without gradients on the pixels of the digits: what a network has to beat.
+"""Classical classifiers on the pixels of the digits, fitted without gradients.
 
     python launch.py train --config=configs/digits_baselines.py --workdir=runs/nearest
     python launch.py train --config=configs/digits_baselines.py:linear_svm --workdir=runs/svm
@@ -11,7 +11,6 @@ SVM; both are the same for every seed.
 """
 
 from cnnlab import config as cfg
-from cnnlab.errors import UserError
 
 VARIANTS = ("default", "nearest_neighbor", "linear_svm")
 MODULE = "cnnlab.classical.pixel_classifiers"
@@ -19,14 +18,12 @@ MODULE = "cnnlab.classical.pixel_classifiers"
 
 def get_config(variant: str = "default"):
     """Return the config of a variant."""
-    if variant not in VARIANTS:
-        known = ", ".join(VARIANTS)
-        raise UserError(f"configs/digits_baselines.py has no variant '{variant}': {known}")
+    cfg.variant(variant, VARIANTS)
     config = cfg.base()
     config.experiment = cfg.experiment("fitted")
     model = "LinearSVM" if variant == "linear_svm" else "NearestNeighbor"
     config.model = cfg.model(f"{MODULE}:{model}", num_classes=10)
     config.data.source = "digits"
     config.steps = 1
-    config.log_every = config.evaluate.every = config.checkpoint.every = 1
+    config.log_every = config.eval_every = 1
     return config

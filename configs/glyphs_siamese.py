@@ -21,16 +21,13 @@ SGD.
 """
 
 from cnnlab import config as cfg
-from cnnlab.errors import UserError
 
 VARIANTS = ("default", "contrastive")
 
 
 def get_config(variant: str = "default"):
     """Return the config of a variant."""
-    if variant not in VARIANTS:
-        known = ", ".join(VARIANTS)
-        raise UserError(f"configs/glyphs_siamese.py has no variant '{variant}': {known}")
+    cfg.variant(variant, VARIANTS)
     config = cfg.base()
     config.experiment = cfg.experiment("siamese", objective="verification", head="negative")
     tower = {
@@ -52,22 +49,18 @@ def get_config(variant: str = "default"):
     )
     config.data.normalize = {"mean": (0.15,), "std": (0.3,)}
 
-    config.optimizer.name = "adamw"
-    config.optimizer.learning_rate = 3e-3
-    config.optimizer.weight_decay = 0.01
-    config.schedule.name = "cosine"
-    config.schedule.warmup = 0.05
+    config.optimizer = cfg.optimizer("adamw", learning_rate=3e-3, weight_decay=0.01)
+    config.schedule = cfg.schedule("cosine", warmup=0.05)
     config.log_every = 100
-    config.evaluate.every = 500
-    config.checkpoint.every = 500
+    config.eval_every = 500
     config.checkpoint.best = ""
     both = ("embedding", "features")
-    config.evaluators = cfg.evaluators(
+    config.representation.evaluators = cfg.evaluators(
         collapse={"endpoint": "embedding"},
         few_shot={"ways": 20, "shots": 1, "within": "alphabet", "endpoint": both},
         verification={"endpoint": both},
     )
-    config.controls = ("pixels", "random", "supervised")
+    config.representation.controls = ("pixels", "random", "supervised")
     if variant == "contrastive":
         config.experiment = cfg.experiment("siamese", objective="contrastive", margin=1.0)
         config.model = cfg.model("koch2015", num_classes=64, **tower)

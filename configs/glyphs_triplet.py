@@ -24,10 +24,9 @@ Deviations: networks and images are small; AdamW in place of AdaGrad; FaceNet's 
 """
 
 from cnnlab import config as cfg
-from cnnlab.errors import UserError
 
-# What each variant changes in the loss.
-LOSSES = {
+# The loss of each variant.
+VARIANTS = {
     "default": {"mining": "semi_hard"},
     "batch_hard": {"mining": "batch_hard"},
     "batch_all": {"mining": "batch_all"},
@@ -39,16 +38,13 @@ LOSSES = {
     },
     "hardest": {"mining": "hardest_negative"},
 }
-VARIANTS = tuple(LOSSES)
 
 
 def get_config(variant: str = "default"):
     """Return the config of a variant."""
-    if variant not in VARIANTS:
-        known = ", ".join(VARIANTS)
-        raise UserError(f"configs/glyphs_triplet.py has no variant '{variant}': {known}")
+    loss = cfg.variant(variant, VARIANTS)
     config = cfg.base()
-    config.experiment = cfg.experiment("triplet", margin=0.2, **LOSSES[variant])
+    config.experiment = cfg.experiment("triplet", margin=0.2, **loss)
     config.model = cfg.model(
         "koch2015",
         num_classes=64,
@@ -70,21 +66,17 @@ def get_config(variant: str = "default"):
     )
     config.data.normalize = {"mean": (0.15,), "std": (0.3,)}
 
-    config.optimizer.name = "adamw"
-    config.optimizer.learning_rate = 2e-3
-    config.optimizer.weight_decay = 0.01
-    config.schedule.name = "cosine"
-    config.schedule.warmup = 0.05
+    config.optimizer = cfg.optimizer("adamw", learning_rate=2e-3, weight_decay=0.01)
+    config.schedule = cfg.schedule("cosine", warmup=0.05)
     config.log_every = 100
-    config.evaluate.every = 500
-    config.checkpoint.every = 500
+    config.eval_every = 500
     config.checkpoint.best = "validation/loss"
     both = ("embedding", "features")
-    config.evaluators = cfg.evaluators(
+    config.representation.evaluators = cfg.evaluators(
         collapse={"endpoint": "embedding"},
         few_shot={"ways": 20, "shots": 1, "within": "alphabet", "endpoint": both},
         verification={"endpoint": both},
         retrieval={"endpoint": both},
     )
-    config.controls = ("pixels", "random", "supervised")
+    config.representation.controls = ("pixels", "random", "supervised")
     return config

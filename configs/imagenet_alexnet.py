@@ -22,16 +22,13 @@ Caffe's replica started from biases of 0.1, not 1, with which its loss stayed fl
 """
 
 from cnnlab import config as cfg
-from cnnlab.errors import UserError
 
 VARIANTS = ("default", "torchvision")
 
 
 def get_config(variant: str = "default"):
     """Return the config of a variant."""
-    if variant not in VARIANTS:
-        known = ", ".join(VARIANTS)
-        raise UserError(f"configs/imagenet_alexnet.py has no variant '{variant}': {known}")
+    cfg.variant(variant, VARIANTS)
     config = cfg.base()
     config.experiment = cfg.experiment("supervised")
     config.model = cfg.model("alexnet")
@@ -49,16 +46,12 @@ def get_config(variant: str = "default"):
     # Pixels from 0 to 255 less their mean, for which the paper's initial weights are.
     config.data.normalize = {"mean": (0.485, 0.456, 0.406), "std": (1 / 255, 1 / 255, 1 / 255)}
 
-    config.optimizer.name = "sgd"
-    config.optimizer.learning_rate = 0.01
-    config.optimizer.weight_decay = 5e-4
-    config.optimizer.decay_mask = "all"
-    config.optimizer.sgd.rate_in_momentum = True
-    config.schedule.name = "step"
-    config.schedule.step = {"boundaries": (0.25, 0.5, 0.75), "factor": 0.1}
+    config.optimizer = cfg.optimizer(
+        "sgd", learning_rate=0.01, weight_decay=5e-4, decay_mask="all", rate_in_momentum=True
+    )
+    config.schedule = cfg.schedule("step", boundaries=(0.25, 0.5, 0.75), factor=0.1)
     config.log_every = 500
-    config.evaluate.every = 10_000
-    config.checkpoint.every = 10_000
+    config.eval_every = 10_000
     config.checkpoint.best = ""  # the last state counts: there are no images to choose another by
     if variant == "torchvision":
         config.model = cfg.model("alexnet_torchvision")

@@ -37,16 +37,13 @@ augmentations of patches.
 """
 
 from cnnlab import config as cfg
-from cnnlab.errors import UserError
 
 VARIANTS = ("default", "v2", "linear")
 
 
 def get_config(variant: str = "default"):
     """Return the config of a variant."""
-    if variant not in VARIANTS:
-        known = ", ".join(VARIANTS)
-        raise UserError(f"configs/imagenet_cpc.py has no variant '{variant}': {known}")
+    cfg.variant(variant, VARIANTS)
     config = cfg.base()
     config.experiment = cfg.experiment("cpc", steps=5)
     config.model = cfg.model("cpc_resnet101", gray=True)
@@ -73,12 +70,10 @@ def get_config(variant: str = "default"):
     config.data.train.preprocess = cfg.preprocess(resize={"size": 300}, random_crop={"size": size})
     config.data.eval.preprocess = cfg.preprocess(resize={"size": 300}, center_crop={"size": size})
 
-    config.optimizer.name = "adam"
-    config.optimizer.learning_rate = 2e-4
-    config.schedule.name = "constant"
+    config.optimizer = cfg.optimizer("adam", learning_rate=2e-4)
+    config.schedule = cfg.schedule("constant")
     config.log_every = 100
-    config.evaluate.every = 2500
-    config.checkpoint.every = 2500
+    config.eval_every = 2500
     config.checkpoint.best = ""
     return linear(config) if variant == "linear" else config
 
@@ -91,7 +86,6 @@ def linear(config):
     config.init_from.skip = ("head",)
     config.freeze = ("trunk",)
     config.epochs = 30.0
-    config.optimizer.name = "sgd"
-    config.optimizer.learning_rate = 0.1
-    config.schedule.name = "cosine"
+    config.optimizer = cfg.optimizer("sgd", learning_rate=0.1)
+    config.schedule = cfg.schedule("cosine")
     return config

@@ -23,16 +23,13 @@ keeps the aspect when it resizes, where Caffe squashes.
 """
 
 from cnnlab import config as cfg
-from cnnlab.errors import UserError
 
 VARIANTS = ("default", "quick")
 
 
 def get_config(variant: str = "default"):
     """Return the config of a variant."""
-    if variant not in VARIANTS:
-        known = ", ".join(VARIANTS)
-        raise UserError(f"configs/imagenet_googlenet.py has no variant '{variant}': {known}")
+    cfg.variant(variant, VARIANTS)
     config = cfg.base()
     config.experiment = cfg.experiment("supervised", auxiliary_weight=0.3)
     config.model = cfg.model("googlenet")
@@ -53,16 +50,12 @@ def get_config(variant: str = "default"):
     # Pixels from 0 to 255 less their mean, as Caffe has them.
     config.data.normalize = {"mean": (0.485, 0.456, 0.406), "std": (1 / 255, 1 / 255, 1 / 255)}
 
-    config.optimizer.name = "sgd"
-    config.optimizer.learning_rate = 0.01
-    config.optimizer.weight_decay = 2e-4
-    config.optimizer.decay_mask = "all"
-    config.optimizer.sgd.rate_in_momentum = True
-    config.schedule.name = "exponential"
-    config.schedule.exponential = {"rate": 0.96, "every": 8 / 250, "staircase": True}
+    config.optimizer = cfg.optimizer(
+        "sgd", learning_rate=0.01, weight_decay=2e-4, decay_mask="all", rate_in_momentum=True
+    )
+    config.schedule = cfg.schedule("exponential", rate=0.96, every=8 / 250, staircase=True)
     config.log_every = 1000
-    config.evaluate.every = 40_000
-    config.checkpoint.every = 40_000
+    config.eval_every = 40_000
     config.checkpoint.best = ""  # the last state counts: there are no images to choose another by
     if variant == "quick":
         config.epochs = 60.0

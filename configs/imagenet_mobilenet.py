@@ -22,7 +22,6 @@ crops of 25 to 100 % of the area.
 """
 
 from cnnlab import config as cfg
-from cnnlab.errors import UserError
 
 # The model, and the side of its images.
 VARIANTS = {
@@ -38,10 +37,7 @@ VARIANTS = {
 
 def get_config(variant: str = "default"):
     """Return the config of a variant."""
-    if variant not in VARIANTS:
-        known = ", ".join(VARIANTS)
-        raise UserError(f"configs/imagenet_mobilenet.py has no variant '{variant}': {known}")
-    name, size = VARIANTS[variant]
+    name, size = cfg.variant(variant, VARIANTS)
     config = cfg.base()
     config.experiment = cfg.experiment("supervised")
     config.model = cfg.model(name)
@@ -61,14 +57,11 @@ def get_config(variant: str = "default"):
     )
     config.data.normalize = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
 
-    config.optimizer.name = "rmsprop"
-    config.optimizer.learning_rate = 0.045
-    config.optimizer.weight_decay = 4e-5
-    config.optimizer.decay_mask = "not_depthwise"
-    config.schedule.name = "exponential"
-    config.schedule.exponential = {"rate": 0.94, "every": 2.5 / 200, "staircase": True}
+    config.optimizer = cfg.optimizer(
+        "rmsprop", learning_rate=0.045, weight_decay=4e-5, decay_mask="not_depthwise"
+    )
+    config.schedule = cfg.schedule("exponential", rate=0.94, every=2.5 / 200, staircase=True)
     config.log_every = 500
-    config.evaluate.every = 5000
-    config.checkpoint.every = 5000
+    config.eval_every = 5000
     config.checkpoint.best = ""  # the last state counts: there are no images to choose another by
     return config

@@ -42,7 +42,6 @@ own here.
 """
 
 from cnnlab import config as cfg
-from cnnlab.errors import UserError
 
 NETWORKS = ("resnet18", "resnet34", "resnet101", "resnet152", "plain18", "plain34")
 # The images of a step, the optimizer and its rate.
@@ -57,9 +56,7 @@ VARIANTS = ("default", *NETWORKS, "modern", *LARGE)
 
 def get_config(variant: str = "default"):
     """Return the config of a variant."""
-    if variant not in VARIANTS:
-        known = ", ".join(VARIANTS)
-        raise UserError(f"configs/imagenet_resnet.py has no variant '{variant}': {known}")
+    cfg.variant(variant, VARIANTS)
     config = cfg.base()
     config.experiment = cfg.experiment("supervised")
     config.model = cfg.model(variant if variant in NETWORKS else "resnet50")
@@ -75,15 +72,12 @@ def get_config(variant: str = "default"):
     config.data.eval.preprocess = cfg.preprocess(resize={"size": 256}, center_crop={"size": 224})
     config.data.normalize = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 
-    config.optimizer.name = "sgd"
-    config.optimizer.learning_rate = 0.1
-    config.optimizer.weight_decay = 1e-4
-    config.optimizer.sgd.rate_in_momentum = True
-    config.schedule.name = "step"
-    config.schedule.step = {"boundaries": (0.25, 0.5, 0.75), "factor": 0.1}
+    config.optimizer = cfg.optimizer(
+        "sgd", learning_rate=0.1, weight_decay=1e-4, rate_in_momentum=True
+    )
+    config.schedule = cfg.schedule("step", boundaries=(0.25, 0.5, 0.75), factor=0.1)
     config.log_every = 500
-    config.evaluate.every = 5000
-    config.checkpoint.every = 5000
+    config.eval_every = 5000
     config.checkpoint.best = ""  # the last state counts: there are no images to choose another by
     if variant in LARGE:
         return large(modern(config), *LARGE[variant])
@@ -104,8 +98,7 @@ def modern(config):
     config.schedule.name = "cosine"
     config.schedule.warmup = 5 / 90
     config.log_every = 125
-    config.evaluate.every = 1250
-    config.checkpoint.every = 1250
+    config.eval_every = 1250
     return config
 
 
@@ -121,8 +114,8 @@ def large(config, batch_size: int, optimizer: str, learning_rate: float):
         config.schedule.polynomial.power = 2.0
     else:
         config.schedule.name = "step"
-        config.schedule.step = {"boundaries": (30 / 90, 60 / 90, 80 / 90), "factor": 0.1}
+        config.schedule.step.boundaries = (30 / 90, 60 / 90, 80 / 90)
     # About 157 steps an epoch at 8,192 images, 39 at 32,768.
-    config.log_every, config.evaluate.every, config.checkpoint.every = 20, 200, 200
+    config.log_every, config.eval_every = 20, 200
     config.evaluate.batch_size = 8192  # which 1,024 devices can divide
     return config

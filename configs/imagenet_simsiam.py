@@ -1,4 +1,4 @@
-"""Invariant representations on ImageNet without labels: SimSiam, and four other cures of collapse.
+"""SimSiam, SimCLR, BYOL, VICReg and Barlow Twins on ImageNet, without labels.
 
 Papers: Chen & He 2020 (SimSiam; arXiv 2011.10566); Chen et al. 2020 (SimCLR; 2002.05709); Grill et
 al. 2020 (BYOL; 2006.07733); Bardes et al. 2022 (VICReg; 2105.04906); Zbontar et al. 2021 (Barlow
@@ -38,7 +38,6 @@ norm of their sum; vicreg's variance has the weight of the authors' code, half o
 """
 
 from cnnlab import config as cfg
-from cnnlab.errors import UserError
 
 IMAGES = 1_281_167
 CROP = {"size": 224, "scale": (0.08, 1.0)}
@@ -49,9 +48,7 @@ VARIANTS = ("default", "nt_xent", "byol", "vicreg", "barlow")
 
 def get_config(variant: str = "default"):
     """Return the config of a variant."""
-    if variant not in VARIANTS:
-        known = ", ".join(VARIANTS)
-        raise UserError(f"configs/imagenet_simsiam.py has no variant '{variant}': {known}")
+    cfg.variant(variant, VARIANTS)
     config = cfg.base()
     config.model = cfg.model("resnet50_v15", num_classes=0, zero_scale=True)
     config.parallel.sync_bn = True
@@ -64,12 +61,11 @@ def get_config(variant: str = "default"):
     config.data.eval.preprocess = cfg.preprocess(resize={"size": 256}, center_crop={"size": 224})
     config.data.normalize = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 
-    config.schedule.name = "cosine"
+    config.schedule = cfg.schedule("cosine")
     config.log_every = 100
     # The loss needs two views: there is nothing to evaluate, and no state to prefer to the last.
     config.evaluate.splits = ()
-    config.evaluate.every = 2500
-    config.checkpoint.every = 2500
+    config.eval_every = 2500
     config.checkpoint.best = ""
     return {"default": simsiam, "nt_xent": simclr, "byol": byol}.get(variant, statistics)(
         config, variant
@@ -80,7 +76,7 @@ def simsiam(config, variant):
     """Chen & He 2020, section 3 and appendix A."""
     del variant
     config.experiment = cfg.experiment(
-        "invariant", cure="simsiam", projector=(2048, 2048, 2048), predictor=(512,)
+        "joint_embedding", method="simsiam", projector=(2048, 2048, 2048), predictor=(512,)
     )
     config.epochs = 100.0
     config.batch_size = 512
@@ -91,19 +87,18 @@ def simsiam(config, variant):
         gaussian_blur={"probability": 0.5},
         flip={},
     )
-    config.optimizer.name = "sgd"
-    config.optimizer.learning_rate = 0.05 * config.batch_size / 256
-    config.optimizer.weight_decay = 1e-4
-    config.optimizer.decay_mask = "all"
+    config.optimizer = cfg.optimizer(
+        "sgd", learning_rate=0.05 * config.batch_size / 256, weight_decay=1e-4, decay_mask="all"
+    )
     return config
 
 
 def layerwise(config, *, epochs, batch_size, base_rate, weight_decay):
     """Set LARS with ten epochs of warm-up, which the other four have."""
     config.epochs, config.batch_size = float(epochs), batch_size
-    config.optimizer.name = "lars"
-    config.optimizer.learning_rate = base_rate * batch_size / 256
-    config.optimizer.weight_decay = weight_decay
+    config.optimizer = cfg.optimizer(
+        "lars", learning_rate=base_rate * batch_size / 256, weight_decay=weight_decay
+    )
     config.schedule.warmup = 10 / epochs
 
 
@@ -111,7 +106,11 @@ def simclr(config, variant):
     """Chen et al. 2020, section 2 and appendix A, at strength 1."""
     del variant
     config.experiment = cfg.experiment(
-        "invariant", cure="nt_xent", projector=(2048, 128), temperature=0.1, joint_views=True
+        "joint_embedding",
+        method="nt_xent",
+        projector=(2048, 128),
+        temperature=0.1,
+        joint_views=True,
     )
     config.data.train.augment = cfg.augment(
         random_resized_crop=CROP,
@@ -148,8 +147,8 @@ def byol(config, variant):
     two_kinds_of_views(config)
     layerwise(config, epochs=1000, batch_size=4096, base_rate=0.2, weight_decay=1.5e-6)
     config.experiment = cfg.experiment(
-        "invariant",
-        cure="byol",
+        "joint_embedding",
+        method="byol",
         projector=(4096, 256),
         predictor=(4096,),
         momentum=0.996,
@@ -165,7 +164,7 @@ def statistics(config, variant):
     config.schedule.cosine.final = 0.001
     if variant == "vicreg":
         config.experiment = cfg.experiment(
-            "invariant", cure="vicreg", projector=wide, weights=(25.0, 12.5, 1.0)
+            "joint_embedding", method="vicreg", projector=wide, weights=(25.0, 12.5, 1.0)
         )
         config.data.train.augment = cfg.augment(
             random_resized_crop=CROP,
@@ -177,7 +176,7 @@ def statistics(config, variant):
         )
         return config
     config.experiment = cfg.experiment(
-        "invariant", cure="barlow", projector=wide, weights=(0.0051,)
+        "joint_embedding", method="barlow", projector=wide, weights=(0.0051,)
     )
     two_kinds_of_views(config)
     # Biases and norms have a base rate of 0.0048.

@@ -23,20 +23,17 @@ Deviation: 32-bit floats, where the listed runs had 16. As there, validation ima
 """
 
 from cnnlab import config as cfg
-from cnnlab.errors import UserError
 
 VARIANTS = {"default": 5.0, "20_epochs": 20.0}
 
 
 def get_config(variant: str = "default"):
     """Return the config of a variant."""
-    if variant not in VARIANTS:
-        known = ", ".join(VARIANTS)
-        raise UserError(f"configs/imagenette_xresnet50.py has no variant '{variant}': {known}")
+    epochs = cfg.variant(variant, VARIANTS)
     config = cfg.base()
     config.experiment = cfg.experiment("supervised", label_smoothing=0.1)
     config.model = cfg.model("xresnet50", num_classes=10, activation="mish")
-    config.epochs = VARIANTS[variant]
+    config.epochs = epochs
     config.batch_size = 64
 
     config.data.source = "imagenette/320px-v2"
@@ -50,12 +47,9 @@ def get_config(variant: str = "default"):
     )
     config.data.normalize = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 
-    config.optimizer.name = "ranger"
-    config.optimizer.learning_rate = 8e-3
-    config.optimizer.weight_decay = 0.01
-    config.schedule.name = "flat_cosine"
+    config.optimizer = cfg.optimizer("ranger", learning_rate=8e-3, weight_decay=0.01)
+    config.schedule = cfg.schedule("flat_cosine")
     config.log_every = 37
-    config.evaluate.every = 148
-    config.checkpoint.every = 148
+    config.eval_every = 148
     config.checkpoint.best = ""  # the last state counts: there are no images to choose another by
     return config

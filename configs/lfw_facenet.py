@@ -13,7 +13,7 @@ Two in a hundred faces are kept for validation, of people that are trained on. W
 the 6,000 pairs of LFW, people whom the network has not seen, over ten folds; add
 
     --config.data.eval.sources.lfw=folder:/path/to/lfw
-    --config.evaluators.listed_pairs.file=/path/to/pairs.txt
+    --config.representation.evaluators.listed_pairs.file=/path/to/pairs.txt
 
 Variants: default (FaceNet: semi-hard negatives, batches of 45 identities with 40 faces each),
 batch_hard (Hermans, Beyer & Leibe 2017: 18 identities with 4 images each, batch-hard, soft
@@ -34,16 +34,13 @@ NN2 but for NN2's L2 pooling and numbers of filters; no random negatives beside 
 """
 
 from cnnlab import config as cfg
-from cnnlab.errors import UserError
 
 VARIANTS = ("default", "batch_hard")
 
 
 def get_config(variant: str = "default"):
     """Return the config of a variant."""
-    if variant not in VARIANTS:
-        known = ", ".join(VARIANTS)
-        raise UserError(f"configs/lfw_facenet.py has no variant '{variant}': {known}")
+    cfg.variant(variant, VARIANTS)
     config = cfg.base()
     config.experiment = cfg.experiment("triplet", mining="semi_hard", margin=0.2)
     config.model = cfg.model("googlenet", num_classes=128, auxiliary=False, dropout=0.0)
@@ -62,21 +59,19 @@ def get_config(variant: str = "default"):
     config.data.eval.preprocess = cfg.preprocess(resize=whole, center_crop=crop)
     config.data.normalize = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
 
-    config.optimizer.name = "adagrad"
-    config.optimizer.learning_rate = 0.05
-    config.schedule.name = "step"
-    config.schedule.step = {"boundaries": (0.8, 0.9), "factor": 0.1}
+    config.optimizer = cfg.optimizer("adagrad", learning_rate=0.05)
+    config.schedule = cfg.schedule("step", boundaries=(0.8, 0.9), factor=0.1)
     config.log_every = 100
-    config.evaluate.every = 10_000
+    config.eval_every = 10_000
     config.checkpoint.every = 2000
     config.checkpoint.best = ""
-    config.evaluators = cfg.evaluators(
+    config.representation.evaluators = cfg.evaluators(
         collapse={"endpoint": "embedding"},
         listed_pairs={"endpoint": "embedding", "splits": ("lfw",), "file": "pairs.txt"},
         verification={"endpoint": "embedding", "splits": ("validation",)},
         retrieval={"endpoint": "embedding", "splits": ("validation",)},
     )
-    config.controls = ("random",)
+    config.representation.controls = ("random",)
     if variant == "batch_hard":
         config.experiment = cfg.experiment(
             "triplet", mining="batch_hard", soft=True, distance="euclidean", normalize=False
@@ -84,9 +79,7 @@ def get_config(variant: str = "default"):
         config.batch_size = 72
         config.data.train.sampler.classes.per_class = 4
         config.steps = 25_000
-        config.optimizer.name = "adam"
-        config.optimizer.learning_rate = 3e-4
+        config.optimizer = cfg.optimizer("adam", learning_rate=3e-4)
         # 3e-4 for 15,000 updates, then down to a thousandth of it.
-        config.schedule.name = "step"
-        config.schedule.step = {"boundaries": (0.6, 0.8), "factor": 0.03}
+        config.schedule = cfg.schedule("step", boundaries=(0.6, 0.8), factor=0.03)
     return config

@@ -23,7 +23,6 @@ fresh distortions each epoch in place of 540,000 fixed ones.
 """
 
 from cnnlab import config as cfg
-from cnnlab.errors import UserError
 
 VARIANTS = ("default", "1998", "distortions")
 
@@ -36,9 +35,7 @@ FACTORS = (0.4, 0.2, 0.1, 0.02)
 
 def get_config(variant: str = "default"):
     """Return the config of a variant."""
-    if variant not in VARIANTS:
-        known = ", ".join(VARIANTS)
-        raise UserError(f"configs/mnist_lenet5.py has no variant '{variant}': {known}")
+    cfg.variant(variant, VARIANTS)
     config = cfg.base()
     config.experiment = cfg.experiment("supervised")
     # Two pixels on each side make MNIST's 28x28 the 32x32 of LeNet-5.
@@ -51,13 +48,10 @@ def get_config(variant: str = "default"):
     config.data.eval.splits = {"validation": "train[55000:]", "test": "test"}
     config.data.normalize = {"mean": (0.1307,), "std": (0.3081,)}
 
-    config.optimizer.name = "adamw"
-    config.optimizer.learning_rate = 2e-3
-    config.optimizer.weight_decay = 0.01
-    config.schedule.warmup = 0.04
+    config.optimizer = cfg.optimizer("adamw", learning_rate=2e-3, weight_decay=0.01)
+    config.schedule = cfg.schedule("cosine", warmup=0.04)
     config.log_every = 430
-    config.evaluate.every = 860
-    config.checkpoint.every = 860
+    config.eval_every = 860
     return config if variant == "default" else as_in_1998(config, variant == "distortions")
 
 
@@ -72,14 +66,8 @@ def as_in_1998(config, distortions: bool):
         config.data.train.augment = cfg.augment(
             affine={"degrees": 10.0, "scale": (0.85, 1.15), "shear": 10.0, "translate": 0.08}
         )
-    config.optimizer.name = "sgd"
-    config.optimizer.sgd.momentum = 0.0
-    config.optimizer.learning_rate = 3e-3
-    config.optimizer.weight_decay = 0.0
-    config.schedule.name = "piecewise"
-    config.schedule.warmup = 0.0
-    config.schedule.piecewise = {"boundaries": BOUNDARIES, "factors": FACTORS}
+    config.optimizer = cfg.optimizer("sgd", learning_rate=3e-3, momentum=0.0)
+    config.schedule = cfg.schedule("piecewise", boundaries=BOUNDARIES, factors=FACTORS)
     config.log_every = 1720
-    config.evaluate.every = 3440
-    config.checkpoint.every = 3440
+    config.eval_every = 3440
     return config

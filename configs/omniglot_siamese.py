@@ -28,7 +28,6 @@ checkpoint is chosen by them. Images have three equal channels, and conv1 12,800
 """
 
 from cnnlab import config as cfg
-from cnnlab.errors import UserError
 
 VARIANTS = ("default", "undistorted")
 # 150,000 pairs in batches of 128.
@@ -37,9 +36,7 @@ EPOCH = 1172
 
 def get_config(variant: str = "default"):
     """Return the config of a variant."""
-    if variant not in VARIANTS:
-        known = ", ".join(VARIANTS)
-        raise UserError(f"configs/omniglot_siamese.py has no variant '{variant}': {known}")
+    cfg.variant(variant, VARIANTS)
     config = cfg.base()
     config.experiment = cfg.experiment("siamese", objective="verification")
     config.model = cfg.model("koch2015")
@@ -63,20 +60,17 @@ def get_config(variant: str = "default"):
         )
     config.data.eval.splits = {"validation": "test[:50%]", "test": "test[50%:]"}
 
-    config.optimizer.name = "sgd"
-    config.optimizer.learning_rate = 0.01
-    config.optimizer.weight_decay = 1e-4
-    config.schedule.name = "exponential"
-    config.schedule.exponential = {"rate": 0.99, "every": EPOCH, "staircase": True}
+    config.optimizer = cfg.optimizer("sgd", learning_rate=0.01, weight_decay=1e-4)
+    config.schedule = cfg.schedule("exponential", rate=0.99, every=EPOCH, staircase=True)
     config.log_every = 200
-    config.evaluate.every = 10 * EPOCH
+    config.eval_every = 10 * EPOCH
     config.checkpoint.every = EPOCH
     config.checkpoint.best = ""  # see above
     both = ("embedding", "features")
-    config.evaluators = cfg.evaluators(
+    config.representation.evaluators = cfg.evaluators(
         collapse={"endpoint": "embedding"},
         few_shot={"ways": 20, "shots": 1, "within": "alphabet", "endpoint": both},
         verification={"endpoint": both},
     )
-    config.controls = ("pixels", "random")
+    config.representation.controls = ("pixels", "random")
     return config

@@ -16,16 +16,13 @@ keep their colors; AdamW with a cosine in place of Adam.
 """
 
 from cnnlab import config as cfg
-from cnnlab.errors import UserError
 
 VARIANTS = ("default",)
 
 
 def get_config(variant: str = "default"):
     """Return the config of a variant."""
-    if variant not in VARIANTS:
-        known = ", ".join(VARIANTS)
-        raise UserError(f"configs/shapes_cpc.py has no variant '{variant}': {known}")
+    cfg.variant(variant, VARIANTS)
     config = cfg.base()
     config.experiment = cfg.experiment("cpc", steps=5, negatives="image")
     config.model = cfg.model("cpc_small", width=0.5)
@@ -36,18 +33,14 @@ def get_config(variant: str = "default"):
     config.data.train.augment = cfg.augment(flip={}, quarter_turn={})
     config.data.normalize = {"mean": (0.45, 0.45, 0.45), "std": (0.25, 0.25, 0.25)}
 
-    config.optimizer.name = "adamw"
-    config.optimizer.learning_rate = 2e-3
-    config.optimizer.weight_decay = 0.01
-    config.schedule.name = "cosine"
-    config.schedule.warmup = 0.1
+    config.optimizer = cfg.optimizer("adamw", learning_rate=2e-3, weight_decay=0.01)
+    config.schedule = cfg.schedule("cosine", warmup=0.1)
     config.log_every = 50
-    config.evaluate.every = 250
+    config.eval_every = 250
     config.evaluate.batch_size = 50
-    config.checkpoint.every = 250
     config.checkpoint.best = ""
-    config.evaluators = cfg.evaluators(
+    config.representation.evaluators = cfg.evaluators(
         collapse={"every": 250}, linear_probe={"endpoint": ("features", "context")}, knn={}
     )
-    config.controls = ("pixels", "random", "supervised")
+    config.representation.controls = ("pixels", "random", "supervised")
     return config

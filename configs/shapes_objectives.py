@@ -12,16 +12,13 @@ Expected: 36 %, 64 % and 31 % of the test images over 3 seeds (docs/results.md).
 """
 
 from cnnlab import config as cfg
-from cnnlab.errors import UserError
 
 VARIANTS = ("default", "sigmoid", "linear")
 
 
 def get_config(variant: str = "default"):
     """Return the config of a variant."""
-    if variant not in VARIANTS:
-        known = ", ".join(VARIANTS)
-        raise UserError(f"configs/shapes_objectives.py has no variant '{variant}': {known}")
+    cfg.variant(variant, VARIANTS)
     config = cfg.base()
     config.model = cfg.model("lenet5", num_classes=6, norm="batch")
     config.epochs = 40.0
@@ -34,13 +31,10 @@ def get_config(variant: str = "default"):
     config.data.train.augment = cfg.augment(flip={}, pad_crop={"padding": 3, "mode": "reflect"})
     config.data.normalize = {"mean": (0.45, 0.45, 0.45), "std": (0.25, 0.25, 0.25)}
 
-    config.optimizer.name = "adamw"
-    config.optimizer.learning_rate = 4e-3
-    config.optimizer.weight_decay = 0.01
-    config.schedule.warmup = 0.05
+    config.optimizer = cfg.optimizer("adamw", learning_rate=4e-3, weight_decay=0.01)
+    config.schedule = cfg.schedule("cosine", warmup=0.05)
     config.log_every = 250
-    config.evaluate.every = 500
-    config.checkpoint.every = 500
+    config.eval_every = 500
 
     objective = {"default": "softmax"}.get(variant, variant)
     target = "presence" if variant == "sigmoid" else "label"

@@ -27,7 +27,6 @@ not known.
 """
 
 from cnnlab import config as cfg
-from cnnlab.errors import UserError
 
 VARIANTS = ("default", "finetune", "probe", "scratch", "random_probe")
 FIRST, SECOND = ("star", "ring", "cross"), ("disc", "square", "triangle")
@@ -35,9 +34,7 @@ FIRST, SECOND = ("star", "ring", "cross"), ("disc", "square", "triangle")
 
 def get_config(variant: str = "default"):
     """Return the config of a variant."""
-    if variant not in VARIANTS:
-        known = ", ".join(VARIANTS)
-        raise UserError(f"configs/shapes_transfer.py has no variant '{variant}': {known}")
+    cfg.variant(variant, VARIANTS)
     config = cfg.base()
     config.experiment = cfg.experiment("supervised")
     config.model = cfg.model("resnet18", depths=(1, 1, 1, 1), width=0.25, num_classes=3)
@@ -45,10 +42,8 @@ def get_config(variant: str = "default"):
     config.data.source = "shapes"
     config.data.train.augment = cfg.augment(flip={}, quarter_turn={})
     config.data.normalize = {"mean": (0.45, 0.45, 0.45), "std": (0.25, 0.25, 0.25)}
-    config.optimizer.name = "adamw"
-    config.optimizer.learning_rate = 1e-2
-    config.optimizer.weight_decay = 0.01
-    config.schedule.warmup = 0.1
+    config.optimizer = cfg.optimizer("adamw", learning_rate=1e-2, weight_decay=0.01)
+    config.schedule = cfg.schedule("cosine", warmup=0.1)
     if variant == "default":
         config.data.classes = FIRST
         config.steps = 2800
@@ -66,7 +61,7 @@ def get_config(variant: str = "default"):
     config.data.eval.splits = {"test": "test"}
     config.evaluate.splits = ()
     config.checkpoint.best = ""
-    config.floors = ("nearest_neighbor",)
+    config.representation.baselines = ("nearest_neighbor",)
     config.optimizer.learning_rate = 1e-3 if variant == "finetune" else 1e-2
     if variant in ("finetune", "probe"):
         config.init_from.skip = ("head",)

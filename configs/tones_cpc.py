@@ -21,16 +21,13 @@ Deviations: an eighth of the channels, half of the context; AdamW with a cosine 
 """
 
 from cnnlab import config as cfg
-from cnnlab.errors import UserError
 
 VARIANTS = ("default", "image")
 
 
 def get_config(variant: str = "default"):
     """Return the config of a variant."""
-    if variant not in VARIANTS:
-        known = ", ".join(VARIANTS)
-        raise UserError(f"configs/tones_cpc.py has no variant '{variant}': {known}")
+    cfg.variant(variant, VARIANTS)
     config = cfg.base()
     config.experiment = cfg.experiment("cpc", steps=12, negatives="batch")
     config.model = cfg.model("cpc_audio", channels=64, context=128)
@@ -40,23 +37,18 @@ def get_config(variant: str = "default"):
     config.data.source = "tones"
     config.data.keys = ("waveform", "label", "instrument", "tonic")
 
-    config.optimizer.name = "adamw"
-    config.optimizer.learning_rate = 4e-3
-    config.optimizer.weight_decay = 0.01
-    config.optimizer.clip_norm = 1.0
-    config.schedule.name = "cosine"
-    config.schedule.warmup = 0.1
+    config.optimizer = cfg.optimizer("adamw", learning_rate=4e-3, weight_decay=0.01, clip_norm=1.0)
+    config.schedule = cfg.schedule("cosine", warmup=0.1)
     config.log_every = 100
-    config.evaluate.every = 250
+    config.eval_every = 250
     config.evaluate.batch_size = 50
-    config.checkpoint.every = 250
     config.checkpoint.best = ""
-    config.evaluators = cfg.evaluators(
+    config.representation.evaluators = cfg.evaluators(
         collapse={"every": 250},
         knn={"key": "instrument"},
         linear_probe={"key": "instrument", "every": 250},
     )
-    config.controls = ("pixels", "random", "supervised")
+    config.representation.controls = ("pixels", "random", "supervised")
     if variant == "image":
         config.experiment.negatives, config.steps = "image", 1000
     return config

@@ -5,7 +5,7 @@ from cnnlab.objectives import create
 from .base import Experiment
 from .cpc import CPC
 from .fitted import Fitted
-from .invariant import Invariant
+from .joint_embedding import JointEmbedding
 from .siamese import Siamese
 from .supervised import Supervised
 from .triplet import Triplet
@@ -14,7 +14,7 @@ EXPERIMENTS: dict[str, type[Experiment]] = {
     "supervised": Supervised,
     "triplet": Triplet,
     "siamese": Siamese,
-    "invariant": Invariant,
+    "joint_embedding": JointEmbedding,
     "cpc": CPC,
     "fitted": Fitted,
 }

@@ -35,8 +35,26 @@ def load(tmp_path):
         "no entry 'widht' in model \\('resnet18'\\)": (
             'config.model = {"name": "resnet18", "widht": 1}'
         ),
-        "unknown evaluator 'knnn'": 'config.evaluators = {"knnn": {}}',
-        "no entry 'kk' in evaluators.knn": 'config.evaluators.knn = {"kk": 3}',
+        "unknown evaluator 'knnn'": 'config.representation.evaluators = {"knnn": {}}',
+        "no entry 'kk' in representation.evaluators.knn": (
+            'config.representation.evaluators.knn = {"kk": 3}'
+        ),
+        "line 5: .*config.floors is now config.representation.baselines": "config.floors = ()",
+        "line 5: .*config.evaluators is now config.representation.evaluators": (
+            "config.evaluators.knn = {}"
+        ),
+        "line 5: .*config.experiment.cure is now config.experiment.method": (
+            'config.experiment = cfg.experiment("joint_embedding"); config.experiment.cure = "byol"'
+        ),
+        "line 5: experiment 'joint_embedding' has no argument 'cure'; it is now 'method'": (
+            'config.experiment = cfg.experiment("joint_embedding", cure="byol")'
+        ),
+        "unknown experiment 'invariant'; it is now 'joint_embedding'": (
+            'config.experiment = cfg.experiment("invariant")'
+        ),
+        "config.controls is now config.representation.controls": (
+            "config.unlock(); config.controls = ()"
+        ),
         "no entry 'foo'": "config.unlock(); config.foo = 3",
         "without evaluate: start from cnnlab.config.base": "config.unlock(); del config.evaluate",
         "data.normalize.mean needs a tuple, not 0.1": 'config.data.normalize = {"mean": 0.1}',
@@ -80,15 +98,19 @@ def test_dictionaries_may_be_assigned_whole_and_are_completed(load):
     config = load(
         'config.evaluate = {"every": 7, "splits": ["test"]}\n'
         '    config.schedule.step = {"boundaries": (0.3,), "factor": 1}\n'
-        '    config.data.eval.splits.extra = "train[:10]"; config.evaluators.knn = {"k": 3}\n'
+        '    config.data.eval.splits.extra = "train[:10]"\n'
+        '    config.representation.evaluators.knn = {"k": 3}\n'
         '    config.model = {"name": "resnet18", "num_classes": None}; config.init.name = "lsuv"'
     )
     assert config.evaluate.to_dict() == {"every": 7, "batch_size": 256, "splits": ("test",)}
     assert type(config.schedule.step.factor) is float
-    assert config.evaluators.knn.to_dict() == {**cfg.evaluators(knn={}).knn.to_dict(), "k": 3}
+    assert config.representation.evaluators.knn.to_dict() == {
+        **cfg.evaluators(knn={}).knn.to_dict(),
+        "k": 3,
+    }
     assert config.model.to_dict() == cfg.model("resnet18", num_classes=None).to_dict()
     assert config.is_locked
-    assert config.evaluators.is_locked
+    assert config.representation.evaluators.is_locked
 
 
 def test_scalars_of_numpy_and_jax_become_numbers(load):
@@ -105,6 +127,21 @@ def test_entry_that_follows_another_one_still_does(load):
     config = load('config.evaluate.every = config.get_oneway_ref("steps")')
     config.steps = 70
     assert config.evaluate.every == 70
+
+
+@pytest.mark.parametrize(
+    ("body", "every"),
+    {
+        "config.eval_every = 7": (7, 7),
+        "config.eval_every = 7; config.evaluate.every = 3": (3, 7),
+        "config.eval_every = 7; config.checkpoint.every = 14": (7, 14),
+        "config.checkpoint.every = 14; config.eval_every = 7": (7, 14),
+        'config.eval_every = 7; config.checkpoint = {"keep": 1}': (7, 7),
+    }.items(),
+)
+def test_evaluations_and_checkpoints_follow_eval_every_unless_set(body, every, load):
+    config = load(body)
+    assert (config.evaluate.every, config.checkpoint.every) == every
 
 
 def test_config_of_an_earlier_version_is_completed_and_keeps_what_is_gone():

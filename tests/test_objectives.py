@@ -44,7 +44,7 @@ def test_an_evaluator_by_place_has_its_keywords_under_a_name_of_ones_own():
     ("objective", "model", "names"),
     [
         ("supervised", {"name": "googlenet"}, {"logits", "auxiliary1", "auxiliary2"}),
-        ("invariant", {"name": "mlp"}, {"logits", "projector", "predictor"}),
+        ("joint_embedding", {"name": "mlp"}, {"logits", "projector", "predictor"}),
         ("siamese", {"name": "mlp"}, {"logits", "verification"}),
         ("cpc", {"name": "cpc_small"}, {"logits", "prediction"}),
         ("triplet", {"name": "own_parts:Detector"}, {"logits", "boxes"}),

@@ -1,4 +1,4 @@
-"""Floors: what classical methods reach on raw pixels. A network that does not beat them is none.
+"""Classical classifiers on raw pixels: baselines that a trained network has to beat.
 
 Each takes training images and labels and test images, as arrays, and returns test predictions.
 """
@@ -42,7 +42,7 @@ def rbf_svm(train: Pixels, labels: Labels, test: TestPixels) -> np.ndarray:
     return search.fit(train, labels).predict(test)
 
 
-FLOORS: dict[str, Callable[[Pixels, Labels, TestPixels], np.ndarray]] = {
+BASELINES: dict[str, Callable[[Pixels, Labels, TestPixels], np.ndarray]] = {
     "majority": majority,
     "nearest_neighbor": nearest_neighbor,
     "rbf_svm": rbf_svm,

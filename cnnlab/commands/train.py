@@ -176,8 +176,8 @@ def train(
         )
         others = {
             name: controls.derive(config, name, workdir, parts.train.source.info)
-            for name in controls.LABELED
-            if name in config.controls
+            for name in controls.SUPERVISED_CONTROLS
+            if name in config.representation.controls
         }
         for name, other in others.items():
             # Told now, not when the run is done.
@@ -235,7 +235,7 @@ def _train_controls(
     from cnnlab.runs import controls
 
     for name, other in others.items():
-        console.print(f"for comparison, {controls.LABELED[name]}: {workdir / name}")
+        console.print(f"for comparison, {controls.SUPERVISED_CONTROLS[name]}: {workdir / name}")
         if other.init_from.path:
             # A run that has gone on since is fine-tuned anew.
             other.init_from.checkpoint = str(step)

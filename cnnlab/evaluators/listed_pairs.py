@@ -40,7 +40,9 @@ def listed_pairs(
         UserError: no file is named, its split is no folder of images, or as `read_pairs`.
     """
     if not file:
-        raise UserError("evaluators.listed_pairs.file: name the list, such as LFW's pairs.txt")
+        raise UserError(
+            "representation.evaluators.listed_pairs.file: name the list, such as LFW's pairs.txt"
+        )
     if query.source is None or not hasattr(unwrap(query.source)[0], "files"):
         raise UserError(f"{file} names images by file: its split needs a source folder:PATH")
     source, indices = unwrap(query.source)

@@ -1,8 +1,8 @@
-"""What classical methods reach on the data of a run: the config's `floors`.
+"""Accuracies of classical classifiers on the data of a run: `config.representation.baselines`.
 
-They see the images that the run is evaluated on: preprocessed, without those that were skipped,
-each split from its own source. Training images are preprocessed as in evaluation, for theirs may
-be random.
+They see the images of the evaluation: preprocessed, without those that were skipped, each split
+from its own source. Training images are preprocessed as in evaluation, since the preprocessing of
+training may be random.
 """
 
 import contextlib
@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float, Integer, UInt64
 
 from cnnlab.utils.registry import (pick, pick_all)
-from cnnlab.classical.baselines import FLOORS
+from cnnlab.classical.baselines import BASELINES
 from cnnlab.utils.console import LOG
 from cnnlab.data.loading import pipeline
 from cnnlab.data.loading.batches import (EvalData, PreprocessedSource)
@@ -22,22 +22,23 @@ from cnnlab.errors import UserError
 
 
 def check(config: Any) -> None:
-    """Raise a `UserError` for a floor that is not known."""
-    pick_all(FLOORS, config.floors, "floors", "floor")
+    """Raise a `UserError` for an unknown baseline."""
+    chosen = config.representation.baselines
+    pick_all(BASELINES, chosen, "representation.baselines", "baseline")
 
 
 def check_data(config: Any, evaluations: dict[str, EvalData], target: str) -> None:
-    """Raise a `UserError` for data that floors cannot be computed on.
+    """Raise a `UserError` for data that baselines cannot be computed on.
 
     Args:
         config: of the run.
         evaluations: its splits, opened.
         target: key of what the run learns.
     """
-    if not config.floors:
+    if not config.representation.baselines:
         return
     if not _held_out(config, evaluations):
-        LOG.warning("floors: every split is in evaluate.splits, and none is left to test them on")
+        LOG.warning("baselines: no split to test on: every one is in evaluate.splits")
         return
     train = pipeline.eval_source(config.data.to_dict(), config.data.train.split)
     sources = {config.data.train.split: train, **{k: d.source for k, d in evaluations.items()}}
@@ -45,35 +46,35 @@ def check_data(config: Any, evaluations: dict[str, EvalData], target: str) -> No
         info = source.info
         if "image" not in source.keys:
             raise UserError(
-                f"floors compare images, and '{info.name}' gives {', '.join(source.keys)}: "
-                'set --config.floors="()"'
+                f"baselines compare images, and '{info.name}' gives {', '.join(source.keys)}: "
+                'set --config.representation.baselines="()"'
             )
         shape, dtype = info.spec[target] if target in source.keys else (None, "O")
         if shape != () or not np.issubdtype(np.dtype(dtype), np.integer):
             raise UserError(
-                f"floors predict one class an image, and '{target}' of '{info.name}' is none: "
-                'set --config.floors="()"'
+                f"baselines predict one class an image, and '{target}' of '{info.name}' is none: "
+                'set --config.representation.baselines="()"'
             )
     shapes = {name: _shape(source) for name, source in sources.items()}
     first, *others = shapes
     for name in others:
         if shapes[name] != shapes[first]:
             raise UserError(
-                f"floors compare images of one size: {shapes[first]} in '{first}', {shapes[name]} "
-                f"in '{name}'; bring them to one with data.eval.preprocess"
+                f"baselines compare images of one size: {shapes[first]} in '{first}', "
+                f"{shapes[name]} in '{name}'; bring them to one with data.eval.preprocess"
             )
 
 
 def accuracies(
     config: Any, evaluations: dict[str, EvalData], target: str
 ) -> dict[str, dict[str, float]]:
-    """Return each floor's accuracy on the splits that the run was not selected on.
+    """Return the accuracy of each baseline on the splits that the run was not selected on.
 
-    A floor may use what the run used, the training split and the splits it was selected on, but no
-    example that it is tested on. A split that leaves it none has no floor.
+    A baseline learns from the training split and the splits of model selection, without examples
+    of the split that it is tested on. If none are left, that split has no baseline.
     """
     held_out = _held_out(config, evaluations)
-    if not config.floors or not held_out:
+    if not config.representation.baselines or not held_out:
         return {}
     train = pipeline.eval_data(
         config.data.to_dict(),
@@ -85,15 +86,15 @@ def accuracies(
     parts = [train, *(evaluations[s] for s in config.evaluate.splits)]
     known = [_pixels(data, target) for data in parts]
     images, labels, ids = (np.concatenate(part) for part in zip(*known, strict=True))
-    found: dict[str, dict[str, float]] = {name: {} for name in config.floors}
+    found: dict[str, dict[str, float]] = {name: {} for name in config.representation.baselines}
     for split in held_out:
         test, truth, tested = _pixels(evaluations[split], target)
         other = ~np.isin(ids, tested)
         if not other.any():
-            LOG.warning("floors: all that there is to learn from is in '%s', which has none", split)
+            LOG.warning("baselines: none on '%s', which holds all examples to learn from", split)
             continue
-        for name in config.floors:
-            predicted = pick(FLOORS, name, "floor")(images[other], labels[other], test)
+        for name in config.representation.baselines:
+            predicted = pick(BASELINES, name, "baseline")(images[other], labels[other], test)
             found[name][f"{split}/accuracy"] = float(np.mean(predicted == truth))
     return found
 

@@ -1,4 +1,4 @@
-"""The end of a run: every split evaluated, `result.json`, floors, figures and a closing table."""
+"""The end of a run: every split evaluated, `result.json`, baselines, figures and a closing table."""
 
 import functools
 from collections.abc import Mapping
@@ -70,7 +70,7 @@ class Closing:
     def rest(self) -> None:
         """Compute what is compared with the run, and draw."""
         setup, workdir, found = self._setup, self._run.workdir, self._found
-        distributed.on_first_process(self._floors)
+        distributed.on_first_process(self._baselines)
         self._write(pending=True)
         encoders = {f"trained (step {self._run.step})": _variables(self._state)}
         if self._best is not self._state:
@@ -94,12 +94,12 @@ class Closing:
                     found |= evaluate_splits(self._setup, state, [split], keep=keep)
         return found
 
-    def _floors(self) -> None:
+    def _baselines(self) -> None:
         setup = self._setup
-        with distributed.optional("floors", self.missing):
+        with distributed.optional("baselines", self.missing):
             target = getattr(setup.experiment, "target", "label")
-            floors = baselines.accuracies(setup.config, setup.evaluations, target)
-            self._found["floors"] = floors
+            made = baselines.accuracies(setup.config, setup.evaluations, target)
+            self._found["floors"] = made
 
     def _curves(self) -> None:
         folder, setup = self._run.workdir / "figures", self._setup
@@ -184,10 +184,13 @@ def report(
 
 
 def print_results(
-    title: str, rows: dict[str, dict[str, float]], floors: dict[str, dict[str, float]] | None = None
+    title: str,
+    rows: dict[str, dict[str, float]],
+    classical: dict[str, dict[str, float]] | None = None,
 ) -> None:
     """Print a table on stdout: a line a protocol and split, a column a metric; or nothing."""
-    everything = {**rows, **{f"floor: {name}": values for name, values in (floors or {}).items()}}
+    others = {f"baseline: {name}": values for name, values in (classical or {}).items()}
+    everything = {**rows, **others}
     names = sorted({name.partition("/")[2] for values in rows.values() for name in values})
     if not names:
         return

@@ -33,10 +33,10 @@ def rows(
     Args:
         setup: of the run.
         encoders: `(params, model_state)` by name.
-        workdir: of the run, in which those with labels have their folders.
+        workdir: of the run, in which the supervised controls have their folders.
         missing: gets what fails, with the reason.
     """
-    protocols, controls = setup.protocols, setup.config.controls
+    protocols, controls = setup.protocols, setup.config.representation.controls
     found: list[Row] = []
 
     def add(*arguments: Any, **keywords: Any) -> None:
@@ -67,7 +67,7 @@ def rows(
 
 
 def _labeled(name: str, folder: Path) -> list[dict[str, Any]]:
-    """Return the rows of a run with labels under its name; of fine-tuning, its accuracy."""
+    """Return the rows of a supervised control; of fine-tuning, its accuracy."""
     result = run_folder.read_result(folder)
     if name == "supervised":
         return [{**row, "encoder": name} for row in result["representation"]]
@@ -91,7 +91,7 @@ def draw(setup: Setup, variables: Any, made: list[Row], workdir: Path) -> None:
         workdir: of the run; figures go to `figures/<split>/`, the projector's files to
             `projector/`.
     """
-    options = setup.config.embedding_view
+    options = setup.config.representation.embedding_view
     embedded = None
     if options.split:
         with distributed.optional("embedding_view", shared=True):
@@ -115,7 +115,7 @@ def draw(setup: Setup, variables: Any, made: list[Row], workdir: Path) -> None:
 
 
 def _draw_view(setup: Setup, embedded: Features, workdir: Path) -> None:
-    options = setup.config.embedding_view
+    options = setup.config.representation.embedding_view
     names = setup.evaluations[options.split].source.info.class_names
     path = workdir / "figures" / options.split / "embedding.png"
     with distributed.optional(str(path)):

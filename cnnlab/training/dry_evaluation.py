@@ -95,7 +95,7 @@ def _evaluators(
     """Try every evaluator; return after how many steps each scalar comes during training."""
     names: dict[str, int] = {}
     bank, choosing = train, tuple(config.evaluate.splits)
-    entries = config.evaluators.to_dict()
+    entries = config.representation.evaluators.to_dict()
     for name, entry in entries.items():
         own, evaluator = representation_eval.keywords(entry), representation_eval.kind(name, entry)
         roles = {entry["key"]: "class", own.get("within", ""): "group", own.get("drawer", ""): ""}
@@ -115,7 +115,7 @@ def _evaluators(
             elif evaluator not in WHOLE:
                 # Of few rows a fifth may be too few, though it is not of all.
                 rows["val"] = _stand_in(evaluations[split], roles, name)
-            what = f"evaluators.{name} on '{split}'"
+            what = f"representation.evaluators.{name} on '{split}'"
             try:
                 given = {role: x.labeled_by(entry["key"]) for role, x in rows.items()}
                 query = given.pop("query")
@@ -154,14 +154,14 @@ def _made_up(outputs: Mapping[str, Any], batch: Mapping[str, Any]) -> dict[str, 
 
 def _view(config: Any, evaluations: Mapping[str, EvalData]) -> None:
     """Raise a `UserError` for an embedding that cannot be drawn."""
-    options = config.embedding_view
+    options = config.representation.embedding_view
     if not options.split:
         return
     source = evaluations[options.split].source
     if "label" not in _declared(source):
         raise UserError(
-            f"embedding_view colors points by class: '{source.info.name}' gives no 'label' of one "
-            "integer; add it to data.keys"
+            f"representation.embedding_view colors points by class: '{source.info.name}' gives no "
+            "'label' of one integer; add it to data.keys"
         )
     projections.check(options.view, min(options.limit, len(source)))
 

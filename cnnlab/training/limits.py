@@ -17,13 +17,14 @@ COUNTS = {
     "batch_size": (1, MAX_COUNT),
     "accumulation": (1, MAX_COUNT),
     "log_every": (1, MAX_COUNT),
+    "eval_every": (1, MAX_COUNT),
     "evaluate.every": (1, MAX_COUNT),
     "evaluate.batch_size": (1, MAX_COUNT),
     "checkpoint.every": (1, MAX_COUNT),
     "checkpoint.keep": (0, MAX_COUNT),
     "parallel.devices": (0, MAX_COUNT),
     **{
-        f"{part}.{name}": (0, MAX_COUNT)
+        f"representation.{part}.{name}": (0, MAX_COUNT)
         for part in ("supervised", "fine_tune")
         for name in ("steps", "batch_size", "per_class")
     },

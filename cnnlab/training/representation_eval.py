@@ -1,6 +1,7 @@
 """How good the representation is: the config's evaluators, on any endpoint, at any cadence.
 
-`config.evaluators` names protocols (`cnnlab.evaluators`), each with its keywords and
+`config.representation.evaluators` names protocols (`cnnlab.evaluators`), each with its keywords
+and
 
     every     steps between two evaluations during training, a multiple of `evaluate.every`;
               0: at the end only
@@ -64,33 +65,36 @@ class Row:
 
 def check(config: Any) -> None:
     """Raise a `UserError` for an evaluator, a keyword, a split or a cadence that cannot be."""
-    for name, entry in config.evaluators.to_dict().items():
+    for name, entry in config.representation.evaluators.to_dict().items():
+        path = f"representation.evaluators.{name}"
         function = find(kind(name, entry))
         for key in COMMON:
             if key not in entry:
-                raise UserError(f"evaluators.{name} has no '{key}': make it with cfg.evaluators")
+                raise UserError(f"{path} has no '{key}': make it with cfg.evaluators")
         if not _endpoints(entry):
-            raise UserError(f"evaluators.{name}.endpoint names none")
+            raise UserError(f"{path}.endpoint names none")
         own = keywords(entry)
-        check_keywords(function, own, f"evaluators.{name}")
+        check_keywords(function, own, path)
         for split in entry["splits"]:
             if split not in config.data.eval.splits:
                 hint = suggest(split, config.data.eval.splits)
-                raise UserError(f"evaluators.{name}.splits: no split '{split}'{hint}")
-        cadence = f"evaluators.{name}.every={entry['every']}"
+                raise UserError(f"{path}.splits: no split '{split}'{hint}")
+        cadence = f"{path}.every={entry['every']}"
         if entry["every"] < 0 or entry["every"] % config.evaluate.every:
             raise UserError(
                 f"{cadence}: needs a multiple of evaluate.every={config.evaluate.every}, or 0"
             )
-    view = config.embedding_view
+    view = config.representation.embedding_view
     if view.split and view.split not in config.data.eval.splits:
         hint = suggest(view.split, config.data.eval.splits)
-        raise UserError(f"embedding_view.split: no split '{view.split}'{hint}")
-    pick(projections.VIEWS, view.view, "embedding_view.view")
+        raise UserError(f"representation.embedding_view.split: no split '{view.split}'{hint}")
+    pick(projections.VIEWS, view.view, "representation.embedding_view.view")
     if view.split:
         projections.check(view.view)
         if view.limit < 1:
-            raise UserError(f"embedding_view.limit={view.limit}: needs to be at least 1")
+            raise UserError(
+                f"representation.embedding_view.limit={view.limit}: needs to be at least 1"
+            )
 
 
 class Protocols:
@@ -99,10 +103,11 @@ class Protocols:
     def __init__(self, config: Any, experiment: Any, **parts: Any):
         """Take the config, the experiment, and what else an `Embedder` needs."""
         self._config, self._experiment, self._parallel = config, experiment, parts["parallel"]
-        self._evaluators = config.evaluators.to_dict()
+        self._evaluators = config.representation.evaluators.to_dict()
         wanted = {name for entry in self._evaluators.values() for name in _endpoints(entry)}
-        if config.embedding_view.split:
-            wanted.add(config.embedding_view.endpoint)
+        view = config.representation.embedding_view
+        if view.split:
+            wanted.add(view.endpoint)
         self._wanted = sorted(wanted)
         self._embedder = Embedder(config, experiment, endpoints=tuple(self._wanted), **parts)
 

@@ -16,7 +16,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from cnnlab.errors import UserError
-from cnnlab.utils import import_path
+from cnnlab.utils import import_path, old_names
 from cnnlab.utils.files import read_json, write_json
 from cnnlab.utils.installation import IN_CHECKOUT, ROOT
 from cnnlab.utils.registry import whole
@@ -204,14 +204,18 @@ def record(workdir: Path, config: Mapping[str, Any]) -> None:
 
 
 def read_config(workdir: Path) -> dict[str, Any]:
-    """Return the config that a run folder was made with; modules it names can be found then.
+    """Return the config that a run folder was made with, under the present names of its entries.
+
+    Modules that it names can be found afterwards.
 
     Raises:
         UserError: if the folder holds no run, or its config is damaged.
     """
     path = workdir / "config.json"
     try:
-        config = read_json(path, CONFIG, remedy="restore it, or use a new folder")
+        config = old_names.updated(
+            read_json(path, CONFIG, remedy="restore it, or use a new folder")
+        )
     except FileNotFoundError:
         raise UserError(f"no run in {workdir}: there is no config.json") from None
     # A run of an earlier version, or one that has not started, names no modules.

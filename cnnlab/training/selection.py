@@ -13,6 +13,7 @@ from typing import Any
 from cnnlab.errors import UserError
 from cnnlab.metrics.direction import direction
 from cnnlab.training import run_folder
+from cnnlab.utils import old_names
 
 
 def check(config: Any) -> None:
@@ -55,7 +56,7 @@ def criterion(config: Any, evaluations: Mapping[str, Any], mode: str) -> dict[st
         "normalize": config.data.normalize.to_dict(),
         "experiment": config.experiment.to_dict(),
     }
-    for evaluator, entry in config.evaluators.items():
+    for evaluator, entry in config.representation.evaluators.items():
         if metric.startswith(f"{evaluator}_"):
             found |= {"evaluator": entry.to_dict(), "bank": config.data.train.split}
     return json.loads(json.dumps(found))
@@ -67,7 +68,7 @@ def changes(saved: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     Entries that only one has are of another version and do not count. The examples of a split that
     is held in memory are compared by their content, wherever it came from.
     """
-    before, after = run_folder.flatten(saved), run_folder.flatten(now)
+    before, after = map(run_folder.flatten, (old_names.updated(saved), now))
     content = "examples.content"
     ignored = {content}
     if None not in (before.get(content), after.get(content)):

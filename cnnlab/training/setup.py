@@ -144,7 +144,7 @@ def make(
         seed=seed,
         batch_size=config.batch_size,
         eval_batch_size=config.evaluate.batch_size,
-        evaluators=config.evaluators.to_dict(),
+        evaluators=config.representation.evaluators.to_dict(),
         class_names=class_names,
     )
     info = train.source.info

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from cnnlab.errors import UserError
+from cnnlab.utils import old_names
 
 T = TypeVar("T")
 
@@ -26,9 +27,11 @@ def nearest(name: str, names: Iterable[str], cutoff: float = 0.5) -> str | None:
 def suggest(name: str, names: Iterable[str], cutoff: float = 0.5) -> str:
     """Return `"; did you mean 'x'?"` for the nearest of `names`, or a list of them all.
 
-    Empty where there are no names.
+    Of an old name the present one is given; empty where there are no names.
     """
     names = sorted(names)
+    if new := old_names.present(name, names):
+        return f"; it is now '{new}'"
     near = nearest(name, names, cutoff)
     if near:
         return f"; did you mean '{near}'?"

@@ -13,6 +13,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from cnnlab.errors import UserError
+from cnnlab.utils import old_names
 from cnnlab.utils.registry import nearest, suggest, suggest_entry
 
 KINDS: dict[type, str] = {
@@ -43,7 +44,8 @@ def find(path: Path, what: str, folder: Path) -> Path:
     if path.parent.resolve() != folder.resolve():
         examples = [_near(Path(file)) for file in _files(folder, what)]
         files += [example.stem if example.is_absolute() else str(example) for example in examples]
-    near = nearest(path.stem, [Path(file).stem for file in files])
+    stems = [Path(file).stem for file in files]
+    near = old_names.present(path.stem, stems) or nearest(path.stem, stems)
     shown = [file for file in files if near in (None, Path(file).stem)]
     # Those beside it come first; without a near one suggest() lists them all.
     hint = f"; did you mean '{shown[0]}'?" if near else suggest("", set(shown))
@@ -149,7 +151,8 @@ def _about_entry(error: BaseException) -> str:
     if not isinstance(config, ConfigDict) or not isinstance(name, str):
         return ""
     if name not in config:
-        return f"there is no entry '{name}'{suggest_entry(name, config)}"
+        now = old_names.message(name, config)
+        return now or f"there is no entry '{name}'{suggest_entry(name, config)}"
     if isinstance(error, TypeError) and "value" in found:
         return needs(name, type(config[name]), found["value"])
     return ""

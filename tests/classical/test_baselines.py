@@ -1,4 +1,4 @@
-"""Floors: plain methods, computed plainly again."""
+"""Classical baselines, computed again in plain numpy."""
 
 import numpy as np
 from sklearn.datasets import load_digits
@@ -22,6 +22,6 @@ def test_nearest_neighbor_is_that_of_a_plain_loop():
     assert np.mean(predicted == TRUTH) == 344 / 360
 
 
-def test_svm_is_a_higher_floor_than_the_nearest_neighbor():
+def test_svm_is_a_better_baseline_than_the_nearest_neighbor():
     accuracy = np.mean(baselines.rbf_svm(TRAIN, LABELS, TEST) == TRUTH)
     assert accuracy == 346 / 360

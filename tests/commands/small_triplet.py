@@ -15,7 +15,7 @@ def get_config():
     config.evaluate.every = 4
     config.checkpoint.every = 4
     config.checkpoint.best = ""
-    config.evaluators = cfg.evaluators(
+    config.representation.evaluators = cfg.evaluators(
         collapse={"every": 4},
         few_shot={"ways": 5, "episodes": 20},
         knn={"endpoint": "embedding"},
@@ -23,10 +23,10 @@ def get_config():
         retrieval={"splits": ("test",)},
         verification={"splits": ("test",), "pairs": 500},
     )
-    config.controls = ("pixels", "random", "supervised", "fine_tune")
-    config.fine_tune.per_class = 5
-    config.fine_tune.batch_size = 24
+    config.representation.controls = ("pixels", "random", "supervised", "fine_tune")
+    config.representation.fine_tune.per_class = 5
+    config.representation.fine_tune.batch_size = 24
     config.parallel.devices = 1
-    config.embedding_view.split = "test"
-    config.embedding_view.projector = True
+    config.representation.embedding_view.split = "test"
+    config.representation.embedding_view.projector = True
     return config

@@ -40,7 +40,7 @@ ERRORS = {
         "--config=configs/digits_lenet.py",
         "--workdir=x",
     ],
-    "has no variant 'fast': default, plain": [CONFIG + ":fast", "--workdir=x"],
+    "unknown variant 'fast'; there are: default, lsuv, plain": [CONFIG + ":fast", "--workdir=x"],
     "--profile=7: needs two steps": [CONFIG, "--workdir=x", "--profile=7"],
     "--profile=²:³: needs two steps": [CONFIG, "--workdir=x", "--profile=²:³"],
     "--profile=9:7: needs two steps": [CONFIG, "--workdir=x", "--profile=9:7"],

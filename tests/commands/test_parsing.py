@@ -87,14 +87,25 @@ def test_another_optimizer_with_the_numbers_of_the_first_is_no_silent_thing(give
         ],
         "unknown model 'resnt18'; did you mean 'resnet18'": ["model.name=resnt18"],
         "no entry 'lr' in optimizer; did you mean 'learning_rate'": ["optimizer.lr=1"],
-        "or 'optimizer.learning_rate'": ["learning_rate=1"],
+        "did you mean 'optimizer.learning_rate'": ["learning_rate=1"],
+        "config.floors is now config.representation.baselines": ["floors=()"],
+        "config.supervised is now config.representation.supervised": ["supervised.steps=4"],
+        "config.experiment.cure is now config.experiment.method": [
+            "experiment.name=joint_embedding",
+            "experiment.cure=byol",
+        ],
+        "unknown experiment 'invariant'; it is now 'joint_embedding'": [
+            "experiment.name=invariant"
+        ],
         "no entry 'evry' in evaluate": ["evaluate={'evry': 5}"],
         "no entry 'num_clases' in model": ["model={'name': 'mlp', 'num_clases': 5}"],
         "evaluate.every needs a whole number": ["evaluate={'every': '5'}"],
         "no entry '0' in evaluate.splits": ["evaluate.splits[0]=test"],
         "no entry ''": ["=3"],
         "no entry 'nosuch'; there are: ": ["nosuch=1"],
-        r"by --config.evaluators=\"{'few_shot': {'ways': 20}}\"": ["evaluators.few_shot.ways=20"],
+        r"by --config.representation.evaluators=\"{'few_shot': {'ways': 20}}\"": [
+            "representation.evaluators.few_shot.ways=20"
+        ],
         r"by --config.data.eval.sources=\"{'test': 'a:x'}\"": ["data.eval.sources.test=a:x"],
         r"add it by .*=\"{'mixup': {'alpha': 0.2}}\"": ["data.train.augment.mixup.alpha=0.2"],
     }.items(),
@@ -118,7 +129,7 @@ def test_entry_that_is_another_ones_or_nobodys_is_refused(message, given):
 def test_of_an_entry_given_twice_the_last_counts(entry, first, last, value):
     found = config(f"{entry}={first}", f"{entry}={last}")
     if value is None:
-        assert (found.evaluate.every, found.evaluate.batch_size) == (500, 2)
+        assert (found.evaluate.every, found.evaluate.batch_size) == (2000, 2)
     else:
         assert found.get(entry.partition(".")[0]) is not None
         inner = found

@@ -35,7 +35,8 @@ def test_trial_is_an_ordinary_run(tmp_path, monkeypatch, capsys):
     # Where the config finds what it imports.
     monkeypatch.setenv("PYTHONPATH", "tests:tests/data")
     (tmp_path / "sweep.py").write_text(
-        "def get_sweep():\n    return [{'steps': 10, 'model.hidden': (8,), 'floors': ()}]\n"
+        "def get_sweep():\n"
+        "    return [{'steps': 10, 'model.hidden': (8,), 'representation.baselines': ()}]\n"
     )
     files = [f"--sweep={tmp_path}/sweep.py", f"--workdir={tmp_path}/s"]
     assert commands.main(["sweep", CONFIG, *files, "--config.evaluate.every=10"]) == 0

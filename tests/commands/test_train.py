@@ -26,7 +26,7 @@ def test_run_leaves_a_folder_that_tells_everything(tmp_path, capsys):
     arguments = ["train", *SMALL, f"--workdir={run}", "--config.steps=30"]
     assert commands.main(arguments) == 0
     out = capsys.readouterr().out
-    assert "floor: nearest_neighbor" in out
+    assert "baseline: nearest_neighbor" in out
     assert "finished after 30 steps" in out
     for name in (
         "config.json",
@@ -53,7 +53,7 @@ def test_run_leaves_a_folder_that_tells_everything(tmp_path, capsys):
     before = (run / "metrics.jsonl").read_bytes()
     assert commands.main(arguments) == 0
     captured = capsys.readouterr()
-    assert "floor: nearest_neighbor" in captured.out
+    assert "baseline: nearest_neighbor" in captured.out
     assert (run / "metrics.jsonl").read_bytes() == before
     # Another config is another run.
     assert commands.main([*arguments, "--config.seed=1"]) == 1
@@ -212,7 +212,11 @@ def test_moved_files_are_evaluated_where_they_are_now(tmp_path, capsys):
     parts = ("train", "validation", "test")
     old, new = tmp_path / "old.npz", tmp_path / "elsewhere" / "new.npz"
     np.savez(old, **{f"{part}_{key}": x for part in parts for key, x in arrays.items()})
-    arguments = [f"--config.data.source=npz:{old}", "--config.floors=()", "--config.batch_size=8"]
+    arguments = [
+        f"--config.data.source=npz:{old}",
+        "--config.representation.baselines=()",
+        "--config.batch_size=8",
+    ]
     run = f"--workdir={tmp_path / 'run'}"
     assert commands.main(["train", *SMALL, *arguments, run, "--config.steps=10"]) == 0
     assert commands.main(["eval", run, "--format=json"]) == 0

@@ -55,10 +55,10 @@ def test_controls_are_trained_anew_when_the_run_has_gone_on(tmp_path):
         "train",
         "--config=tests/commands/small_triplet.py",
         f"--workdir={run}",
-        "--config.evaluators={}",
-        "--config.controls=('supervised', 'fine_tune')",
-        "--config.supervised.steps=4",
-        "--config.fine_tune.steps=4",
+        "--config.representation.evaluators={}",
+        "--config.representation.controls=('supervised', 'fine_tune')",
+        "--config.representation.supervised.steps=4",
+        "--config.representation.fine_tune.steps=4",
     ]
     assert commands.main(arguments) == 0
     before = {name: (run / name / "result.json").stat().st_ino for name in CONTROLS}

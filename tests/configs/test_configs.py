@@ -55,8 +55,8 @@ SMALLER = {
 # which has tests of its own, only the config is looked at.
 UNTRAINED = {
     *(("glyphs_triplet", v) for v in ("batch_hard", "batch_all", "soft", "hardest")),
-    *(("digits_invariant", v) for v in ("positives_only", "nt_xent", "simsiam", "vicreg")),
-    *(("digits_invariant", v) for v in ("byol", "barlow")),
+    *(("digits_joint_embedding", v) for v in ("no_negatives", "nt_xent", "simsiam", "vicreg")),
+    *(("digits_joint_embedding", v) for v in ("byol", "barlow")),
     ("glyphs_siamese", "contrastive"),
     ("tones_cpc", "image"),
 }
@@ -127,7 +127,7 @@ def test_docstring_gives_paper_command_and_variants(path):
         stem = variant.removesuffix("_50k")
         assert variant == "default" or stem in module.__doc__
     assert len(module.VARIANTS) == 1 or f"{path.name}:" in module.__doc__
-    with pytest.raises(UserError, match="has no variant 'nonsense'"):
+    with pytest.raises(UserError, match="unknown variant 'nonsense'"):
         module.get_config("nonsense")
 
 
@@ -162,7 +162,7 @@ def test_config_trains_for_a_step(name, variant, tmp_path):
     settings.parallel.devices = 1
     settings.batch_size = 8 * settings.accumulation
     settings.steps, settings.epochs, settings.log_every = 1, 0.0, 1
-    settings.floors, settings.evaluators = (), {}
+    settings.representation.baselines, settings.representation.evaluators = (), {}
     settings.checkpoint.best, settings.early_stopping.patience = "", 0
     # A part of the data is enough to see that a step runs.
     settings.data.train.split += "[:64]"
@@ -197,7 +197,7 @@ def test_baseline_goes_from_decoding_to_checkpoint(name, sets, tmp_path):
     settings.log_every, settings.evaluate.every, settings.checkpoint.every = 1, 2, 2
     settings.evaluate.batch_size = 2
     # Episodes of 20 ways need more images than four.
-    settings.floors, settings.evaluators = (), {}
+    settings.representation.baselines, settings.representation.evaluators = (), {}
     settings.checkpoint.best, settings.early_stopping.patience = "", 0
     if "boundaries" in settings.schedule[settings.schedule.name]:
         settings.schedule[settings.schedule.name].boundaries = (0.5,)

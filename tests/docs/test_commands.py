@@ -36,22 +36,22 @@ NOT_RUN = {
 }
 # By the beginning of a config: what makes a run of it small.
 RUN = ["--config.steps=1", "--config.epochs=0", "--config.parallel.devices=1"]
-RUN += ["--config.evaluate.batch_size=32", "--config.floors=()"]
+RUN += ["--config.evaluate.batch_size=32", "--config.representation.baselines=()"]
 TINY = {
     "configs/digits_lenet5.py": [
         *["--config.batch_size=8", "--config.model.name=mlp", "--config.model.hidden=(4,)"],
     ],
     "configs/glyphs_triplet.py": [
         *["--config.batch_size=8", "--config.model.channels=(2,2,2)", "--config.model.units=8"],
-        "--config.controls=()",
+        "--config.representation.controls=()",
     ],
-    "configs/digits_invariant.py": [
+    "configs/digits_joint_embedding.py": [
         *["--config.batch_size=8", "--config.model.depths=(1,)", "--config.model.widths=(8,)"],
-        "--config.controls=()",
+        "--config.representation.controls=()",
     ],
     "configs/tones_cpc.py": [
         *["--config.batch_size=4", "--config.model.channels=4", "--config.model.context=4"],
-        "--config.controls=()",
+        "--config.representation.controls=()",
     ],
     "configs/shapes_transfer.py": ["--config.batch_size=8", "--config.model.width=0.125"],
 }

@@ -27,15 +27,15 @@ OBJECTIVES = {
         data__train__sampler__name="pairs",
     ),
     **{
-        f"invariant_{cure}": dict(
+        f"joint_embedding_{method}": dict(
             experiment=cfg.experiment(
-                "invariant", cure=cure, projector=(8, 8), predictor=(4, 8), momentum=0.9
+                "joint_embedding", method=method, projector=(8, 8), predictor=(4, 8), momentum=0.9
             ),
             model=cfg.model("mlp", hidden=(12,), norm="batch", num_classes=0),
             data__train__views=2,
             data__train__augment=cfg.augment(affine={}),
         )
-        for cure in ("nt_xent", "byol", "vicreg")
+        for method in ("nt_xent", "byol", "vicreg")
     },
     "cpc": dict(
         experiment=cfg.experiment("cpc", steps=2),

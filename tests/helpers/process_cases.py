@@ -61,9 +61,9 @@ def run(strategy, devices=4):
         steps=8,
         parallel__strategy=strategy,
         parallel__devices=devices,
-        evaluators=cfg.evaluators(knn={"every": 4}),
-        controls=("random",),
-        floors=("majority",),
+        representation__evaluators=cfg.evaluators(knn={"every": 4}),
+        representation__controls=("random",),
+        representation__baselines=("majority",),
     )
 
 

@@ -119,7 +119,11 @@ ROWS = [
         "checkpoint.best",
         "config.steps = 9; config.checkpoint.best = 'validation'",
     ),
-    sets("an unknown control", "unknown control", "config.steps = 9; config.controls = ('x',)"),
+    sets(
+        "an unknown control",
+        "unknown control",
+        "config.steps = 9; config.representation.controls = ('x',)",
+    ),
     sets("an unknown init", "unknown init", "config.steps = 9; config.init.name = 'x'"),
     sets("a broken expression", "regular expression", "config.steps = 9; config.freeze = ('(',)"),
     sets(

@@ -1,4 +1,4 @@
-"""Floors see what the run saw: preprocessed, without skipped files, each split from its source."""
+"""Baselines see what the run saw: preprocessed, without skipped files, each split from its source."""
 
 import numpy as np
 import pytest
@@ -45,7 +45,7 @@ def config(source, **changes):
             "model__num_classes": 2,
             "batch_size": 4,
             "evaluate__batch_size": 4,
-            "floors": ("nearest_neighbor", "majority"),
+            "representation__baselines": ("nearest_neighbor", "majority"),
             **changes,
         }
     )
@@ -60,7 +60,7 @@ def test_images_of_several_sizes_are_compared_after_preprocessing(tmp_path):
 
 
 @pytest.mark.parametrize("placement", ["memory", "grain"])
-def test_skipped_files_are_no_part_of_a_floor(tmp_path, placement):
+def test_skipped_files_are_no_part_of_a_baseline(tmp_path, placement):
     broken = [("train", "dark", 0), ("val", "bright", 1), *(("test", "dark", i) for i in range(3))]
     source = write(tmp_path / "a", broken=broken)
     found = accuracies(
@@ -79,14 +79,14 @@ def test_each_split_comes_from_its_own_source(tmp_path):
     assert accuracies(config(source))["nearest_neighbor"]["test/accuracy"] == 1.0
 
 
-def test_a_floor_has_the_classes_and_the_few_examples_of_the_run(tmp_path):
+def test_a_baseline_has_the_classes_and_the_few_examples_of_the_run(tmp_path):
     source = write(tmp_path / "a")
     changes = dict(data__classes=("dark", "bright"), data__train__per_class=2)
     settings = config(source, **changes, evaluate__splits=(), checkpoint__best="")
     seen = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(
-            baselines.FLOORS,
+            baselines.BASELINES,
             "majority",
             lambda train, labels, test: seen.append((train, labels)) or np.zeros(len(test), int),
         )
@@ -102,19 +102,19 @@ def test_images_that_cannot_be_compared_are_refused_before_training(tmp_path):
     none = cfg.preprocess()
     changes = dict(data__train__preprocess=none, data__eval__preprocess=none)
     settings = config(source, **changes, data__eval__sources={"test": other})
-    with pytest.raises(UserError, match=r"floors compare images of one size: \(12, 12, 3\)"):
+    with pytest.raises(UserError, match=r"baselines compare images of one size: \(12, 12, 3\)"):
         small.build(settings)
 
 
-def test_floors_without_a_held_out_split_say_so(tmp_path, caplog):
+def test_baselines_without_a_held_out_split_say_so(tmp_path, caplog):
     settings = config(write(tmp_path / "a"), evaluate__splits=("validation", "test"))
     assert accuracies(settings) == {}
-    assert "none is left to test them on" in caplog.text
+    assert "no split to test on" in caplog.text
 
 
-def test_a_floor_does_not_find_the_examples_that_it_is_tested_on():
+def test_a_baseline_does_not_find_the_examples_that_it_is_tested_on():
     splits = {"validation": "validation", "part": "train[80%:]", "whole": "train+validation"}
-    run = small.build(small.config(floors=("nearest_neighbor",), data__eval__splits=splits))
+    run = small.build(small.config(representation__baselines=("nearest_neighbor",), data__eval__splits=splits))
     found = baselines.accuracies(run.config, run.evaluations, "label")["nearest_neighbor"]
     train, validation = run.train.source, run.evaluations["validation"].source
     images, labels = (

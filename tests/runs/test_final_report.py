@@ -20,11 +20,11 @@ EVALUATORS = {"knn": {"k": 3}, "collapse": {}, "verification": {"splits": ("test
 def settings():
     return small.config(
         steps=4,
-        floors=("majority",),
-        evaluators=cfg.evaluators(**EVALUATORS),
-        controls=("supervised",),
-        embedding_view__split="test",
-        embedding_view__projector=True,
+        representation__baselines=("majority",),
+        representation__evaluators=cfg.evaluators(**EVALUATORS),
+        representation__controls=("supervised",),
+        representation__embedding_view__split="test",
+        representation__embedding_view__projector=True,
     )
 
 
@@ -85,10 +85,10 @@ def test_numbers_that_fail_cost_no_others_and_come_when_they_can(
     assert protocol_names == {"collapse", "verification"}
     (last,) = found["results"].values()
     assert {"test/accuracy", "validation/accuracy"} <= set(last)
-    assert "floors" in found["missing"]
+    assert "baselines" in found["missing"]
     assert "pending" not in found
     assert standing(run, {}).name == "finished"
-    assert "floors" in standing(run, {}).reason
+    assert "baselines" in standing(run, {}).reason
     # The same command tries again, and what can be computed now is there.
     train(settings, run, "stop", show=False)
     again = result(run)

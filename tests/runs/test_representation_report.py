@@ -22,10 +22,10 @@ def test_thumbnails_belong_to_their_points_where_files_are_skipped(tmp_path, mon
             data__on_corrupt="skip",
             data__eval__splits={"validation": "train", "test": "test"},
             model__num_classes=2,
-            embedding_view__split="test",
-            embedding_view__endpoint="embedding",
-            embedding_view__projector=True,
-            embedding_view__limit=15,
+            representation__embedding_view__split="test",
+            representation__embedding_view__endpoint="embedding",
+            representation__embedding_view__projector=True,
+            representation__embedding_view__limit=15,
         )
     )
     seen = {}

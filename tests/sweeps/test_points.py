@@ -70,7 +70,7 @@ def test_points_that_name_models_are_each_held_to_its_own_fields():
         "unknown optimizer 'adm'; did you mean 'adam'": {"optimizer.name": "adm"},
         "unknown schedule": {"schedule.name": "cosin"},
         "batch_size=0": {"batch_size": 0},
-        "unknown control": {"controls": ("pixel",)},
+        "unknown control": {"representation.controls": ("pixel",)},
         "unknown experiment": {"experiment.name": "supervise"},
         "model": {"model.name": "lenet6"},
         "optimizer is provided after": {"optimizer.name": "sgd", "optimizer": {"name": "adam"}},

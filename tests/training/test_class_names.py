@@ -121,7 +121,7 @@ def test_other_people_to_verify_need_not_be_those_trained_on(tmp_path):
             experiment=cfg.experiment("triplet"),
             checkpoint__best="",
             data__eval__sources={"test": f"npz:{tmp_path / 'b.npz'}"},
-            evaluators=cfg.evaluators(**evaluators),
+            representation__evaluators=cfg.evaluators(**evaluators),
         )
 
     parts = small.build(config(tmp_path / "a.npz", **changes(verification={})))

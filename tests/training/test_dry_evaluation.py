@@ -29,7 +29,7 @@ def one_each(tmp_path):
 
 
 def evaluated(**entries):
-    return dict(evaluators=cfg.evaluators(**entries))
+    return dict(representation__evaluators=cfg.evaluators(**entries))
 
 
 # An objective that reads images alone.
@@ -58,18 +58,27 @@ REFUSED = {
     "verification needs two pairs or more": evaluated(verification={"pairs": 1}),
     "name the list": evaluated(listed_pairs={}),
     "endpoint names none": evaluated(knn={"endpoint": ()}),
-    "floors=None: needs names": dict(floors=None),
-    "unknown floor ''; there are: majority": dict(floors=("",)),
-    "unknown floor None": dict(floors=(None,)),
-    "did you mean 'majority'": dict(floors=("majorty",)),
-    "floors predict one class an image, and 'label'": dict(floors=("majority",), **WITHOUT_LABELS),
+    "representation.baselines=None: needs names": dict(representation__baselines=None),
+    "unknown baseline ''; there are: majority": dict(representation__baselines=("",)),
+    "unknown baseline None": dict(representation__baselines=(None,)),
+    "did you mean 'majority'": dict(representation__baselines=("majorty",)),
+    "baselines predict one class an image, and 'label'": dict(
+        representation__baselines=("majority",), **WITHOUT_LABELS
+    ),
     "evaluate.batch_size=0": dict(evaluate__batch_size=0),
     "data.grain.threads=0": dict(data__grain__threads=0),
     "t-SNE needs four points": dict(
-        embedding_view={**cfg.base().embedding_view, "split": "test", "view": "tsne", "limit": 3}
+        representation__embedding_view={
+            **cfg.base().representation.embedding_view,
+            "split": "test",
+            "view": "tsne",
+            "limit": 3,
+        }
     ),
-    "embedding_view.limit=0": dict(embedding_view__split="test", embedding_view__limit=0),
-    "colors points by class": dict(embedding_view__split="test", **WITHOUT_LABELS),
+    "embedding_view.limit=0": dict(
+        representation__embedding_view__split="test", representation__embedding_view__limit=0
+    ),
+    "colors points by class": dict(representation__embedding_view__split="test", **WITHOUT_LABELS),
     "did you mean 'validation/accuracy'": dict(checkpoint__best="validation/acc"),
     "'validation/ema/accuracy' is not evaluated": dict(checkpoint__best="validation/ema/accuracy"),
     "'validation/knn_accuracy' is not evaluated": dict(
@@ -115,15 +124,24 @@ def test_umap_without_its_package_is_refused(monkeypatch):
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda n: None if n == "umap" else find(n))
     with pytest.raises(UserError, match="umap-learn"):
-        small.build(small.config(embedding_view__split="test", embedding_view__view="umap"))
-    small.build(small.config(embedding_view__view="umap"))  # not drawn
+        small.build(
+            small.config(
+                representation__embedding_view__split="test",
+                representation__embedding_view__view="umap",
+            )
+        )
+    small.build(small.config(representation__embedding_view__view="umap"))  # not drawn
 
 
-def test_floors_on_sound_are_refused():
+def test_baselines_on_sound_are_refused():
     settings = small.config(
-        data__source="tones", data__keys=("waveform", "label"), floors=("majority",)
+        data__source="tones",
+        data__keys=("waveform", "label"),
+        representation__baselines=("majority",),
     )
-    with pytest.raises(UserError, match="floors compare images, and 'tones' gives waveform, label"):
+    with pytest.raises(
+        UserError, match="baselines compare images, and 'tones' gives waveform, label"
+    ):
         dry_evaluation_of(settings)
 
 
@@ -148,7 +166,9 @@ ALLOWED = {
     "validation/retrieval_recall@7": evaluated(retrieval={"every": 12, "ks": (7,)}),
     "validation/linear_probe_tune_accuracy": evaluated(linear_probe={"every": 4}),
     "validation/ema/accuracy": dict(ema_decay=0.5),
-    "validation/loss": dict(embedding_view__split="test", embedding_view__view="tsne"),
+    "validation/loss": dict(
+        representation__embedding_view__split="test", representation__embedding_view__view="tsne"
+    ),
 }
 
 

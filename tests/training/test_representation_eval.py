@@ -20,7 +20,7 @@ ENTRIES = dict(
 
 @pytest.fixture(scope="module")
 def built():
-    return small.build(small.config(evaluators=cfg.evaluators(**ENTRIES)))
+    return small.build(small.config(representation__evaluators=cfg.evaluators(**ENTRIES)))
 
 
 @pytest.fixture(scope="module")
@@ -38,8 +38,8 @@ def test_a_row_for_every_evaluator_split_and_endpoint(rows):
     assert all(row.encoder == "trained" and row.setting for row in rows)
 
 
-def test_raw_inputs_have_the_accuracy_of_the_floor_on_pixels(built):
-    entries = {"knn": {**built.config.evaluators.knn.to_dict(), "k": 1}}
+def test_raw_inputs_have_the_accuracy_of_the_baseline_on_pixels(built):
+    entries = {"knn": {**built.config.representation.evaluators.knn.to_dict(), "k": 1}}
     variables = (built.state.params, built.state.model_state)
     (row,) = built.protocols.rows("pixels", variables, entries, ("test",), raw=True)
     sources = [built.train.source, built.evaluations["test"].source]
@@ -88,7 +88,7 @@ def test_learned_similarity_serves_the_embedding_alone(built, monkeypatch):
     )
     learned = object()
     monkeypatch.setattr(type(built.experiment), "similarity", lambda self, params: learned)
-    entries = {"knn": built.config.evaluators.knn.to_dict()}
+    entries = {"knn": built.config.representation.evaluators.knn.to_dict()}
     variables = (built.state.params, built.state.model_state)
     built.protocols.rows("", variables, entries, ("test",))
     assert seen == [None, learned]  # features, embedding
@@ -99,12 +99,18 @@ def test_learned_similarity_serves_the_embedding_alone(built, monkeypatch):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        (dict(evaluators=cfg.evaluators(knn={"every": 6})), "multiple of evaluate.every=4"),
-        (dict(evaluators=cfg.evaluators(knn={"splits": ("tset",)})), "did you mean 'test'"),
-        (dict(evaluators=cfg.evaluators(knn={"kk": 3})), "no argument 'kk'"),
-        (dict(evaluators={"knnn": {}}), "did you mean 'knn'"),
-        (dict(embedding_view__split="tset"), "did you mean 'test'"),
-        (dict(embedding_view__view="pac"), "did you mean 'pca'"),
+        (
+            dict(representation__evaluators=cfg.evaluators(knn={"every": 6})),
+            "multiple of evaluate.every=4",
+        ),
+        (
+            dict(representation__evaluators=cfg.evaluators(knn={"splits": ("tset",)})),
+            "did you mean 'test'",
+        ),
+        (dict(representation__evaluators=cfg.evaluators(knn={"kk": 3})), "no argument 'kk'"),
+        (dict(representation__evaluators={"knnn": {}}), "did you mean 'knn'"),
+        (dict(representation__embedding_view__split="tset"), "did you mean 'test'"),
+        (dict(representation__embedding_view__view="pac"), "did you mean 'pca'"),
     ],
 )
 def test_what_cannot_be_is_refused_before_anything_is_compiled(changes, message):
@@ -114,7 +120,9 @@ def test_what_cannot_be_is_refused_before_anything_is_compiled(changes, message)
 
 def test_unknown_endpoint_is_refused_with_the_nearest_before_training():
     with pytest.raises(UserError, match="did you mean 'features'"):
-        small.build(small.config(evaluators=cfg.evaluators(knn={"endpoint": "feature"})))
+        small.build(
+            small.config(representation__evaluators=cfg.evaluators(knn={"endpoint": "feature"}))
+        )
 
 
 def test_random_variables_are_those_that_the_run_began_with(built):
@@ -129,7 +137,7 @@ def test_a_split_that_overlaps_the_training_split_does_not_find_itself():
     splits = {"validation": "test", "part": "train[80%:]", "whole": "train", "other": "train[:50]"}
     run = small.build(
         small.config(
-            evaluators=entries,
+            representation__evaluators=entries,
             data__train__split="train[:90%]",
             data__eval__splits=splits,
             data__eval__sources={"other": "digits"},
@@ -168,7 +176,7 @@ def test_a_split_that_overlaps_the_training_split_does_not_find_itself():
 def test_examples_keep_their_identity_through_classes_and_skipped_files():
     run = small.build(
         small.config(
-            evaluators=cfg.evaluators(knn={"k": 1}),
+            representation__evaluators=cfg.evaluators(knn={"k": 1}),
             data__classes=(3, 5, 8),
             data__on_corrupt="skip",
             data__eval__splits={"validation": "train[:30%]"},

@@ -24,7 +24,7 @@ RUNS = {
     ),
     # A teacher beside the network, two views, statistics of heads; and pairs from Grain.
     "teacher": dict(
-        experiment=cfg.experiment("invariant", cure="byol", projector=(8,), predictor=(8,)),
+        experiment=cfg.experiment("joint_embedding", method="byol", projector=(8,), predictor=(8,)),
         model=cfg.model("mlp", hidden=(8,), norm="batch", num_classes=0),
         data__train__views=2,
         data__train__augment=cfg.augment(affine={}),

@@ -112,7 +112,7 @@ def test_evaluators_settings_belong_to_its_metric():
     def criterion(k):
         settings = small.config(
             checkpoint__best="validation/knn_accuracy",
-            evaluators=cfg.evaluators(knn={"every": 4, "k": k}),
+            representation__evaluators=cfg.evaluators(knn={"every": 4, "k": k}),
         )
         return selection.criterion(settings, small.build(settings).evaluations, "max")
 

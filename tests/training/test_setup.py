@@ -22,7 +22,7 @@ WRONG = {
     "evaluate.every=2147483648": dict(evaluate__every=2**31),
     "seed=9223372036854775808": dict(seed=2**63),
     "data.train.views=2147483647: needs to be at most 64": dict(data__train__views=2**31 - 1),
-    "supervised.steps=-5: needs to be at least 0": dict(supervised__steps=-5),
+    "supervised.steps=-5: needs to be at least 0": dict(representation__supervised__steps=-5),
     "checkpoint.keep=-1: needs to be at least 0": dict(checkpoint__keep=-1),
     "data.grain.workers=-1": dict(data__grain__workers=-1),
     "data.grain.threads=1000000: needs to be at most 1024": dict(data__grain__threads=10**6),

@@ -89,8 +89,12 @@ def test_labels_that_an_objective_needs_are_named():
     [
         ("'siamese' learns from pairs: set --config.data.train.sampler.name=pairs", "siamese", {}),
         ("learns from pairs", "siamese", dict(data__train__views=2)),
-        ("'invariant' learns from 2 views .*: set --config.data.train.views=2", "invariant", {}),
-        ("learns from 2 views", "invariant", dict(data__train__views=3)),
+        (
+            "'joint_embedding' learns from 2 views .*: set --config.data.train.views=2",
+            "joint_embedding",
+            {},
+        ),
+        ("learns from 2 views", "joint_embedding", dict(data__train__views=3)),
         ("learns from single", "supervised", dict(data__train__sampler__name="pairs")),
         ("learns from single", "supervised", dict(data__train__views=2)),
         (

@@ -36,7 +36,7 @@ def test_function_is_called_with_its_arguments(tmp_path):
             "cfg.base().optimizer.lr = 3.0"
         ),
         "line 3: AttributeError: there is no entry 'momentm'": "cfg.base().optimizer.sgd.momentm",
-        "'fine_tune.learning_rate' or 'optimizer.learning_rate'": "cfg.base().learning_rate = 1",
+        "'optimizer.lars.momentum' or 'optimizer.rmsprop.momentum'": "cfg.base().momentum = 1",
         "line 3: TypeError: steps needs a whole number, not '10' \\(str\\)$": (
             "cfg.base().steps = '10'"
         ),

@@ -1,4 +1,4 @@
-"""Invariant representations: each cure is the loss of its paper, on one replica and on two."""
+"""Joint embeddings: each method's loss is the loss of its paper, on one replica and on two."""
 
 import functools
 
@@ -11,7 +11,7 @@ import pytest
 from cnnlab.errors import UserError
 from cnnlab.layers.normalization.batch_norm import BatchNorm
 from experiments.base import Experiment
-from experiments.invariant import CURES, Invariant
+from experiments.joint_embedding import METHODS, JointEmbedding
 
 IMAGES = np.random.default_rng(0).normal(size=(4, 2, 2, 3, 1)).astype(np.float32)
 KEY = jax.random.key(1)
@@ -35,13 +35,13 @@ class Tiny(nn.Module):
         return x, {"features": x}
 
 
-def make(cure):
+def make(method):
     heads = dict(projector=(5, 3), predictor=(3,))
-    return Invariant(Tiny(), sync_bn=True, cure=cure, **heads, **ENTRIES.get(cure, {}))
+    return JointEmbedding(Tiny(), sync_bn=True, method=method, **heads, **ENTRIES.get(method, {}))
 
 
 @functools.cache
-def start(cure):
+def start(method):
     """Return parameters and a state of some time into a training, made up."""
     rng = np.random.default_rng(3)
 
@@ -55,15 +55,15 @@ def start(cure):
         )
         return (center + 0.3 * rng.uniform(-1, 1, leaf.shape)).astype(np.float32)
 
-    shapes = jax.eval_shape(make(cure).init, KEY, {"image": IMAGES[:, 0]})
+    shapes = jax.eval_shape(make(method).init, KEY, {"image": IMAGES[:, 0]})
     variables = jax.tree_util.tree_map_with_path(some, dict(shapes))
     return variables.pop("params"), variables
 
 
 @functools.cache
-def compiled(cure):
+def compiled(method):
     """Return (parameters, state, images) -> (loss, what goes with it, gradient)."""
-    return jax.jit(functools.partial(run, make(cure)))
+    return jax.jit(functools.partial(run, make(method)))
 
 
 def run(experiment, params, state, images, axis_name=None):
@@ -76,8 +76,8 @@ def run(experiment, params, state, images, axis_name=None):
 
 
 @functools.cache
-def result(cure):
-    return jax.device_get(compiled(cure)(*start(cure), IMAGES))
+def result(method):
+    return jax.device_get(compiled(method)(*start(method), IMAGES))
 
 
 # The same by numpy in float64, an example at a time where it is not a matrix product.
@@ -102,11 +102,11 @@ def head(params, x, last_norm=False):
     return normalized(x, **params.get("output_norm", {})) if last_norm else x
 
 
-def project(params, cure):
+def project(params, method):
     def one(images):
-        return head(params["projector"], encode(params, images), bool(CURES[cure].last_norm))
+        return head(params["projector"], encode(params, images), bool(METHODS[method].last_norm))
 
-    if make(cure).joint_views:
+    if make(method).joint_views:
         both = one(np.concatenate([IMAGES[:, 0], IMAGES[:, 1]]))
         return both[:4], both[4:]
     return one(IMAGES[:, 0]), one(IMAGES[:, 1])
@@ -116,8 +116,8 @@ def unit(x):
     return x / np.sqrt(x @ x)
 
 
-def positives_only(params, targets):
-    pairs = zip(*project(params, "positives_only"), strict=True)
+def no_negatives(params, targets):
+    pairs = zip(*project(params, "no_negatives"), strict=True)
     return np.mean([np.sum((unit(a) - unit(b)) ** 2) for a, b in pairs])
 
 
@@ -162,7 +162,7 @@ def barlow(params, targets):
     return total
 
 
-PLAIN = {f.__name__: f for f in (positives_only, nt_xent, simsiam, byol, vicreg, barlow)}
+PLAIN = {f.__name__: f for f in (no_negatives, nt_xent, simsiam, byol, vicreg, barlow)}
 
 
 def moved_teacher(params, state):
@@ -172,14 +172,14 @@ def moved_teacher(params, state):
     return jax.tree.map(lambda a, b: (1 - part) * a + part * b, old, {k: params[k] for k in old})
 
 
-@pytest.mark.parametrize("cure", CURES)
-def test_loss_and_gradient_are_those_of_the_paper(cure):
-    value, aux, gradient = result(cure)
-    params = wide(start(cure)[0])
+@pytest.mark.parametrize("method", METHODS)
+def test_loss_and_gradient_are_those_of_the_paper(method):
+    value, aux, gradient = result(method)
+    params = wide(start(method)[0])
     # What predictions are compared with is made of numbers, which no parameter changes.
-    teacher = moved_teacher(params, start(cure)[1]) if cure == "byol" else params
-    targets = project(teacher, cure)
-    expected = PLAIN[cure](params, targets)
+    teacher = moved_teacher(params, start(method)[1]) if method == "byol" else params
+    targets = project(teacher, method)
+    expected = PLAIN[method](params, targets)
     np.testing.assert_allclose(value, expected, rtol=1e-5)
     np.testing.assert_allclose(aux.metrics["loss"].compute(), expected, rtol=1e-5)
     size = max(np.abs(x).max() for x in jax.tree.leaves(gradient))
@@ -190,7 +190,7 @@ def test_loss_and_gradient_are_those_of_the_paper(cure):
             kept, sides = leaf[at], []
             for change in (1e-5, -1e-5):
                 leaf[at] = kept + change
-                sides.append(PLAIN[cure](params, targets))
+                sides.append(PLAIN[method](params, targets))
             leaf[at] = kept
             wanted = (sides[0] - sides[1]) / 2e-5
             assert abs(got[at] - wanted) < 2e-5 * size, (jax.tree_util.keystr(path), at)
@@ -202,29 +202,29 @@ def test_metrics():
         "vicreg": {"invariance", "variance", "covariance"},
         "barlow": {"invariance", "redundancy"},
     }
-    for cure in CURES:
-        _, aux, _ = result(cure)
+    for method in METHODS:
+        _, aux, _ = result(method)
         assert set(aux.metrics) == {"loss", "embedding_std", "projection_std"} | own.get(
-            cure, set()
+            method, set()
         )
         assert aux.output is None
-        params = wide(start(cure)[0])
-        if cure != "nt_xent":
+        params = wide(start(method)[0])
+        if method != "nt_xent":
             rows = np.stack([unit(x) for v in range(2) for x in encode(params, IMAGES[:, v])])
             spread = rows.std(axis=0).mean() * np.sqrt(4)
             assert aux.metrics["embedding_std"].compute() == pytest.approx(spread, rel=1e-4)
-        rows = np.stack([unit(x) for view in project(params, cure) for x in view])
+        rows = np.stack([unit(x) for view in project(params, method) for x in view])
         spread = rows.std(axis=0).mean() * np.sqrt(3)
         assert aux.metrics["projection_std"].compute() == pytest.approx(spread, rel=1e-4)
 
 
-@pytest.mark.parametrize("cure", ["simsiam", "byol"])
-def test_no_gradient_comes_through_the_target(cure):
+@pytest.mark.parametrize("method", ["simsiam", "byol"])
+def test_no_gradient_comes_through_the_target(method):
     # A predictor that ignores its input cuts the other branch: nothing else may be left.
-    params, state = start(cure)
+    params, state = start(method)
     norm = {"scale": np.zeros(3, np.float32), "bias": np.ones(3, np.float32)}
     cut = {**params, "predictor": {**params["predictor"], "hidden1_norm": norm}}
-    _, _, gradient = compiled(cure)(cut, state, IMAGES)
+    _, _, gradient = compiled(method)(cut, state, IMAGES)
     for name, tree in gradient.items():
         nothing = all(not np.any(x) for x in jax.tree.leaves(tree))
         assert nothing == (name != "predictor"), name
@@ -248,9 +248,9 @@ def test_teacher_moves_towards_the_network_and_its_statistics_by_its_own_passes(
     np.testing.assert_allclose(teacher["batch_stats"]["norm"]["mean"], mean, rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize("cure", CURES)
-def test_batch_norm_sees_each_view_alone_or_both_at_once(cure):
-    params, state = start(cure)
+@pytest.mark.parametrize("method", METHODS)
+def test_batch_norm_sees_each_view_alone_or_both_at_once(method):
+    params, state = start(method)
     first, second = (
         (IMAGES[:, v].reshape(4, -1) @ params["dense"]["kernel"] + params["dense"]["bias"]).mean(0)
         for v in range(2)
@@ -258,17 +258,17 @@ def test_batch_norm_sees_each_view_alone_or_both_at_once(cure):
     old = state["batch_stats"]["norm"]["mean"]
     joint = 0.9 * old + 0.1 * (first + second) / 2
     alone = 0.81 * old + 0.09 * first + 0.1 * second
-    got = result(cure)[1].model_state["batch_stats"]["norm"]["mean"]
-    np.testing.assert_allclose(got, joint if cure == "nt_xent" else alone, rtol=1e-4, atol=1e-6)
+    got = result(method)[1].model_state["batch_stats"]["norm"]["mean"]
+    np.testing.assert_allclose(got, joint if method == "nt_xent" else alone, rtol=1e-4, atol=1e-6)
 
 
 # Negatives, a teacher, statistics of the batch; test_equivalence.py has the others on eight.
-@pytest.mark.parametrize("cure", ["nt_xent", "byol", "barlow"])
-def test_two_replicas_are_one(cure):
-    params, state = start(cure)
+@pytest.mark.parametrize("method", ["nt_xent", "byol", "barlow"])
+def test_two_replicas_are_one(method):
+    params, state = start(method)
 
     def replica(params, state, images):
-        value, aux, gradient = run(make(cure), params, state, images, "batch")
+        value, aux, gradient = run(make(method), params, state, images, "batch")
         exact = jax.tree.map(lambda x: x.astype(jnp.float32), aux.model_state)
         means = jax.lax.pmean((value, gradient, exact), "batch")
         return (*means, jax.lax.psum(aux.metrics, "batch"))
@@ -276,7 +276,7 @@ def test_two_replicas_are_one(cure):
     parts = IMAGES.reshape(2, 2, *IMAGES.shape[1:])
     replicas = jax.pmap(replica, axis_name="batch", in_axes=(None, None, 0))
     other = jax.device_get(replicas(params, state, parts))
-    value, aux, gradient = result(cure)
+    value, aux, gradient = result(method)
     one = (value, gradient, aux.model_state)
     size = max(np.abs(x).max() for x in jax.tree.leaves(gradient))
     for got, wanted in zip(jax.tree.leaves(other[:3]), jax.tree.leaves(one), strict=True):
@@ -323,7 +323,7 @@ def test_without_projector_and_norms_the_loss_is_on_the_features():
             x = nn.Dense(3, name="dense")(images.reshape(images.shape[0], -1))
             return x, {"features": x}
 
-    experiment = Invariant(Linear(), cure="positives_only", projector=())
+    experiment = JointEmbedding(Linear(), method="no_negatives", projector=())
     shapes = jax.eval_shape(experiment.init, KEY, {"image": IMAGES[:, 0]})
     assert set(shapes) == {"params"} and set(shapes["params"]) == {"dense"}
     kernel = np.random.default_rng(0).normal(size=(6, 3)).astype(np.float32)
@@ -338,17 +338,17 @@ def test_without_projector_and_norms_the_loss_is_on_the_features():
 @pytest.mark.parametrize(
     ("entries", "message"),
     [
-        ({"cure": "simsam"}, "did you mean 'simsiam'"),
+        ({"method": "simsam"}, "did you mean 'simsiam'"),
         ({"projector": (4, 0)}, r"projector=\(4, 0\)"),
         ({"predictor": (-1,)}, r"predictor=\(-1,\)"),
         ({"temperature": 0.0}, "temperature=0.0"),
         ({"momentum": 1.5}, "momentum=1.5"),
         ({"momentum_steps": -1}, "momentum_steps=-1"),
         ({"chunk": -2}, "chunk=-2"),
-        ({"cure": "barlow", "weights": (1.0, 2.0)}, "'barlow' takes 1"),
+        ({"method": "barlow", "weights": (1.0, 2.0)}, "'barlow' takes 1"),
         ({"weights": (1.0,)}, "'simsiam' takes none"),
     ],
 )
 def test_what_cannot_be_is_named(entries, message):
     with pytest.raises(UserError, match=message):
-        Invariant(Tiny(), **entries)
+        JointEmbedding(Tiny(), **entries)

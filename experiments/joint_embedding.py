@@ -1,18 +1,18 @@
-"""Invariant representations: two views of an image should have the same output. Any issue?
+"""Joint-embedding methods: two augmented views of an image are trained to have the same embedding.
 
-A siamese network that is asked for nothing else has a solution without content, the same output
-for every image, and finds it. What keeps it from there is the `cure`:
+A loss that only pulls the views together has a trivial solution, one constant output for all images
+(collapse). The `method` decides what prevents it:
 
-    positives_only   none: |z1 - z2|^2 of the normalized outputs; collapses
-    nt_xent          negatives: all other images of the batch (SimCLR, Chen et al. 2020, eq. 1)
-    simsiam          a predictor and a stopped gradient (Chen & He 2020, algorithm 1)
-    byol             a predictor and a momentum teacher (Grill et al. 2020, eq. 2)
-    vicreg           variances held up, covariances held down (Bardes et al. 2022, eq. 6)
-    barlow           a cross-correlation near the identity (Zbontar et al. 2021, eq. 1)
+    no_negatives  nothing: |z1 - z2|^2 of the normalized outputs; collapses
+    nt_xent       negatives: all other images of the batch (SimCLR, Chen et al. 2020, eq. 1)
+    simsiam       a predictor and a stop-gradient (Chen & He 2020, algorithm 1)
+    byol          a predictor and a momentum teacher (Grill et al. 2020, eq. 2)
+    vicreg        regularized variance and covariance (Bardes et al. 2022, eq. 6)
+    barlow        a cross-correlation near the identity (Zbontar et al. 2021, eq. 1)
 
-An encoder (a model with num_classes=0) gives features, a projector on them gives the z that the
-loss sees. The features are the representation, and what `embedding` returns, as in all of these
-papers. Batches: image [b, 2, h, w, c].
+An encoder (a model with num_classes=0) computes features, and a projector computes the embeddings z
+of the loss from them. The representation, which `embedding` returns, are the features, as in all of
+these papers. Batches: image [b, 2, h, w, c].
 
 Deviations: SimCLR's projector ends with a BatchNorm without bias, as its code has and its paper
 does not say; a linear layer before a BatchNorm has no bias in any of them (`projection_heads.py`).
@@ -43,12 +43,12 @@ Pair = tuple[Any, Any]
 
 
 class Outputs(NamedTuple):
-    """What a loss is made of: for both views, [b, d] each.
+    """Arguments of a loss: a pair of arrays [b, d], one a view.
 
     Attributes:
-        projections: the projector's outputs.
-        predictions: the predictor's, where the cure has one.
-        targets: what predictions are compared with, without a gradient.
+        projections: outputs of the projector.
+        predictions: outputs of the predictor, if the method has one.
+        targets: targets of the predictions; no gradient passes through them.
     """
 
     projections: Pair
@@ -56,7 +56,7 @@ class Outputs(NamedTuple):
     targets: Pair = (None, None)
 
 
-def _positives_only(experiment, outputs: Outputs, axis_name):
+def _no_negatives(experiment, outputs: Outputs, axis_name):
     del experiment, axis_name
     first, second = map(unit, outputs.projections)
     return jnp.mean(jnp.sum(jnp.square(first - second), axis=-1)), {}
@@ -88,7 +88,7 @@ def _byol(experiment, outputs: Outputs, axis_name):
 
 
 def _weighted(function: Callable[..., Any], *names: str):
-    """Return a cure's loss from one of both batches of projections with named weights."""
+    """Return the loss of a method as a weighted function of both batches of projections."""
 
     def loss(experiment, outputs: Outputs, axis_name):
         weights = dict(zip(names, experiment.weights, strict=False))
@@ -98,16 +98,16 @@ def _weighted(function: Callable[..., Any], *names: str):
     return loss
 
 
-class Cure(NamedTuple):
-    """What tells one objective from another.
+class Method(NamedTuple):
+    """The parts in which the methods differ.
 
     Attributes:
-        loss: (experiment, outputs, axis_name) -> the loss and metrics of its own.
-        last_norm: what the projector ends with, of `cnnlab.models.projection_heads.LAST_NORMS`.
-        predictor: whether there is one, on the projections.
-        predictor_bias: whether its last layer has a bias.
-        teacher: whether targets come from a momentum teacher, not from the network.
-        weights: how many numbers `weights` may have.
+        loss: (experiment, outputs, axis_name) -> the loss and the metrics of the method.
+        last_norm: last layer of the projector, of `cnnlab.models.projection_heads.LAST_NORMS`.
+        predictor: whether a predictor follows the projector.
+        predictor_bias: whether the last layer of the predictor has a bias.
+        teacher: whether a momentum teacher computes the targets, instead of the network.
+        weights: number of weights of the loss.
     """
 
     loss: Callable[..., tuple[Array, dict[str, Any]]]
@@ -118,40 +118,39 @@ class Cure(NamedTuple):
     weights: int = 0
 
 
-CURES: dict[str, Cure] = {
-    "positives_only": Cure(_positives_only),
-    "nt_xent": Cure(_nt_xent, last_norm="scale"),
-    "simsiam": Cure(_simsiam, last_norm="plain", predictor=True, predictor_bias=True),
-    "byol": Cure(_byol, predictor=True, teacher=True),
-    "vicreg": Cure(
+METHODS: dict[str, Method] = {
+    "no_negatives": Method(_no_negatives),
+    "nt_xent": Method(_nt_xent, last_norm="scale"),
+    "simsiam": Method(_simsiam, last_norm="plain", predictor=True, predictor_bias=True),
+    "byol": Method(_byol, predictor=True, teacher=True),
+    "vicreg": Method(
         _weighted(vicreg_barlow.vicreg, "invariance", "variance", "covariance"), weights=3
     ),
-    "barlow": Cure(_weighted(vicreg_barlow.barlow_twins, "redundancy"), weights=1),
+    "barlow": Method(_weighted(vicreg_barlow.barlow_twins, "redundancy"), weights=1),
 }
 
 
 @dataclasses.dataclass(frozen=True)
-class Invariant(Experiment):
-    """Make the outputs for two views of an image alike, and keep those of others apart.
+class JointEmbedding(Experiment):
+    """Learn equal embeddings for two views of an image, without collapse.
 
     Attributes:
-        cure: one of `CURES`.
-        projector: widths of its layers; () for none: the loss is on the features.
-        predictor: widths of its hidden layers, before one as wide as the projections; only
-            simsiam and byol have one.
+        method: one of `METHODS`.
+        projector: widths of its layers; (): no projector, the loss is on the features.
+        predictor: widths of its hidden layers; the last layer is as wide as the projections. Only
+            simsiam and byol have a predictor.
         temperature: of nt_xent.
-        weights: of the parts of vicreg (invariance, variance, covariance) or barlow
-            (redundancy,); () for those of the papers.
-        momentum: of byol's teacher at first, tau of the paper.
-        momentum_steps: updates over which it rises to 1 by half a cosine; 0: constant.
-        joint_views: both views in one batch for BatchNorm (SimCLR), or each by its own
-            statistics (the others).
-        chunk: rows of similarities that nt_xent holds at a time; 0: all.
+        weights: of the terms of vicreg (invariance, variance, covariance) or barlow
+            (redundancy,); (): the weights of the papers.
+        momentum: initial momentum of byol's teacher, tau in the paper.
+        momentum_steps: updates over which the momentum rises to 1 by half a cosine; 0: constant.
+        joint_views: one BatchNorm batch of both views (SimCLR), or one batch a view (the others).
+        chunk: rows of the similarity matrix that nt_xent computes at a time; 0: all.
     """
 
     head_names: ClassVar[tuple[str, ...]] = ("projector", "predictor")
 
-    cure: str = "simsiam"
+    method: str = "simsiam"
     projector: tuple[int, ...] = (2048, 2048, 2048)
     predictor: tuple[int, ...] = (512,)
     temperature: float = 0.5
@@ -165,7 +164,7 @@ class Invariant(Experiment):
 
     def __post_init__(self):
         """Check the hyper-parameters."""
-        cure = pick(CURES, self.cure, "experiment.cure")
+        method = pick(METHODS, self.method, "experiment.method")
         for name in ("projector", "predictor"):
             widths = getattr(self, name)
             if any(width < 1 for width in widths):
@@ -177,53 +176,53 @@ class Invariant(Experiment):
         for name in ("momentum_steps", "chunk"):
             if getattr(self, name) < 0:
                 raise UserError(f"experiment.{name}={getattr(self, name)}: needs 0 or more")
-        if len(self.weights) not in (0, cure.weights):
+        if len(self.weights) not in (0, method.weights):
             raise UserError(
-                f"experiment.weights={tuple(self.weights)}: '{self.cure}' takes "
-                f"{cure.weights or 'none'}; () are the paper's"
+                f"experiment.weights={tuple(self.weights)}: '{self.method}' takes "
+                f"{method.weights or 'none'}; () are the paper's"
             )
 
     def init(self, rng: Any, batch: Batch) -> dict[str, PyTree]:
-        """Return the variables of the model, of the heads beside it, and of a teacher."""
+        """Return the variables of the model, the heads and the teacher."""
         variables = super().init(rng, batch)
         params, stats = dict(variables["params"]), dict(variables.get("batch_stats", {}))
         x, _ = self.model.apply(variables, self.inputs(batch)[:1], train=False)
-        # The encoder has the key, and so the weights, that it has in any other experiment.
+        # The encoder's key is that of all experiments: equal seeds give equal initial weights.
         for n, (name, head) in enumerate(self._heads(x.shape[-1]).items(), 1):
             x, own = head.init_with_output(jax.random.fold_in(rng, n), x)
             params[name] = own["params"]
             if "batch_stats" in own:
                 stats[name] = own["batch_stats"]
         variables |= {"params": params, **({"batch_stats": stats} if stats else {})}
-        if CURES[self.cure].teacher:
+        if METHODS[self.method].teacher:
             variables["teacher"] = teachers.create(_taught(params), _taught(stats))
         return variables
 
     def loss(
         self, params, model_state, batch, rng, *, train, axis_name
     ) -> tuple[Float[Array, ""], Aux]:
-        """Return the loss of a batch of two views; in evaluation, without views, nothing."""
+        """Return the loss of a batch of two views; 0 in evaluation, which has one view."""
         if not train:
             return jnp.zeros(()), Aux(model_state, {})
-        seen = self.select(batch)
-        cure, state = CURES[self.cure], dict(model_state)
+        views = self.select(batch)
+        method, state = METHODS[self.method], dict(model_state)
         old = state.pop("teacher", None)
-        # What BatchNorm sees at a time: both views together, or one after the other.
-        parts = [jax.tree.map(lambda x, v=v: x[:, v], seen) for v in range(VIEWS)]
+        # BatchNorm batches: both views together, or one view each.
+        parts = [jax.tree.map(lambda x, v=v: x[:, v], views) for v in range(VIEWS)]
         if self.joint_views:
             parts = [self.inputs(batch, train=True)]
 
         features, projections, state = self._encode(params, state, parts, rng, axis_name)
         outputs = Outputs(_pair(projections))
-        if cure.predictor:
+        if method.predictor:
             predictions, state = self._head("predictor", params, state, projections, axis_name)
             outputs = outputs._replace(predictions=_pair(predictions), targets=outputs.projections)
-        if cure.teacher:
+        if method.teacher:
             stats = model_state.get("batch_stats", {})
             targets, teacher = self._teach(old, params, stats, parts, rng, axis_name)
             outputs = outputs._replace(targets=_pair(targets))
             state["teacher"] = teacher
-        loss, metrics = cure.loss(self, outputs, axis_name)
+        loss, metrics = method.loss(self, outputs, axis_name)
         metrics |= {
             "loss": Mean.of(loss[None]),
             "embedding_std": embedding_std(jnp.concatenate(features), axis_name),
@@ -232,20 +231,22 @@ class Invariant(Experiment):
         return loss, Aux(state, metrics)
 
     def _heads(self, width: int, axis_name: str = "") -> dict[str, MLPHead]:
-        """Return the heads on features of this width, in the order of their application."""
-        cure, heads = CURES[self.cure], {}
+        """Return the heads on features of this width, in order of application."""
+        method, heads = METHODS[self.method], {}
         shared: dict[str, Any] = {"norm_axis_name": axis_name}
         shared["dtype"] = getattr(self.model, "dtype", "float32")
         if self.projector:
-            heads["projector"] = MLPHead(tuple(self.projector), last_norm=cure.last_norm, **shared)
+            heads["projector"] = MLPHead(
+                tuple(self.projector), last_norm=method.last_norm, **shared
+            )
             width = self.projector[-1]
-        if cure.predictor:
+        if method.predictor:
             widths = (*self.predictor, width)
-            heads["predictor"] = MLPHead(widths, last_bias=cure.predictor_bias, **shared)
+            heads["predictor"] = MLPHead(widths, last_bias=method.predictor_bias, **shared)
         return heads
 
     def _encode(self, params, state, parts, rng, axis_name):
-        """Return features and projections of each part, and the state after them."""
+        """Return features and projections of each part, and the new state."""
         features = []
         for n, part in enumerate(parts):
             key = jax.random.fold_in(rng, n)
@@ -258,7 +259,7 @@ class Invariant(Experiment):
         return features, projections, state
 
     def _head(self, name, params, state, parts, axis_name):
-        """Return a head's outputs for each part, and the state after them."""
+        """Return the outputs of a head for each part, and the new state."""
         shared = (axis_name or "") if self.sync_bn else ""
         head = self._heads(parts[0].shape[-1], shared)[name]
         stats = dict(state.get("batch_stats", {}))
@@ -272,7 +273,7 @@ class Invariant(Experiment):
         return outputs, {**state, **({"batch_stats": stats} if stats else {})}
 
     def _teach(self, old, params, stats, parts, rng, axis_name):
-        """Return the moved teacher's projections of each part, and the teacher after them."""
+        """Update the teacher; return its projections of each part, and the new teacher."""
         pace: dict[str, Any] = {"momentum": self.momentum, "steps": self.momentum_steps}
         teacher = teachers.update(old, _taught(params), _taught(stats), **pace)
         own = {"batch_stats": teacher["batch_stats"]}
@@ -282,7 +283,7 @@ class Invariant(Experiment):
 
 
 def _pair(parts: list[Float[Array, "n d"]]) -> Pair:
-    """Return the outputs for the first views and for the second ones, [b, d] each."""
+    """Return the outputs for the first views and for the second views, [b, d] each."""
     if len(parts) == VIEWS:
         return parts[0], parts[1]
     both = parts[0].reshape(-1, VIEWS, parts[0].shape[-1])
@@ -290,5 +291,5 @@ def _pair(parts: list[Float[Array, "n d"]]) -> Pair:
 
 
 def _taught(tree: PyTree) -> PyTree:
-    """Return what the teacher has of the network: all but the predictor."""
+    """Return the part of the network that the teacher copies: all but the predictor."""
     return {name: value for name, value in tree.items() if name != "predictor"}
