@@ -10,7 +10,7 @@ ordinary run folder, FOLDER/trials/0007, with its output in FOLDER/logs/0007.log
 
 Ctrl-C or SIGTERM lets the trials save and stop; the same command, or --workdir=FOLDER alone, goes
 on from there. Several of these commands may work on one folder at once, on one machine or on
-several that share the file system. Failed trials are kept, told and left alone, unless
+several that share the file system. Failed trials are kept, listed and not repeated, unless
 --retry_failed. With --launcher=slurm the trials are one array job.
 
 With --search, Optuna chooses the points from the same file's space, in the light of --metric, and
@@ -219,7 +219,7 @@ def _work(folder: Any, parallel: int = 1, limit: int = 0) -> int:
         return _leave(ending)
     console.print(live.summary(folder), soft_wrap=True)
     if ending.signal:
-        console.print(f"{ending.signal}: the same command goes on from there")
+        console.print(f"{ending.signal}: the same command resumes from there")
         return 0
     workdir = shlex.quote(f"--workdir={folder.path}")
     console.print(f"{' '.join(COMMAND)} sweep --report {workdir}", soft_wrap=True, markup=False)

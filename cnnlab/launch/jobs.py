@@ -5,15 +5,13 @@ prevents lost updates. Imports are few: the epilogue of a killed job has seconds
 """
 
 import contextlib
-import fcntl
 import os
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from cnnlab.errors import UserError
-from cnnlab.utils.files import damaged, read_json, write_json
+from cnnlab.utils.files import damaged, lock, read_json, write_json
 from cnnlab.utils.registry import whole
 
 FOLDER = "jobs"
@@ -74,15 +72,6 @@ def now() -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S")
 
 
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    with (path.parent / ".lock").open("w") as file:
-        # A file system without locks: the rare race is the smaller evil.
-        with contextlib.suppress(OSError):
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
 def update(
     path: Path, start: int | None = None, *, keep: bool = False, **entries: Any
 ) -> dict[str, Any]:
@@ -98,7 +87,10 @@ def update(
         OSError: if the record cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with _locked(path):
+    with contextlib.ExitStack() as stack:
+        # A file system without locks: the rare race is the smaller evil.
+        with contextlib.suppress(OSError):
+            stack.enter_context(lock(path.parent / ".lock"))
         record = read(path) or {"id": path.stem, "starts": {}}
         target = record if start is None else record["starts"].setdefault(str(start), {})
         if not (keep and target.keys() & entries.keys()):

@@ -5,8 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from cnnlab.errors import UserError
-from cnnlab.utils import locks
-from cnnlab.utils.files import read_json, write_json
+from cnnlab.utils.files import is_locked, read_json, try_lock, write_json
 
 # `run_folder.open_run` ignores it.
 FILE = ".training"
@@ -36,7 +35,7 @@ def hold(folder: Path) -> Iterator[None]:
     with file:
         free = True
         with contextlib.suppress(OSError):
-            free = locks.take(file)
+            free = try_lock(file)
         if not free:
             raise UserError(
                 f"another process works in {folder}: wait for it, stop it, or name another "
@@ -92,6 +91,6 @@ def read_ending(folder: Path) -> tuple[str, str]:
 def is_held(folder: Path) -> bool:
     """Return whether a process trains in a folder."""
     try:
-        return locks.is_held(folder / FILE)
+        return is_locked(folder / FILE)
     except OSError:
         return False

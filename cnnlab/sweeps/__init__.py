@@ -1,1 +1,1 @@
-"""Sweeps: many runs of one config, as a folder."""
+"""Sweeps: grids, random and adaptive search over config entries, with reports."""

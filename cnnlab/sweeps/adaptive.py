@@ -1,37 +1,35 @@
-"""Adaptive search: what to try next, and what to give up early, by Optuna.
+"""Adaptive search with pruning: an Optuna study as a source of trials.
 
-The sweep's folder is the truth about its trials, the study what Optuna remembers of them. The
-study lags behind where a process was killed between the two; whoever asks next brings it up to
-date: a trial that nobody runs any more is told as failed, and its point tried again in the same
-run folder, from its last checkpoint.
+The folder of the sweep is authoritative, the study is a copy. After a kill between the two writes,
+the next process synchronizes the study: a trial that no process runs is failed in the study, and
+its point enqueued again; it resumes in the same run folder from its last checkpoint.
 
 Papers: Akiba et al. 2019 (Optuna); Bergstra et al. 2011 (TPE); Golovin et al. 2017, section 3.2.1
 (median rule); Li et al. 2020 (ASHA).
 """
 
 import contextlib
-import fcntl
 import importlib.util
 import math
-import os
 import threading
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from cnnlab.errors import UserError
 from cnnlab.sweeps import measure
 from cnnlab.sweeps.folder import ENDED, SweepFolder, Trial
 from cnnlab.utils.console import LOG
+from cnnlab.utils.files import lock, try_lock
 
 if TYPE_CHECKING:
     from optuna.trial import Trial as Asked
 
-# Draws of a point that was tried before, after which one is taken that was not.
+# Draws of known points before an untried point is enumerated.
 DUPLICATES = 10
 
 
 class AdaptiveSource:
-    """The trials of a search, one after the other, for any number of threads and processes."""
+    """Trials of a search, shared by any number of threads and processes."""
 
     def __init__(
         self,
@@ -43,20 +41,20 @@ class AdaptiveSource:
         mode: str = "",
         seed: int | None = None,
     ):
-        """Open the study of a sweep's folder, made if missing, and bring it up to date.
+        """Open the study of a sweep's folder, created if missing, and synchronize it.
 
         Args:
-            folder: the sweep; what is left out below is as its settings say.
+            folder: the sweep; its settings are the defaults of the other arguments.
             search: `tpe` or `random`.
-            pruner: `median`, `asha`, or empty: every trial runs to its end.
-            trials: how many in all, those included that the folder has.
-            metric: what to improve, as in metrics.jsonl.
+            pruner: `median`, `asha`, or empty: no pruning.
+            trials: number of trials in all, existing ones included.
+            metric: objective, a key of metrics.jsonl.
             mode: `max` or `min`.
-            seed: of the search; one worker draws the same points again, interrupted or not.
+            seed: of the sampler; with one worker, draws are the same after an interruption.
 
         Raises:
-            UserError: without Optuna; for a name that there is not; for repeated points; for a
-                journal that is damaged, or was made for another metric.
+            UserError: without Optuna, for an unknown name, for repeated points, for a journal
+                that is damaged or belongs to another metric.
         """
         settings = folder.settings
         if settings.repeat > 1:
@@ -74,8 +72,8 @@ class AdaptiveSource:
         self._threads, self._files = threading.Lock(), folder.path / "locks"
         self._asked: dict[int, Asked] = {}
         self._reported: dict[int, int] = {}
-        self._leases: dict[int, int] = {}
-        self._complaint: UserError | None = None
+        self._leases: dict[int, IO] = {}
+        self._error: UserError | None = None
         with self._alone():
             self._study = study.SharedStudy(
                 folder.path / "optuna.log",
@@ -89,25 +87,25 @@ class AdaptiveSource:
             self._catch_up(everything=True)
 
     def next(self) -> Trial | None:
-        """Return a trial for the caller to run, or None when there are no more.
+        """Return a trial to run, or None when there are no more.
 
-        The trial is this process's until `finish`, or until the process is gone.
+        This process holds the trial until `finish`, or until it ends.
 
         Raises:
-            UserError: if a trial ended without the metric, whichever thread or process ran it.
+            UserError: a trial of any process ended without the metric.
         """
         with self._alone():
             self._catch_up()
             trial = self._again() or self._new()
-        if self._complaint:
-            raise self._complaint
+        if self._error:
+            raise self._error
         return trial
 
     def report(self, trial: Trial, step: int, values: Mapping[str, float]) -> bool:
-        """Take a row of a trial's metrics.jsonl; return whether to give the trial up.
+        """Report a row of a trial's metrics.jsonl; return whether to prune the trial.
 
         Raises:
-            UserError: if the row has other metrics of the split, and not the one to improve.
+            UserError: the row has metrics of the split, but not the objective.
         """
         value = values.get(self.metric.name)
         if value is None:
@@ -121,15 +119,15 @@ class AdaptiveSource:
         return self._study.prunes and bool(asked.should_prune())
 
     def finish(self, trial: Trial, state: str, value: float | None = None) -> None:
-        """Tell how a trial ended.
+        """Record how a trial ended.
 
         Args:
             trial: from `next`.
-            state: `finished`, `failed`, `pruned`; `waiting`: it was stopped, and is to go on.
-            value: of the metric, for a run folder that has no records of it.
+            state: `finished`, `failed`, `pruned`, or `waiting`: stopped, to be resumed.
+            value: of the metric, for a run folder without records of it.
 
         Raises:
-            UserError: if it finished without the metric.
+            UserError: it finished without the metric.
         """
         with self._alone():
             asked = self._asked.pop(trial.number, None)
@@ -137,11 +135,11 @@ class AdaptiveSource:
             if asked is not None and state in ENDED:
                 self._tell(asked.number, trial, state, value)
             self._release(trial.number)
-        if self._complaint:
-            raise self._complaint
+        if self._error:
+            raise self._error
 
     def close(self) -> None:
-        """Let go of the trials that were not finished: they are anybody's."""
+        """Release the trials that are not finished."""
         with self._alone():
             for number in list(self._leases):
                 self._release(number)
@@ -149,20 +147,18 @@ class AdaptiveSource:
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
-        from cnnlab.sweeps.journal import locked
-
-        with self._threads, locked(self._files / "search.lock"):
+        with self._threads, lock(self._files / "search.lock"):
             yield
 
     def _catch_up(self, everything: bool = False) -> None:
-        """Make the study agree with the folder: on what is open in it, or on every trial."""
+        """Synchronize the study with the folder: its running trials, or every trial."""
         attempts: dict[int, list[Any]] = {}
         for attempt in self._study.attempts():
             number = attempt.user_attrs.get("trial")
             if number is not None:
                 attempts.setdefault(number, []).append(attempt)
             elif self._study.is_running(attempt):
-                # Nobody is asking just now: the process was killed before it had a trial of it.
+                # No other process asks now: this one was killed before it added a trial.
                 self._study.tell(attempt.number, "failed")
         for trial in self.folder.trials():
             known = attempts.get(trial.number, [])
@@ -182,10 +178,10 @@ class AdaptiveSource:
         self._release(trial.number)
 
     def _again(self) -> Trial | None:
-        """Return a trial that was left, or None."""
+        """Return an interrupted trial, or None."""
         while any(map(self._study.is_waiting, self._study.attempts())):
             asked = self._study.ask()
-            # A point without a trial was put in line by a process killed before it had one.
+            # Enqueued by a process that was killed before it added a trial.
             number = asked.user_attrs.get("trial")
             if number is not None:
                 trial = self.folder.trials()[number]
@@ -221,31 +217,28 @@ class AdaptiveSource:
     def _outcome(
         self, trial: Trial, state: str, value: float | None = None
     ) -> tuple[str, float | None]:
-        """Return state and value as Optuna is told them: of the run folder, where it has them."""
+        """Return state and value for the study: those of the run folder where it has them."""
         if state == "finished":
             try:
                 found = measure.measured(trial.path, self.metric)
                 value = found[1] if found else value
             except UserError as error:
-                self._complaint = error
+                self._error = error
             if value is None or math.isnan(value):
                 return "failed", None
         return state, value
 
     def _lease(self, number: int) -> bool:
-        """Take a trial for this process; return False where another has it, or this one."""
+        """Lock a trial for this process; return False if a process holds it already."""
         if number in self._leases:
             return False
-        descriptor = os.open(self._files / f"{number:04d}.search", os.O_RDWR | os.O_CREAT, 0o666)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(descriptor)
+        file = (self._files / f"{number:04d}.search").open("a")
+        if not try_lock(file):
+            file.close()
             return False
-        self._leases[number] = descriptor
+        self._leases[number] = file
         return True
 
     def _release(self, number: int) -> None:
-        descriptor = self._leases.pop(number, None)
-        if descriptor is not None:
-            os.close(descriptor)
+        if number in self._leases:
+            self._leases.pop(number).close()

@@ -1,4 +1,4 @@
-"""Becomes a trial's process, bound to its cores and to the life of the sweep that started it.
+"""Sets CPU affinity and parent-death signal, then executes a trial's command.
 
 usage: python child.py PARENT CORES COMMAND...
 

@@ -1,31 +1,30 @@
-"""A sweep is a folder: what it tries, the state of every trial, and a lock for each.
+"""The folder of a sweep: settings, trials, their states and locks.
 
-    sweep.json        config, overrides, space, points, metric: what `create` was given
+    sweep.json        config, overrides, space, points, metric
     points/0007.json  a trial that a search added
     trials/0007/      the run folder of trial 7, as any other
-    states/0007.json  state, reason and attempts, once trial 7 has come to an end
+    states/0007.json  state, reason and attempts, once trial 7 has ended
     logs/0007.log     its output
     locks/0007.lock   locked while trial 7 runs
 
-Who runs a trial holds its lock (flock), and so does the trial's process: the system frees it when
-both are gone, however they went. No process ever looks at a clock to tell whether another lives.
+The worker and the trial's process both hold the trial's lock (flock); the system frees it when both
+have ended, even by a kill. No clock decides whether a process lives.
 """
 
 import contextlib
 import dataclasses
 import json
-import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from cnnlab.errors import UserError
-from cnnlab.sweeps.settings import Settings
+from cnnlab.errors import NO_ROOM, UserError
+from cnnlab.sweeps.settings import FILE, Settings, read_settings
 from cnnlab.sweeps.values import from_json
-from cnnlab.utils import locks
-from cnnlab.utils.files import damaged, read_json, write_json
+from cnnlab.utils.files import damaged, is_locked, read_json, try_lock, write_json, write_new
 
+FOLDERS = ("trials", "states", "logs", "locks", "points")
 STATES = ("waiting", "running", "finished", "failed", "pruned")
 ENDED = ("finished", "failed", "pruned")
 STATE = {"state": str, "reason": str, "attempts": int}
@@ -74,15 +73,18 @@ class SweepFolder:
 
     @classmethod
     def create(cls, path: Path, settings: Settings) -> "SweepFolder":
-        """Make a sweep's folder, or go on in the folder of the same sweep.
+        """Create a sweep's folder, or resume the same sweep in it.
 
         Raises:
-            UserError: if the folder cannot be written, or holds something else: another sweep is
-                shown with what differs.
+            UserError: the folder cannot be written, or holds something else; the differences to
+                another sweep are listed.
         """
-        from cnnlab.sweeps.creation import make_folder
-
-        make_folder(path, settings)
+        if not _make(path, settings):
+            old = read_settings(path)
+            if changed := old.changes(settings):
+                raise _another_sweep(path, changed)
+            if json.dumps(old.to_json()) != json.dumps(settings.to_json()):
+                write_json(path / FILE, settings.to_json())
         return cls(path, settings)
 
     @classmethod
@@ -90,14 +92,12 @@ class SweepFolder:
         """Return the sweep in a folder.
 
         Raises:
-            UserError: if there is none, or its sweep.json is damaged.
+            UserError: no sweep in the folder, or a damaged sweep.json.
         """
-        from cnnlab.sweeps.creation import read_settings
-
         return cls(path, read_settings(path))
 
     def trials(self) -> list[Trial]:
-        """Return every trial there is by now, in order."""
+        """Return all present trials in order."""
         settings = self.settings
         if settings.search:
             # Numbers have no gap: what comes next is the only file to look for.
@@ -115,7 +115,7 @@ class SweepFolder:
         return list(self._added)
 
     def add(self, overrides: Mapping[str, Any], point: int | None = None) -> Trial:
-        """Add a trial that a search has thought of, under the next free number.
+        """Add a trial of a search under the next free number.
 
         Args:
             overrides: what it sets.
@@ -125,13 +125,8 @@ class SweepFolder:
             number = len(self.trials())
             which = number if point is None else point
             target = self.path / "points" / f"{number:04d}.json"
-            with tempfile.NamedTemporaryFile("w", dir=target.parent, suffix=".tmp") as file:
-                json.dump({"point": which, "overrides": overrides}, file)
-                file.flush()
-                # A link, unlike a rename, fails where another process was quicker.
-                with contextlib.suppress(FileExistsError):
-                    os.link(file.name, target)
-                    return Trial(number, which, dict(overrides), self._folder(number))
+            if write_new(target, {"point": which, "overrides": overrides}):
+                return Trial(number, which, dict(overrides), self._folder(number))
 
     def state(self, trial: Trial) -> str:
         """Return `waiting`, `running`, `finished`, `failed` or `pruned`."""
@@ -178,11 +173,9 @@ class SweepFolder:
 
     @contextlib.contextmanager
     def _hold(self, file: Any) -> Iterator[int]:
-        try:
+        # Closed, not unlocked: a child that inherited the lock keeps it.
+        with file:
             yield file.fileno()
-        finally:
-            # Closed, not unlocked: a child that inherited the lock keeps it.
-            file.close()
 
     def claim(self, trial: Trial) -> contextlib.AbstractContextManager[int] | None:
         """Lock a trial for this process, or return None: it runs elsewhere, or has ended.
@@ -193,7 +186,7 @@ class SweepFolder:
         """
         file = (self.path / "locks" / f"{trial.name}.lock").open("a")
         try:
-            free = locks.take(file)
+            free = try_lock(file)
         except OSError as error:
             raise _without_locks(file.name, error) from error
         if not free or self.record(trial).state in ENDED:
@@ -202,12 +195,12 @@ class SweepFolder:
         return self._hold(file)
 
     def finish(self, trial: Trial, state: str, reason: str = "") -> None:
-        """Write how a trial ended; `waiting`: it stopped, and goes on when it is run again."""
+        """Record how a trial ended; `waiting`: it was stopped and resumes when it is run again."""
         attempts = self.record(trial).attempts + (state in ENDED)
         self._write(trial, Record(state, reason, attempts))
 
     def retry_failed(self) -> int:
-        """Let failed trials be tried again; return how many there are."""
+        """Reset failed trials to `waiting`; return their number."""
         failed = [t for t in self.trials() if self.record(t).state == "failed"]
         for trial in failed:
             self._write(trial, dataclasses.replace(self.record(trial), state="waiting"))
@@ -230,7 +223,7 @@ class SweepFolder:
     def _locked(self, trial: Trial) -> bool:
         path = self.path / "locks" / f"{trial.name}.lock"
         try:
-            return locks.is_held(path)
+            return is_locked(path)
         except FileNotFoundError:
             return False
         except OSError as error:
@@ -250,4 +243,44 @@ def _without_locks(path: Any, error: OSError) -> UserError:
     return UserError(
         f"cannot lock {path}: {error.strerror}; a sweep needs a file system with locks: "
         "name a --workdir on another"
+    )
+
+
+def _make(path: Path, settings: Settings) -> bool:
+    """Create the folder of a sweep; return False if it has a sweep.json already.
+
+    Raises:
+        UserError: the folder cannot be written, or holds something else.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        others = sorted(
+            p.name
+            for p in path.iterdir()
+            if p.name not in (*FOLDERS, "jobs") and p.name[0] != "." and p.suffix != ".tmp"
+        )
+        if others and not (path / FILE).exists():
+            raise UserError(
+                f"--workdir={path} holds '{others[0]}' but no sweep (sweep.json): "
+                "name an empty or a new folder"
+            )
+        for name in FOLDERS:
+            (path / name).mkdir(exist_ok=True)
+        with tempfile.TemporaryFile(dir=path / "locks"):
+            pass
+        return write_new(path / FILE, settings.to_json())
+    except OSError as error:
+        if error.errno in NO_ROOM:
+            raise
+        raise UserError(
+            f"cannot write in --workdir={path}: {error.strerror}; name another folder"
+        ) from error
+
+
+def _another_sweep(path: Path, changed: list[str]) -> UserError:
+    shown = [line for line in changed if len(line) < 200] or ["the points differ"]
+    more = f"\n  and {len(changed) - 20} more" if len(changed) > 20 else ""
+    return UserError(
+        f"{path} holds another sweep:\n  " + "\n  ".join(shown[:20]) + more + "\n"
+        "name another --workdir, or start the sweep that the folder was made for"
     )

@@ -1,4 +1,4 @@
-"""What a run writes, read while it writes it: its metrics and the last words of its log."""
+"""Reads the metrics of a run while it writes them, and the last lines of its log."""
 
 import json
 from pathlib import Path
@@ -7,8 +7,8 @@ from pathlib import Path
 class Follower:
     """Reads a `metrics.jsonl` as it grows, every record once.
 
-    A run that is resumed takes back what it wrote beyond its last checkpoint and writes it again:
-    records that were seen are not seen twice.
+    A resumed run truncates the records beyond its last checkpoint and writes them again; they are
+    not returned twice.
 
     Attributes:
         step: of the last record.
@@ -40,7 +40,7 @@ class Follower:
                 values = json.loads(line)
                 step = values.pop("step")
             except (json.JSONDecodeError, KeyError, AttributeError, TypeError):
-                # A line that a kill has cut: the run itself complains of it if it matters.
+                # A line cut by a kill; the run itself reports it if it matters.
                 continue
             key = (step, tuple(sorted(values)))
             if key not in self._seen:

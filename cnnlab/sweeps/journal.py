@@ -1,34 +1,23 @@
-"""Storage of an Optuna study: a journal that processes share and a kill leaves readable.
+"""Journal storage of an Optuna study that survives killed processes.
 
-Optuna's own locks of the journal are files that a killed process leaves behind, taken away by the
-clock, and a line cut off by a kill makes every later one unreadable. Here the kernel lets go of
-the lock with the process that held it, and who writes next takes the cut-off line away first.
+Optuna's lock files outlive a killed process until a timeout, and a line cut by a kill makes every
+later line unreadable. Here the kernel frees the lock of a killed process, and the next writer
+removes the cut line first.
 
 Import this module inside functions: it needs Optuna.
 """
 
-import fcntl
 import os
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, cast
 
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
+from cnnlab.utils.files import lock
+
 CHUNK = 65536
-
-
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold the lock of a file, which is made if missing; wait for it as long as it takes."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def mend(path: Path) -> None:
@@ -58,7 +47,7 @@ class Lock:
     def acquire(self) -> bool:
         """Wait for the lock and mend the journal."""
         with ExitStack() as stack:
-            stack.enter_context(locked(self._journal.with_name(f"{self._journal.name}.lock")))
+            stack.enter_context(lock(self._journal.with_name(f"{self._journal.name}.lock")))
             mend(self._journal)
             self._held = stack.pop_all()
         return True

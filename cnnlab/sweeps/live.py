@@ -1,4 +1,4 @@
-"""What a person sees of a running sweep: a live table on a terminal, plain lines elsewhere."""
+"""Display of a running sweep: a live table on a terminal, plain lines elsewhere."""
 
 import collections
 import time

@@ -1,8 +1,8 @@
-"""What a run measured: the value that trials are compared by, its curve, and held-out numbers.
+"""Metric of a trial: the value that trials are compared by, its curve, and held-out numbers.
 
-Compared is, of the metric that the runs keep their best checkpoint by, the best value over a run's
-evaluations; of any other metric the last, which is what the last checkpoint has. Splits that a run
-does not evaluate while it trains, the test split, are reported and never compared.
+For the metric that selects the best checkpoint, the value is the best over a run's evaluations; for
+any other metric it is the last one. Splits that are not evaluated during training (test) are
+reported and never compared.
 """
 
 import dataclasses

@@ -1,7 +1,7 @@
-"""A sweep's space as Optuna has it, and its parameters as overrides of a config.
+"""Conversion between a sweep's space and Optuna's distributions and parameters.
 
-Optuna keeps choices as JSON: one of a tuple, of true or of a whole point would come back as
-something else, so that choices are texts here, the JSON of what is chosen.
+Optuna stores choices as JSON, which would change a tuple, true or a whole point; choices are
+therefore strings here, the JSON of the value.
 
 Import this module inside functions: it needs Optuna.
 """

@@ -1,11 +1,11 @@
-"""What a sweep found: the best trials, tables, figures, and the command that runs the best again.
+"""Report of a sweep: best trials, tables, figures, and the command of the best trial.
 
     report/trials.csv    every trial
     report/trials.md     the same to read, points over their seeds, what failed and why, figures
     report/*.png         the metric against each parameter, parallel coordinates, learning curves
 
-Works on a sweep that is not finished. Chosen is by the sweep's metric alone: numbers on held-out
-splits are shown beside.
+Works on an unfinished sweep. The sweep's metric alone selects the best; numbers on held-out splits
+are shown beside it.
 """
 
 import csv

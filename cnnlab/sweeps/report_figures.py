@@ -55,9 +55,9 @@ def metric_by_parameter(summary: Summary) -> Figure:
             axes.set_ylabel(summary.metric.name)
         axes.grid(alpha=0.3)
     outside = sum(not low <= row.value <= high for row in rows if row.value is not None)
-    told = f"; triangles: {outside} beyond the axis" if outside else ""
+    beyond = f"; triangles: {outside} beyond the axis" if outside else ""
     partial = "; hollow: not finished" if any(not row.counts for row in rows) else ""
-    figure.suptitle(f"{_title(summary)}\nstar: the best{partial}{told}", fontsize=11)
+    figure.suptitle(f"{_title(summary)}\nstar: the best{partial}{beyond}", fontsize=11)
     return figure
 
 

@@ -1,4 +1,4 @@
-"""What each of several trials on one machine gets of it: its cores and its GPUs."""
+"""Division of a machine's cores and GPUs among parallel trials."""
 
 import dataclasses
 import os

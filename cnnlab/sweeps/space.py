@@ -1,4 +1,4 @@
-"""What a sweep tries: grids, zips, random draws and their products, as overrides of a config.
+"""Spaces of a sweep: grids, zips, random draws and their products, as overrides of a config.
 
 A sweep file's `get_sweep()` returns one of these, or a plain list of dictionaries. Keys are the
 dotted names of a config, values what the entry is set to:
@@ -182,8 +182,8 @@ def zipped(values: Any) -> Listed:
     columns = {key: _several(key, entry) for key, entry in _keyed(values, "zipped").items()}
     lengths = {key: len(column) for key, column in columns.items()}
     if len(set(lengths.values())) > 1:
-        told = ", ".join(f"{key} {length}" for key, length in lengths.items())
-        raise UserError(f"zipped keys need as many values each, not: {told}")
+        found = ", ".join(f"{key} {length}" for key, length in lengths.items())
+        raise UserError(f"zipped keys need as many values each, not: {found}")
     rows = zip(*columns.values(), strict=True)
     points = tuple(dict(zip(columns, row, strict=True)) for row in rows)
     return Listed(" & ".join(columns), points)

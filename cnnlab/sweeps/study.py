@@ -1,8 +1,7 @@
 """An Optuna study over a sweep's space, in a journal that processes share.
 
-One process at a time asks or tells; whose turn it is, is for the caller to see to. Every draw has
-a generator of its own, seeded by its number: what is drawn does not depend on which process draws,
-nor on how often the search was interrupted.
+Callers take care that one process at a time asks or tells. Every draw has its own generator, seeded
+by its number: draws depend neither on the process nor on interruptions.
 
 Import this module inside functions: it needs Optuna.
 """
@@ -49,7 +48,7 @@ def resource(base: Mapping[str, Any], metric: str) -> int:
 
 
 class SharedStudy:
-    """The study in a file: what was asked, what was told, and the next draw."""
+    """The study in a file: attempts, their results, and the next draw."""
 
     def __init__(
         self,
@@ -73,7 +72,7 @@ class SharedStudy:
             seed: of the draws.
 
         Raises:
-            UserError: for a name that there is not, and for a journal that is damaged or another
+            UserError: for an unknown name, and for a journal that is damaged or another
                 metric's.
         """
         optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -96,7 +95,7 @@ class SharedStudy:
             if isinstance(error, UserError):
                 raise
             raise UserError(
-                f"{path} is damaged ({error}): remove it; the search goes on from the trials in "
+                f"{path} is damaged ({error}): remove it; the search resumes from the trials in "
                 "its folder"
             ) from None
         known = {**aim, **self._study.user_attrs}
@@ -110,42 +109,42 @@ class SharedStudy:
                 self._study.set_user_attr(name, value)
 
     def attempts(self) -> list[FrozenTrial]:
-        """Return everything that was asked or put in line; not to be changed."""
+        """Return all attempts, read-only."""
         return self._study.get_trials(deepcopy=False)
 
     @staticmethod
     def is_running(attempt: FrozenTrial) -> bool:
-        """Return whether an attempt was asked and not told."""
+        """Return whether an attempt has no result yet."""
         return attempt.state == TrialState.RUNNING
 
     @staticmethod
     def is_waiting(attempt: FrozenTrial) -> bool:
-        """Return whether an attempt is in line to be asked."""
+        """Return whether an attempt is enqueued."""
         return attempt.state == TrialState.WAITING
 
     def ask(self) -> optuna.Trial:
-        """Return what is in line, or a new draw."""
+        """Return the next enqueued attempt, or a new draw."""
         count = len(self.attempts())
         self._study.sampler = self._sampler(_seed(self._seed, count))
         return self._study.ask(self._distributions)
 
     def tell(self, number: int, state: str, value: float | None = None) -> None:
-        """Tell how an attempt ended; its value where it finished."""
-        told = STATES.get(state, TrialState.FAIL)
-        values = value if told == TrialState.COMPLETE else None
-        self._study.tell(number, values, state=told, skip_if_finished=True)
+        """Record how an attempt ended, with its value where it finished."""
+        ended = STATES.get(state, TrialState.FAIL)
+        values = value if ended == TrialState.COMPLETE else None
+        self._study.tell(number, values, state=ended, skip_if_finished=True)
 
     def enqueue(self, trial: Trial) -> None:
-        """Put the point of a trial in line."""
+        """Enqueue the point of a trial."""
         self._enqueue(optuna_space.parameters(self._space, trial.overrides), trial=trial.number)
 
     def remember(self, trial: Trial, state: str, value: float | None = None) -> None:
-        """Add a trial that ended, of which the study knows nothing."""
-        told = STATES.get(state, TrialState.FAIL)
+        """Add a finished trial that the study lacks."""
+        ended = STATES.get(state, TrialState.FAIL)
         self._study.add_trial(
             optuna.trial.create_trial(
-                state=told,
-                value=value if told == TrialState.COMPLETE else None,
+                state=ended,
+                value=value if ended == TrialState.COMPLETE else None,
                 params=optuna_space.parameters(self._space, trial.overrides),
                 distributions=self._distributions,
                 user_attrs={"trial": trial.number},
@@ -153,7 +152,7 @@ class SharedStudy:
         )
 
     def enqueue_untried(self, tried: set[str]) -> bool:
-        """Put a point in line that is not among `tried`; return False if there is none."""
+        """Enqueue a point that is not among `tried`; return False if there is none."""
         points = optuna_space.every(self._space) or ()
         left = [point for point in points if self.key(point) not in tried]
         if left:

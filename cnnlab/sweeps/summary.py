@@ -1,4 +1,4 @@
-"""A sweep read from its folder: what every trial measured, and points over their seeds."""
+"""Results of a sweep, read from its folder: every trial, and points over their seeds."""
 
 import dataclasses
 import itertools

@@ -1,4 +1,4 @@
-"""One trial: `launch.py train` in a process of its own, followed by what it writes."""
+"""Runs one trial: `launch.py train` in a child process, followed through its metrics."""
 
 import errno
 import os
@@ -24,7 +24,7 @@ CHILD = (sys.executable, "-I", "-S", str(Path(__file__).with_name("child.py")))
 PERIOD = 0.25
 # Bytes; with fewer left, what failed has failed for want of them.
 FULL = 1 << 20
-# Of what a run says when it was told to stop.
+# In the message of a run that was asked to stop.
 SAVED = "saved at step"
 # What tells a process which job it is.
 JOB = (jobs.RECORD, jobs.START, jobs.ATTACHED)
@@ -69,7 +69,7 @@ def run_trial(
     stop: Stop | None = None,
     program: Sequence[str] = PROGRAM,
 ) -> tuple[str, str]:
-    """Run a trial to its end, or go on with it; return its state and the reason.
+    """Run or resume a trial; return its state and the reason.
 
     Args:
         folder: of the sweep.
@@ -92,7 +92,7 @@ def run_trial(
     if is_finished(trial.path):
         return "finished", ""
     if trial.path.exists() and not (trial.path / "config.json").exists():
-        # Killed before it had written what it is: nothing to go on from.
+        # Killed before it wrote its config: nothing to resume.
         shutil.rmtree(trial.path)
     trial.path.parent.mkdir(exist_ok=True)
     follower = Follower(trial.path / "metrics.jsonl")
@@ -121,8 +121,8 @@ def run_trial(
         return "finished", ""
     if pruned:
         return "pruned", f"pruned at step {follower.step}"
-    told = stop.asked.is_set() or SAVED in words or code != 0
-    if stop.at_once.is_set() or (code in STOPPED and told):
+    stopped = stop.asked.is_set() or SAVED in words or code != 0
+    if stop.at_once.is_set() or (code in STOPPED and stopped):
         return "waiting", words if SAVED in words else "stopped before it had saved"
     full = next((what for what in NO_ROOM.values() if what in words), "")
     if full or shutil.disk_usage(folder.path).free < FULL:
@@ -149,7 +149,7 @@ def _follow(
     stop: Stop,
 ) -> tuple[bool, int]:
     """Wait for a trial's end; return whether it was pruned, and its exit status."""
-    pruned = told = False
+    pruned = asked = False
     while True:
         try:
             code = process.wait(PERIOD)
@@ -162,9 +162,9 @@ def _follow(
             return pruned, code
         if stop.at_once.is_set():
             os.killpg(process.pid, signal.SIGKILL)
-        elif (stop.asked.is_set() or pruned) and not told:
+        elif (stop.asked.is_set() or pruned) and not asked:
             process.terminate()
-            told = True
+            asked = True
 
 
 def _environment(inherited: Mapping[str, str], share: Share) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Takes the trials of a sweep and runs them, several at once, until there is none left."""
+"""Worker threads that take the trials of a sweep from a source and run them in parallel."""
 
 import contextlib
 import dataclasses
@@ -188,7 +188,7 @@ class Workers:
         try:
             found = measured(trial.path, metric) if metric is not None else None
         except UserError as error:
-            # Of a fixed sweep: its report can be asked for another metric. A search complains.
+            # Of a fixed sweep: its report can be asked for another metric. A search raises it.
             self.display.note(str(error))
             return None
         return found[1] if found else None
@@ -234,7 +234,7 @@ def work(
                     thread.join(0.2)
                     display.refresh()
         finally:
-            # Whatever happens here, no trial is left that nobody follows.
+            # No trial keeps running without a worker that follows it.
             workers.stop.asked.set()
             for thread in threads:
                 thread.join()

@@ -1,1 +1,1 @@
-"""What every part uses and none of them is: files, names, signals, the console."""
+"""Utilities without knowledge of models or training: files, registry, signals, console."""

@@ -1,4 +1,4 @@
-"""What a person sees: one console on stderr that the log and the progress bar share."""
+"""Console and logging: one console on stderr that the log and the progress bar share."""
 
 import logging
 from collections.abc import Iterable, Sequence

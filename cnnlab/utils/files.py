@@ -1,14 +1,18 @@
-"""Paths as a person writes them, and JSON files: written whole, checked when they are read."""
+"""Paths from the command line, JSON files written whole and checked when read, and file locks."""
 
+import contextlib
 import errno
+import fcntl
 import json
 import os
 import re
 import stat
+import tempfile
 import threading
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from cnnlab.errors import UserError
 
@@ -17,7 +21,7 @@ def expand(path: str) -> str:
     """Return a path with `~`, `$NAME` and `${NAME}` replaced, unless it exists as it is written.
 
     Raises:
-        UserError: for a variable that is not set, or a user that there is not.
+        UserError: a variable is not set, or a user does not exist.
     """
     if os.path.lexists(path):
         return path
@@ -30,7 +34,7 @@ def expand(path: str) -> str:
     if unset:
         raise UserError(f"the path '{path}' has {unset[0]}, which is not set")
     if path.startswith("~") and found.startswith("~"):
-        raise UserError(f"the path '{path}' begins with the home of a user that there is not")
+        raise UserError(f"the path '{path}' begins with the home of a user who does not exist")
     return found
 
 
@@ -61,6 +65,66 @@ def write_json(path: Path, value: Any) -> None:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_new(path: Path, value: Any) -> bool:
+    """Write JSON to a new file, whole; return False if the file exists."""
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".tmp") as temporary:
+        json.dump(value, temporary, indent=1)
+        temporary.flush()
+        try:
+            # A link, unlike a rename, fails where another process was quicker.
+            os.link(temporary.name, path)
+        except FileExistsError:
+            return False
+    return True
+
+
+@contextlib.contextmanager
+def lock(path: Path) -> Iterator[None]:
+    """Wait for the lock of a file, created if missing, and hold it within this context.
+
+    The system frees a lock when its holder ends, even if it is killed.
+
+    Raises:
+        OSError: the file cannot be opened, or the file system has no locks.
+    """
+    with path.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def try_lock(file: IO) -> bool:
+    """Lock an open file until it is closed; return False if another holds the lock.
+
+    Raises:
+        OSError: the file system has no locks.
+    """
+    while not _flock(file, fcntl.LOCK_EX):
+        if not _flock(file, fcntl.LOCK_SH):
+            return False
+        # Another process only tests the lock (`is_locked`), for an instant.
+        fcntl.flock(file, fcntl.LOCK_UN)
+        time.sleep(0.001)
+    return True
+
+
+def is_locked(path: Path) -> bool:
+    """Return whether a process holds the lock of a file.
+
+    Raises:
+        OSError: the file cannot be opened, or the file system has no locks.
+    """
+    with path.open() as file:
+        return not _flock(file, fcntl.LOCK_SH)
+
+
+def _flock(file: IO, kind: int) -> bool:
+    try:
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def read_file(path: Path, size: int = -1) -> bytes:

@@ -1,4 +1,4 @@
-"""Objects by `package.module:Name`: a person's own model, objective, evaluator or source.
+"""Imports objects by `package.module:Name`: models, objectives, evaluators, sources of a user.
 
 Every table of names takes such a place beside its names. Modules are found on Python's path, in the
 current folder, beside the config file, and for a run that exists where that run found them.
@@ -38,7 +38,7 @@ def pick(
         wanted: what it has to be, for messages: "a flax.linen.Module".
 
     Raises:
-        UserError: as `choices.pick` and `load`.
+        UserError: as `registry.pick` and `load`.
     """
     return load(name, what, fits, wanted) if is_place(name) else registry.pick(table, name, what)
 

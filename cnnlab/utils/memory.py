@@ -1,4 +1,4 @@
-"""How much memory the machine has, and one line for what would need more."""
+"""Memory available to this machine or container, and an error for what needs more."""
 
 import contextlib
 import os

@@ -1,4 +1,4 @@
-"""Choosing parameters by name: regular expressions that are searched in their paths.
+"""Selects parameters by regular expressions on their paths.
 
 A path is `stage4/block1/conv1/kernel`: modules, then the parameter. An expression matches anywhere
 in it, so `^stage4/` takes a stage, `/bias$` every bias, and `conv1` also what is in `conv1_norm`.

@@ -1,4 +1,4 @@
-"""Choosing by name: plain tables, keyword arguments from configs, and errors that suggest."""
+"""Look-up in tables of names, and errors that suggest the nearest name."""
 
 import difflib
 import inspect

@@ -5,7 +5,7 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-# SIGUSR2 is what Slurm can be told to send some time before a job's limit.
+# Slurm sends SIGUSR2 some time before a job's time limit.
 STOP = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2)
 
 INTERRUPTED = "interrupted: nothing was being trained, nothing is lost"
@@ -29,7 +29,7 @@ def exit_on_interrupt() -> None:
 
 @contextmanager
 def handled(handle: Callable[[int, object], None]) -> Iterator[None]:
-    """Within this context, give every signal that asks to stop to a function."""
+    """Handle every signal that asks to stop by a function within this context."""
     previous = {number: signal.signal(number, handle) for number in STOP}
     try:
         yield

@@ -1,4 +1,4 @@
-"""Config and sweep files: a person's own programs, run so that what they raise names its line."""
+"""Runs config and sweep files; errors in them name the file and the line."""
 
 import importlib.util
 import inspect

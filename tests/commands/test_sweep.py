@@ -180,7 +180,7 @@ def test_element_that_is_stopped_says_what_its_job_is_to_do(
 def test_stopped_sweep_says_that_it_goes_on(sweep, monkeypatch, capsys):
     monkeypatch.setattr(workers, "work", lambda *_, **__: workers.Ending("SIGINT", []))
     assert commands.main(sweep) == 0
-    assert "SIGINT: the same command goes on from there" in capsys.readouterr().err
+    assert "SIGINT: the same command resumes from there" in capsys.readouterr().err
 
 
 def test_report_is_of_the_sweep_in_the_folder(sweep, stub, tmp_path, monkeypatch):

@@ -32,7 +32,7 @@ def paths(flag, command):
         ("a name of 300 letters", NAME, "name or path is too long"),
         ("a path of 6,000 letters", PATH, "name or path is too long"),
         ("a variable that is not set", "'$NOT_SET_1'", "which is not set"),
-        ("the home of nobody", "'~nobody-1/x'", "a user that there is not"),
+        ("the home of nobody", "'~nobody-1/x'", "a user who does not exist"),
     ):
         # Some say first that there is no such file, which is as right.
         yield Row(

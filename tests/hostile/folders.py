@@ -60,7 +60,7 @@ ROWS = [
     Row("name of 300 characters", "name or path is too long", read=f"data folder:{'a' * 300}"),
     Row("path of 6,000 characters", "name or path is too long", read=f"data folder:{'a/' * 3000}"),
     Row("a variable that is not set", "which is not set", read="data 'folder:$NOT_SET_1/a'"),
-    Row("the home of nobody", "a user that there is not", read="data folder:~nobody-1/a"),
+    Row("the home of nobody", "a user who does not exist", read="data folder:~nobody-1/a"),
     odd("links in circles", "2 examples", loops),
     odd("a link to /proc", "2 examples", link("set/cat/proc", "/proc/self")),
     odd("a link to the root", "2 examples", link("set/cat/root", "/")),

@@ -1,7 +1,6 @@
 """Adaptive search: nothing is lost, run twice or told twice, whoever is killed and when."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -221,8 +220,8 @@ def test_a_kill_in_any_write_of_the_journal_loses_nothing(tmp_path, monkeypatch,
             work()
     for source in sources:
         # With the process go its locks.
-        for descriptor in source._leases.values():
-            os.close(descriptor)
+        for file in source._leases.values():
+            file.close()
     after = AdaptiveSource(folder)
     run(after, folder)
     assert [folder.state(trial) for trial in folder.trials()] == ["finished", "finished"]

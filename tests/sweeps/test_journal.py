@@ -9,6 +9,7 @@ import optuna
 import pytest
 
 from cnnlab.sweeps import journal
+from cnnlab.utils import files
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -66,5 +67,5 @@ def test_the_lock_is_let_go_where_the_journal_cannot_be_mended(tmp_path):
     path.touch()
     assert lock.acquire()
     lock.release()
-    with journal.locked(path.with_name("log.lock")):
+    with files.lock(path.with_name("log.lock")):
         pass

@@ -1,11 +1,13 @@
 """Paths as they are written; written files: whole or not at all, and readable as any other."""
 
+import fcntl
 import json
+import threading
 
 import pytest
 
 from cnnlab.errors import UserError
-from cnnlab.utils.files import expand, parse_json, read_json, write_json
+from cnnlab.utils.files import expand, is_locked, parse_json, read_json, try_lock, write_json
 
 
 @pytest.mark.parametrize(
@@ -34,7 +36,7 @@ def test_a_variable_that_is_not_set_is_named(path):
 
 
 def test_the_home_of_a_user_that_there_is_not_is_refused():
-    with pytest.raises(UserError, match="user that there is not"):
+    with pytest.raises(UserError, match="user who does not exist"):
         expand("~no_such_user_here/a")
 
 
@@ -103,3 +105,27 @@ def test_what_is_no_file_is_named(tmp_path):
             read_json(path, remedy="remove it")
     with pytest.raises(FileNotFoundError):
         read_json(tmp_path / "none", remedy="remove it")
+
+
+def test_one_holds_it_until_the_file_is_closed(tmp_path):
+    path = tmp_path / "lock"
+    with path.open("w") as mine, path.open("w") as other:
+        assert try_lock(mine)
+        assert not try_lock(other)
+        assert is_locked(path)
+    assert not is_locked(path)
+
+
+def test_who_looks_is_waited_for(tmp_path):
+    path = tmp_path / "lock"
+    path.touch()
+    looking = path.open()
+    fcntl.flock(looking, fcntl.LOCK_SH)
+    threading.Timer(0.05, looking.close).start()
+    with path.open("w") as mine:
+        assert try_lock(mine)
+
+
+def test_what_is_not_there_is_told(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        is_locked(tmp_path / "lock")

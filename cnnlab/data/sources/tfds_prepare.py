@@ -10,7 +10,6 @@ next removes.
 
 import contextlib
 import errno
-import fcntl
 import importlib.util
 import io
 import os
@@ -26,6 +25,7 @@ from typing import Any
 from cnnlab.data.builders import EMBEDDED, builder_class
 from cnnlab.data.sources.info import OWN, data_folder
 from cnnlab.errors import UserError
+from cnnlab.utils.files import lock
 
 LOOK_SECONDS = 5.0
 
@@ -54,7 +54,7 @@ def _embedded(name: str, folder: Path) -> Path:
     place = folder / name / str(builder_class(name).VERSION)
     if place.exists():
         return place
-    with _writable(name, folder), _lock(folder / f".{name}.lock"):
+    with _writable(name, folder), lock(folder / f".{name}.lock"):
         if place.exists():  # made by another process while this one waited
             return place
         partial = folder / f".{name}.partial"
@@ -97,7 +97,7 @@ def _standard(name: str, folder: Path) -> Path:
         _look_for_files(name, builder, folder)
     else:
         _look_for_network(name, builder)
-    with _writable(name, folder), _lock(folder / f".{name.replace('/', '-')}.lock"):
+    with _writable(name, folder), lock(folder / f".{name.replace('/', '-')}.lock"):
         try:
             _download_and_prepare(builder, folder / "downloads")
         except AssertionError as error:  # the library's word for missing manual downloads
@@ -150,14 +150,6 @@ def _look_for_network(name: str, builder: Any) -> None:
             f"cannot download '{name}': no connection to {', '.join(failures)}; prepare it where "
             "there is a network and copy the folder, or set HTTPS_PROXY if there is a proxy"
         )
-
-
-@contextlib.contextmanager
-def _lock(path: Path) -> Iterator[None]:
-    """Hold an exclusive lock; the system drops it when the process dies."""
-    with path.open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 @contextlib.contextmanager
