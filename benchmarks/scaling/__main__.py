@@ -5,7 +5,7 @@
 Compiles the training step of each model under each strategy for simulated devices and reads the
 collectives off its text; nothing is run, so that nothing here is a time. The state's bytes on each
 device are computed from its shapes and shardings. The convolutions are XLA's own, as on GPU and
-TPU: the forms that replace them on CPU are not partitioned alike (--forms keeps them). BatchNorm
+TPU: the lowerings for CPU are not partitioned like them (--forms keeps these). BatchNorm
 is that of the strategy: of each replica under pmap, of the whole batch under jit and fsdp.
 """
 
@@ -216,7 +216,7 @@ def main():
     parser.add_argument("--devices", default="1,2,4,8", help="numbers of simulated devices")
     parser.add_argument("--strategies", default="pmap,jit,fsdp", help="which to compile")
     parser.add_argument("--only", default="", help="models whose name matches this pattern")
-    parser.add_argument("--forms", action="store_true", help="keep the forms of CPU")
+    parser.add_argument("--forms", action="store_true", help="keep the lowerings for CPU")
     parser.add_argument("--table", action="store_true", help="the time model alone")
     parser.add_argument("--on", type=int, default=0, help="this many devices, in this process")
     options = parser.parse_args()

@@ -81,13 +81,13 @@ def lsuv(
     def measure(variables):
         return _variances(model, variables, inputs, call_key, call or {}, order)
 
-    seen = jax.eval_shape(measure, dict(variables))
+    measured = jax.eval_shape(measure, dict(variables))
     layers = list(dict.fromkeys(order))[: -1 if skip_last else None]
     if not layers:
         raise UserError("lsuv: the model has no layer with a kernel to scale")
-    hidden = ["/".join(layer) for layer in layers if "/".join(layer) not in seen]
+    hidden = ["/".join(layer) for layer in layers if "/".join(layer) not in measured]
     if hidden:
-        raise UserError(f"lsuv: {', '.join(hidden)} cannot be seen inside a lifted scan or vmap")
+        raise UserError(f"lsuv: {', '.join(hidden)} cannot be measured in a lifted scan or vmap")
     params = flatten_dict(dict(variables)["params"])
     if orthonormal_start:
         kernels = {layer: params[(*layer, "kernel")] for layer in layers}

@@ -170,7 +170,7 @@ class Scanned(nn.Module):
     [
         (nn.LayerNorm(), jnp.ones((4, 8)), "no layer with a kernel"),
         (Deep(layers=1), jnp.zeros((4, 8)), "output of 'layer0' has variance 0.0"),
-        (Scanned(), jnp.ones((4, 8)), "many/dense cannot be seen inside a lifted scan"),
+        (Scanned(), jnp.ones((4, 8)), "many/dense cannot be measured in a lifted scan"),
     ],
 )
 def test_what_cannot_be_scaled_is_named(model, x, message):

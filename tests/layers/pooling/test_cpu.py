@@ -1,4 +1,4 @@
-"""Which form of pooling is computed where, and that all forms are one function."""
+"""Which lowering of pooling is used on which platform; all are one function."""
 
 import itertools
 
@@ -17,7 +17,7 @@ def whole(*shape, seed=0, most=5):
 
 @pytest.mark.parametrize(("own", "xla"), [(window_max, native_max), (window_sum, native_sum)])
 @pytest.mark.parametrize("shape", [(1, 9, 2), (1, 6, 7, 2), (1, 5, 4, 6, 2)])
-def test_the_forms_agree_for_every_geometry(own, xla, shape):
+def test_the_lowerings_agree_for_all_windows(own, xla, shape):
     axes = len(shape) - 2
     x, t = whole(*shape), whole(*shape, seed=1, most=9)
     windows = [
