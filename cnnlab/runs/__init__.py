@@ -1,0 +1,1 @@
+"""Runs as a whole: the final report, the representation report, baselines, controls, status."""
