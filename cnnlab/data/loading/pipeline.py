@@ -24,6 +24,8 @@ PLACEMENTS = {
     "device": "arrays on the device, gathered inside the step",
     "grain": "read and decoded again every epoch by Grain's threads",
 }
+# Key by which subsets and samplers know the class of an example.
+LABEL = "label"
 ON_CORRUPT = {"stop": "name the file and stop", "skip": "leave it out and count it"}
 
 
@@ -41,9 +43,10 @@ def open_split(data: Mapping[str, Any], split: str, *, per_class: int = 0, seed:
     """
     source = sources.load(data["source"], split, data_dir=data["data_dir"])
     if data["classes"] or per_class:
-        source = Subset(source, classes=data["classes"], per_class=per_class, seed=seed)
+        few = {"per_class": per_class, "seed": seed}
+        source = Subset(source, classes=data["classes"], **few, key=LABEL)
     names = data.get("class_names", ())
-    return Subset.numbered_as(source, names) if names else source
+    return Subset.numbered_as(source, names, LABEL) if names else source
 
 
 def _open(
@@ -117,9 +120,9 @@ def train_data(
     }
 
     def labels() -> np.ndarray:
-        if "label" not in prepared.keys:
-            raise UserError("data.train.sampler needs the classes: add 'label' to data.keys")
-        return held["label"] if "label" in held else labels_of(raw.source)
+        if LABEL not in prepared.keys:
+            raise UserError(f"data.train.sampler needs the classes: add '{LABEL}' to data.keys")
+        return held[LABEL] if LABEL in held else labels_of(raw.source, LABEL)
 
     sampler = Sampler(
         data["train"]["sampler"], seed=seed, batch_size=batch_size, count=count, labels=labels

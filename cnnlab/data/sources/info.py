@@ -11,8 +11,13 @@ from cnnlab.data.spatial_targets import NAMES, Pairs, Targets, has_rank
 from cnnlab.errors import UserError
 from cnnlab.utils.files import expand, is_text
 
-# Kinds of source whose name has a path behind a colon.
-OWN = ("folder", "wav", "npz")
+# Kinds of source whose name has a path behind a colon, and the class that reads each, which is
+# called with the path and the split.
+PATH_SOURCES = {
+    "folder": "cnnlab.data.sources.folder:FolderSource",
+    "wav": "cnnlab.data.sources.wav:WavSource",
+    "npz": "cnnlab.data.sources.npz:NpzSource",
+}
 # Keys by which batches number their rows and tell real ones from padding.
 COUNTERS = ("ordinal", "index", "valid")
 # What models read, and how many axes one example of it has: [h, w, c], [t], [t, h, w, c].

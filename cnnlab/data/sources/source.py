@@ -11,6 +11,7 @@ An example is a flat dict of numpy arrays: `image` uint8 of shape (h, w, c), or 
 (t,), int16 or float32 from -1 to 1; `label` an int32 scalar; and whatever else the set has.
 """
 
+import importlib
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +21,7 @@ import numpy as np
 from jaxtyping import Integer
 
 from cnnlab.data.preprocess.decode import CorruptFile
-from cnnlab.data.sources.info import OWN, Info, Source, data_folder
+from cnnlab.data.sources.info import PATH_SOURCES, Info, Source, data_folder
 from cnnlab.errors import UserError
 from cnnlab.utils import import_path
 
@@ -40,22 +41,13 @@ def load(name: str, split: str, *, data_dir: str = "") -> Source:
         UserError: if the set is unknown, not prepared or badly laid out, or if it has no such
             split. Nothing is ever downloaded here: `tfds_prepare.prepare` does that.
     """
-    kind, colon, path = name.partition(":")
-    if kind in OWN and not path:
+    kind, _, path = name.partition(":")
+    if kind in PATH_SOURCES and not path:
         raise UserError(f"data set '{name}' names no path: write {kind}:/path")
-    if colon and kind == "folder":
-        from cnnlab.data.sources.folder import FolderSource
-
-        return FolderSource(path, split)
-    if colon and kind == "wav":
-        from cnnlab.data.sources.wav import WavSource
-
-        return WavSource(path, split)
-    if colon and kind == "npz":
-        from cnnlab.data.sources.npz import NpzSource
-
-        return NpzSource(path, split)
-    if colon and kind not in OWN and all(part.isidentifier() for part in kind.split(".")):
+    if kind in PATH_SOURCES:
+        module, _, loader = PATH_SOURCES[kind].partition(":")
+        return getattr(importlib.import_module(module), loader)(path, split)
+    if all(part.isidentifier() for part in (*kind.split("."), path)):
         return _own(name, split)
     from cnnlab.data.builders import EMBEDDED
     from cnnlab.data.sources.tfds import TFDSSource, find
@@ -94,12 +86,12 @@ def moved(data: Mapping[str, Any], place: str) -> dict[str, Any]:
             `data["data_dir"]`.
     """
     kind, _, old = data["source"].partition(":")
-    if kind not in OWN:
+    if kind not in PATH_SOURCES:
         return {**data, "data_dir": place}
 
     def follow(name: str) -> str:
         own, _, path = name.partition(":")
-        if own not in OWN or not Path(path).is_relative_to(old):
+        if own not in PATH_SOURCES or not Path(path).is_relative_to(old):
             return name
         return f"{own}:{Path(place) / Path(path).relative_to(old)}"
 

@@ -31,25 +31,32 @@ class Subset:
     """
 
     def __init__(
-        self, source: Any, *, classes: Sequence[str | int] = (), per_class: int = 0, seed: int = 0
+        self,
+        source: Any,
+        *,
+        classes: Sequence[str | int] = (),
+        per_class: int = 0,
+        seed: int = 0,
+        key: str = "label",
     ):
         """Look through the labels.
 
         Args:
-            source: whose `label` is one integer.
+            source: whose label is one integer.
             classes: names, or numbers, of those to keep; () for all.
             per_class: examples to draw of each; 0 for all.
             seed: of the draw.
+            key: of the label in an example.
 
         Raises:
             UserError: an unknown class, or one named twice; too few examples of one; no labels.
         """
         info = source.info
-        if info.spec.get("label", (None,))[0] != ():
-            raise UserError(f"'{info.name}' has no classes to choose from: no label, one a picture")
+        if info.spec.get(key, (None,))[0] != ():
+            raise UserError(f"'{info.name}' has no classes to choose from: no {key}, one a picture")
         if per_class < 0:
             raise UserError(f"data.train.per_class={per_class}: needs to be 0 or more")
-        labels = labels_of(source)
+        labels = labels_of(source, key)
         names = info.class_names or tuple(map(str, range(1 + labels.max(initial=0))))
         chosen = [_number(c, names, info.name) for c in classes] or list(range(len(names)))
         for number in chosen:
@@ -65,13 +72,13 @@ class Subset:
                     )
                 order = np.random.default_rng((seed, PURPOSE, number)).permutation(len(parts[i]))
                 parts[i] = parts[i][order[:per_class]]
-        self.source = source
+        self.source, self.key = source, key
         self.indices = np.sort(np.concatenate(parts))
         self.info = replace(info, class_names=tuple(names[number] for number in chosen))
         self._renumbered = {number: i for i, number in enumerate(chosen)}
 
     @classmethod
-    def numbered_as(cls, source: Any, names: Sequence[str]) -> Any:
+    def numbered_as(cls, source: Any, names: Sequence[str], key: str = "label") -> Any:
         """Return the source with the class called `names[i]` as label i, whatever it was.
 
         Classes that are not among `names` are left out, with a warning. Where one of the two has
@@ -106,8 +113,8 @@ class Subset:
         made._renumbered = {
             i: list(names).index(name) for i, name in enumerate(own) if name in names
         }
-        made.source = source
-        made.indices = np.flatnonzero(np.isin(labels_of(source), list(made._renumbered)))
+        made.source, made.key = source, key
+        made.indices = np.flatnonzero(np.isin(labels_of(source, key), list(made._renumbered)))
         made.info = replace(info, class_names=tuple(names))
         return made
 
@@ -118,13 +125,14 @@ class Subset:
         if not 0 <= index < len(self):
             raise IndexError(index)
         example = dict(self.source[int(self.indices[index])])
-        label = np.asarray(example["label"])
-        example["label"] = np.asarray(self._renumbered[int(label)], label.dtype)
+        label = np.asarray(example[self.key])
+        example[self.key] = np.asarray(self._renumbered[int(label)], label.dtype)
         return example
 
     def labels(self) -> np.ndarray:
         """Return the label of every example."""
-        return np.array([self._renumbered[int(n)] for n in labels_of(self.source)[self.indices]])
+        numbers = labels_of(self.source, self.key)[self.indices]
+        return np.array([self._renumbered[int(n)] for n in numbers])
 
 
 def _unnamed(names: Sequence[str]) -> bool:
@@ -136,11 +144,14 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join(f"'{name}'" for name in names[:SHOWN]) + more
 
 
-def labels_of(source: Any) -> np.ndarray:
-    """Return the label of every example, without the images where the source can do so."""
-    if hasattr(source, "labels"):
+def labels_of(source: Any, key: str = "label") -> np.ndarray:
+    """Return the label of every example, without the images where the source can do so.
+
+    A source's own `labels` are those under the key "label", a subset's those under its own key.
+    """
+    if hasattr(source, "labels") and getattr(source, "key", "label") == key:
         return np.asarray(source.labels())
-    return np.array([int(source[i]["label"]) for i in range(len(source))], int)
+    return np.array([int(source[i][key]) for i in range(len(source))], int)
 
 
 def _number(entry: str | int, names: Sequence[str], source: str) -> int:

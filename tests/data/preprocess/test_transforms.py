@@ -3,16 +3,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnnlab.data.preprocess.transforms import (
-    PREPROCESS,
-    center_crop,
-    check,
-    is_random,
-    preprocess,
-    random_resized_crop,
-    resample,
-    resize,
-)
+from cnnlab.data.preprocess.crop import center_crop, random_resized_crop
+from cnnlab.data.preprocess.resampling import resample
+from cnnlab.data.preprocess.resize import resize
+from cnnlab.data.preprocess.transforms import PREPROCESS, check, is_random, preprocess
 from cnnlab.errors import UserError
 
 

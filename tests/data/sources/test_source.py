@@ -2,10 +2,12 @@ import pickle
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
+import fake
 import numpy as np
 import pytest
 
 from cnnlab.data.preprocess.decode import CorruptImage
+from cnnlab.data.sources import info
 from cnnlab.data.sources.info import Info
 from cnnlab.data.sources.source import SkipCorrupt, Source, data_folder, load, moved
 from cnnlab.errors import UserError
@@ -174,3 +176,14 @@ def test_data_that_has_moved_is_looked_for_in_its_new_place(source, others, expe
 def test_a_source_without_its_path_is_refused(name):
     with pytest.raises(UserError, match=r"names no path: write \w+:/path"):
         load(name, "train")
+
+
+def test_a_kind_of_source_is_one_line_of_the_table(monkeypatch):
+    asked, made = [], fake.Fake(3)
+    monkeypatch.setitem(info.PATH_SOURCES, "pair", "fake:pair")
+    monkeypatch.setattr(fake, "pair", lambda *given: asked.append(given) or made, raising=False)
+    assert load("pair:/some/where", "train") is made and asked == [("/some/where", "train")]
+    with pytest.raises(UserError, match="write pair:/path"):
+        load("pair:", "train")
+    data = {"source": "pair:/old", "eval": {"sources": {"test": "pair:/old/test"}}}
+    assert moved(data, "/new")["eval"]["sources"] == {"test": "pair:/new/test"}

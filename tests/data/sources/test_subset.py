@@ -125,3 +125,28 @@ def test_labels_of_files_are_found_without_their_images(tmp_path):
         source = sources.load(name, "train")
         expected = [int(source[i]["label"]) for i in range(len(source))]
         assert source.labels().tolist() == expected
+
+
+class Animals(Lettered):
+    """The classes of `Lettered` under another key."""
+
+    info = Info("animals", "train", tuple("abcd"), {"image": ((), "uint8"), "kind": ((), "int32")})
+
+    def __getitem__(self, index):
+        example = super().__getitem__(index)
+        return {"image": example["image"], "kind": example["label"]}
+
+
+def test_the_label_may_be_under_any_key():
+    subset, lettered = (
+        Subset(source, classes=("d", 0), per_class=3, key=key)
+        for source, key in ((Animals(), "kind"), (Lettered(), "label"))
+    )
+    assert indices(subset) == indices(lettered)
+    assert [int(example["kind"]) for example in map(subset.__getitem__, range(6))] == list(
+        subset.labels()
+    )
+    renamed = Subset.numbered_as(Animals(), ("c", "b", "d", "a"), "kind")
+    assert [int(renamed[i]["kind"]) for i in range(4)] == [3, 1, 0, 2]
+    with pytest.raises(UserError, match="no classes to choose from: no label"):
+        Subset(Animals(), classes=("d",))
