@@ -19,7 +19,6 @@ from absl import flags
 
 from cnnlab.commands.parsing import define_path
 from cnnlab.errors import UserError
-from cnnlab.utils.registry import suggest
 
 
 def define(values: flags.FlagValues) -> None:
@@ -43,51 +42,20 @@ def run(values: flags.FlagValues, arguments: list[str]) -> int:
         raise UserError(f"unexpected argument '{arguments[0]}': flags begin with --")
     if not values.workdir:
         raise UserError("--workdir is missing: the folder of the run to evaluate")
-    from cnnlab import config_file, objectives
-    from cnnlab.data.sources import source as sources
     from cnnlab.runs import final_report, representation_report
-    from cnnlab.training import class_names, run_folder, setup
-    from cnnlab.training.checkpoint import Checkpoints, Damaged, pick_step
+    from cnnlab.runs.evaluate import evaluate
 
     workdir = Path(values.workdir)
-    config = config_file.complete(run_folder.load_config(workdir))
-    if values.data_dir:
-        config.data.update(sources.moved(config.data.to_dict(), values.data_dir))
-    for split in values.splits:
-        if split not in config.data.eval.splits:
-            raise UserError(
-                f"the run has no split '{split}'{suggest(split, config.data.eval.splits)}"
-            )
-    options = config.checkpoint
-    checkpoints = Checkpoints(
-        workdir / "checkpoints", metric=options.best, mode=options.mode, read_only=True
-    )
-    step = pick_step(checkpoints, values.checkpoint)
-    experiment = objectives.create(
-        config.experiment.to_dict(), config.model.to_dict(), sync_bn=config.parallel.sync_bn
-    )
-    names = class_names.saved(checkpoints)
-    parts = setup.make(config, experiment, resume=True, try_out=False, class_names=names)
-    try:
-        state, _ = checkpoints.restore(step, parts.state)
-    except Damaged as error:
-        others = ", ".join(str(s) for s in checkpoints.steps() if s != step)
-        raise UserError(f"{error}; other steps: {others or 'none'}") from None
-    best = {}
-    if values.checkpoint == "best":
-        best = {"best": {"metric": options.best, "value": checkpoints.values.of(step)}}
-    splits = values.splits or list(parts.evaluations)
-    evaluations = final_report.evaluate_splits(parts, state, splits)
-    results = final_report.scalars(evaluations)
-    final_report.report(parts, evaluations, workdir)
-    variables = (state.params, state.model_state)
-    rows = parts.protocols.rows(f"step {step}", variables, splits=tuple(splits)) or []
+    found = evaluate(workdir, values.checkpoint, values.splits, values.data_dir)
+    rows = representation_report.plain(found.representation)
     if values.format == "json":
-        more = {"representation": representation_report.plain(rows)} if rows else {}
-        print(json.dumps({"step": step, **best, **results, **more}, indent=2))
-    else:
-        chosen = f", best {options.best} ({checkpoints.values.of(step):.4g})" if best else ""
-        final_report.print_results(f"{workdir}, step {step}{chosen}", {f"step {step}": results})
-        if rows:
-            representation_report.show(representation_report.plain(rows))
+        best = {"best": found.best} if found.best else {}
+        more = {"representation": rows} if rows else {}
+        print(json.dumps({"step": found.step, **best, **found.results, **more}, indent=2))
+        return 0
+    step = f"step {found.step}"
+    chosen = ", best {metric} ({value:.4g})".format(**found.best) if found.best else ""
+    final_report.print_results(f"{workdir}, {step}{chosen}", {step: found.results})
+    if rows:
+        representation_report.show(rows)
     return 0

@@ -33,7 +33,7 @@ def sweep(tmp_path):
 
 def test_trial_is_an_ordinary_run(tmp_path, monkeypatch, capsys):
     # Where the config finds what it imports.
-    monkeypatch.setenv("PYTHONPATH", "tests:tests/data")
+    monkeypatch.setenv("PYTHONPATH", "tests/helpers")
     (tmp_path / "sweep.py").write_text(
         "def get_sweep():\n"
         "    return [{'steps': 10, 'model.hidden': (8,), 'representation.baselines': ()}]\n"

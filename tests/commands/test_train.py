@@ -134,7 +134,7 @@ commands.main(sys.argv[1:])
 
 def start(run, *arguments, program=("launch.py",)):
     command = [sys.executable, *program, *SMALL, f"--workdir={run}", *arguments]
-    environment = {**os.environ, "PYTHONPATH": "tests:tests/data"}
+    environment = {**os.environ, "PYTHONPATH": "tests/helpers"}
     return subprocess.Popen(
         command,
         cwd=ROOT,

@@ -15,8 +15,8 @@ import numpy as np
 import process_cases
 import small
 
-from cnnlab.commands.train import train
 from cnnlab.launch import distributed
+from cnnlab.runs.train import train
 from cnnlab.training.interruption import Flag, Interrupted
 from cnnlab.training.loop import Loop
 from cnnlab.training.setup import Setup

@@ -5,13 +5,13 @@ import json
 import pytest
 import small
 
-from cnnlab import commands
+from cnnlab import commands, evaluators
 from cnnlab import config as cfg
-from cnnlab.commands.train import train
+from cnnlab.runs.train import train
 from cnnlab.runs.status import state as standing
 from cnnlab.plots import run_figures
 from cnnlab.runs import (final_report, representation_report)
-from cnnlab.training import (representation_eval, run_folder)
+from cnnlab.training import representation_eval, run_folder
 
 EVALUATORS = {"knn": {"k": 3}, "collapse": {}, "verification": {"splits": ("test",)}}
 
@@ -69,14 +69,14 @@ def test_numbers_that_fail_cost_no_others_and_come_when_they_can(
     tmp_path, settings, monkeypatch, caplog
 ):
     run = tmp_path / "run"
-    whole = representation_eval.EVALUATORS["knn"]
+    whole = evaluators.EVALUATORS["knn"]
 
     def broken_in_the_end(query, **given):
         # Tried with stand-ins of two numbers at the start, it works.
         return (whole if query.features.shape[1] == 2 else broken)(query, **given)
 
     with monkeypatch.context() as patch:
-        patch.setitem(representation_eval.EVALUATORS, "knn", broken_in_the_end)
+        patch.setitem(evaluators.EVALUATORS, "knn", broken_in_the_end)
         patch.setattr(final_report.baselines, "accuracies", broken)
         train(settings, run, "stop", show=False)
     found = result(run)
@@ -146,7 +146,7 @@ def test_eval_prints_its_numbers_whatever_fails_to_be_drawn(
     train(settings, run, "stop", show=False)
     (last,) = result(run)["results"].values()
     monkeypatch.setattr(run_figures, "confusion_matrix", broken)
-    monkeypatch.setitem(representation_eval.EVALUATORS, "knn", broken)
+    monkeypatch.setitem(evaluators.EVALUATORS, "knn", broken)
     assert commands.main(["eval", f"--workdir={run}", "--format=json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert {name: found[name] for name in last} == last

@@ -11,9 +11,9 @@ from sklearn.metrics import average_precision_score
 
 import experiments
 from cnnlab import config as cfg
-from cnnlab.commands.train import train
 from cnnlab.errors import UserError
 from cnnlab.runs import final_report
+from cnnlab.runs.train import train
 from cnnlab.sweeps.measure import measured, metric_for
 from cnnlab.training import evaluation, run_folder
 from cnnlab.training.setup import Setup
