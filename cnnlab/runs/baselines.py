@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Integer, UInt64
 
-from cnnlab.utils.registry import (pick, pick_all)
 from cnnlab.classical.baselines import BASELINES
-from cnnlab.utils.console import LOG
 from cnnlab.data.loading import pipeline
-from cnnlab.data.loading.batches import (EvalData, PreprocessedSource)
+from cnnlab.data.loading.batches import EvalData, PreprocessedSource
 from cnnlab.data.preprocess.decode import CorruptFile
 from cnnlab.data.sources.identity import ids_of
 from cnnlab.errors import UserError
+from cnnlab.utils.console import LOG
+from cnnlab.utils.registry import pick, pick_all
 
 
 def check(config: Any) -> None:

@@ -13,9 +13,9 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from cnnlab import config as cfg
-from cnnlab.utils.registry import pick_all
 from cnnlab.data.loading import pipeline
 from cnnlab.errors import UserError
+from cnnlab.utils.registry import pick_all
 
 SUPERVISED_CONTROLS = {
     "supervised": "the same network trained on the labels",
@@ -69,7 +69,9 @@ def derive(config: Any, name: str, workdir: Path, info: Any) -> ConfigDict:
         UserError: the data set has no classes.
     """
     if not info.class_names:
-        raise UserError(f"representation.controls: '{name}' needs classes, and '{info.name}' names none")
+        raise UserError(
+            f"representation.controls: '{name}' needs classes, and '{info.name}' names none"
+        )
     new = ConfigDict(config.to_dict())
     new.experiment = cfg.experiment("supervised")
     # A model from outside the project may have no field for its number of outputs.

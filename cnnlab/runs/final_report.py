@@ -1,4 +1,4 @@
-"""The end of a run: every split evaluated, `result.json`, baselines, figures and a closing table."""
+"""The end of a run: all splits evaluated, `result.json`, baselines, figures, a closing table."""
 
 import functools
 from collections.abc import Mapping
@@ -9,11 +9,9 @@ import jax
 import numpy as np
 from rich.table import Table
 
-from cnnlab.utils.console import (add_numbers, output)
-from cnnlab.utils.files import write_json
 from cnnlab.launch import distributed
 from cnnlab.plots import run_figures
-from cnnlab.runs import (baselines, representation_report)
+from cnnlab.runs import baselines, representation_report
 from cnnlab.training import run_folder
 from cnnlab.training.evaluation import Evaluation
 from cnnlab.training.loop import Loop, Position
@@ -21,6 +19,8 @@ from cnnlab.training.progress import format_value
 from cnnlab.training.setup import Setup
 from cnnlab.training.state import TrainState
 from cnnlab.training.writer import read_rows
+from cnnlab.utils.console import add_numbers, output
+from cnnlab.utils.files import write_json
 
 
 class Closing:

@@ -11,7 +11,6 @@ import numpy as np
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from cnnlab.utils.console import (add_numbers, output)
 from cnnlab.evaluators import Features
 from cnnlab.launch import distributed
 from cnnlab.plots.embedding import embedding_view
@@ -21,6 +20,7 @@ from cnnlab.training import run_folder
 from cnnlab.training.progress import format_metrics, format_value
 from cnnlab.training.representation_eval import Row
 from cnnlab.training.setup import Setup
+from cnnlab.utils.console import add_numbers, output
 
 RANDOM, PIXELS = "random weights", "pixels"
 

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from cnnlab.errors import UserError
-from cnnlab.utils.files import read_json
 from cnnlab.launch import jobs, run_lock, slurm_queue
 from cnnlab.launch.slurm_queue import Queued
 from cnnlab.metrics.direction import implied
 from cnnlab.training import run_folder
 from cnnlab.training.writer import read_rows
+from cnnlab.utils.files import read_json
 
 # What makes a folder a sweep.
 SWEEP = "sweep.json"

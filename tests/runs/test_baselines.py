@@ -1,4 +1,4 @@
-"""Baselines see what the run saw: preprocessed, without skipped files, each split from its source."""
+"""Baselines see what the run saw: preprocessed, no skipped files, each split from its source."""
 
 import numpy as np
 import pytest
@@ -114,7 +114,9 @@ def test_baselines_without_a_held_out_split_say_so(tmp_path, caplog):
 
 def test_a_baseline_does_not_find_the_examples_that_it_is_tested_on():
     splits = {"validation": "validation", "part": "train[80%:]", "whole": "train+validation"}
-    run = small.build(small.config(representation__baselines=("nearest_neighbor",), data__eval__splits=splits))
+    run = small.build(
+        small.config(representation__baselines=("nearest_neighbor",), data__eval__splits=splits)
+    )
     found = baselines.accuracies(run.config, run.evaluations, "label")["nearest_neighbor"]
     train, validation = run.train.source, run.evaluations["validation"].source
     images, labels = (

@@ -6,9 +6,9 @@ import pytest
 import small
 
 from cnnlab import config as cfg
-from cnnlab.runs import controls
 from cnnlab.data.sources.info import Info
 from cnnlab.errors import UserError
+from cnnlab.runs import controls
 from cnnlab.training.run_folder import difference
 
 INFO = Info("set", "train", ("a", "b", "c"))
@@ -66,7 +66,12 @@ def test_several_endpoints_are_compared_at_what_feeds_the_classifier_and_once(ru
 def test_its_length_rate_batch_and_labels_can_be_its_own(run):
     with run.unlocked():
         run.steps, run.epochs = 0, 2.0
-        run.representation.fine_tune = {"steps": 7, "learning_rate": 0.5, "batch_size": 8, "per_class": 5}
+        run.representation.fine_tune = {
+            "steps": 7,
+            "learning_rate": 0.5,
+            "batch_size": 8,
+            "per_class": 5,
+        }
     other = controls.derive(run, "fine_tune", Path("a"), INFO)
     assert (other.steps, other.epochs, other.batch_size) == (7, 0.0, 8)
     assert (other.optimizer.learning_rate, other.data.train.per_class) == (0.5, 5)
@@ -80,7 +85,9 @@ def test_what_cannot_be_compared_is_refused(run):
     with pytest.raises(UserError, match="did you mean 'pixels'"):
         controls.check(small.config(representation__controls=("pixel",)))
     with pytest.raises(UserError, match="label"):
-        controls.check(small.config(representation__controls=("supervised",), data__keys=("image",)))
+        controls.check(
+            small.config(representation__controls=("supervised",), data__keys=("image",))
+        )
 
 
 def test_control_with_too_few_labels_is_refused_before_the_run_trains(run):

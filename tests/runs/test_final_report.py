@@ -7,11 +7,11 @@ import small
 
 from cnnlab import commands, evaluators
 from cnnlab import config as cfg
-from cnnlab.runs.train import train
-from cnnlab.runs.status import state as standing
 from cnnlab.plots import run_figures
-from cnnlab.runs import (final_report, representation_report)
-from cnnlab.training import representation_eval, run_folder
+from cnnlab.runs import final_report, representation_report
+from cnnlab.runs.status import state as standing
+from cnnlab.runs.train import train
+from cnnlab.training import run_folder
 
 EVALUATORS = {"knn": {"k": 3}, "collapse": {}, "verification": {"splits": ("test",)}}
 

@@ -7,7 +7,7 @@ import pytest
 from cnnlab.errors import UserError
 from cnnlab.launch import jobs, run_lock, slurm_queue
 from cnnlab.launch.slurm_queue import Queued
-from cnnlab.runs.status import (find_runs, log_tail, state)
+from cnnlab.runs.status import find_runs, log_tail, state
 
 CONFIG = {"steps": 40, "checkpoint": {"best": "validation/loss", "mode": "min"}}
 PENDING = Queued("PENDING", "Resources", "0:00", "")

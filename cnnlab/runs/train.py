@@ -1,0 +1,143 @@
+"""A run from its config to its result: opened, trained, compared with its controls, reported."""
+
+import contextlib
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from cnnlab import config as cfg
+from cnnlab import objectives
+from cnnlab.errors import UserError
+from cnnlab.launch import distributed, run_lock
+from cnnlab.runs import controls, final_report
+from cnnlab.training import class_names, config_check, loop, run_folder, setup
+from cnnlab.training.interruption import Interrupted
+from cnnlab.utils.console import LOG, console
+
+
+def train(
+    config: Any,
+    workdir: Path,
+    on_change: str,
+    profile: tuple[int, int] = (0, 0),
+    *,
+    show: bool = True,
+) -> None:
+    """Train in a folder, and the controls of the config in folders inside it.
+
+    A run that was interrupted goes on; one that is finished is shown.
+
+    Args:
+        config: of the run.
+        workdir: its folder.
+        on_change: what to do in a folder that was made with another config: `stop` with an error,
+            `accept` the change and go on, or `restart` in an emptied folder.
+        profile: first and last step of a profiler trace; (0, 0): none.
+        show: print the closing table.
+
+    Raises:
+        Interrupted: after a signal, with the state saved.
+        UserError: for what cannot work.
+    """
+    config_check.check(config)
+    experiment = objectives.create(
+        config.experiment.to_dict(), config.model.to_dict(), sync_bn=config.parallel.sync_bn
+    )
+    finished, resume = _open_folder(config, workdir, on_change, show=show)
+    if finished:
+        return
+    try:
+        names = class_names.of_run(workdir) if resume else ()
+        parts = distributed.all_or_none(
+            lambda: setup.make(config, experiment, resume=resume, class_names=names),
+            name="setup",
+        )
+        others = _controls(config, workdir, parts)
+    except UserError:
+        # A folder that nothing was written to is removed.
+        with contextlib.suppress(OSError):
+            workdir.rmdir()
+        raise
+    _run(parts, others, workdir, profile)
+    if show:
+        distributed.on_first_process(lambda: final_report.show(workdir))
+
+
+def _open_folder(config: Any, workdir: Path, on_change: str, *, show: bool) -> tuple[bool, bool]:
+    """Make or open the folder; return whether its run is finished, and whether it has begun."""
+
+    def look() -> dict[str, bool]:
+        changed = run_folder.open_run(
+            workdir, config.to_dict(), on_change=on_change, complete=cfg.completed
+        )
+        for line in changed:
+            LOG.info("config changed: %s", line)
+        finished = run_folder.is_finished(workdir) and not changed
+        if finished and show:
+            final_report.show(workdir)
+            console.print(f"{workdir} is finished; name another --workdir to train anew")
+        return {"finished": finished, "resume": run_folder.has_checkpoints(workdir)}
+
+    def check_shared() -> None:
+        if not workdir.is_dir():
+            raise UserError(f"--workdir={workdir} is not on storage that all processes share")
+
+    found = distributed.on_first_process(look)
+    distributed.all_or_none(check_shared, name="workdir")
+    return found["finished"], found["resume"]
+
+
+def _controls(config: Any, workdir: Path, parts: setup.Setup) -> dict[str, Any]:
+    """Return the configs of the controls that train, checked before the run itself trains."""
+    others = {
+        name: controls.derive(config, name, workdir, parts.train.source.info)
+        for name in controls.SUPERVISED_CONTROLS
+        if name in config.representation.controls
+    }
+    for name, other in others.items():
+        config_check.check(other)
+        controls.check_data(other, name, parts.parallel)
+    return others
+
+
+def _run(
+    parts: setup.Setup, others: dict[str, Any], workdir: Path, profile: tuple[int, int]
+) -> None:
+    """Train what is set up, then the controls `others`, and write the results of both."""
+    config = parts.config
+    running = loop.Loop(parts, workdir, profile)
+
+    def begin() -> None:
+        run_folder.record(workdir, config.to_dict())
+        if running.step < parts.steps:
+            # The result of fewer steps, or of another config, is not that of this run.
+            (workdir / "result.json").unlink(missing_ok=True)
+        count = sum(x.size for x in jax.tree.leaves(parts.state.params))
+        LOG.info("%s: %s parameters", config.model.name, f"{count:,}")
+
+    distributed.on_first_process(begin)
+    first = distributed.is_first()
+    with run_lock.record_ending(workdir, Interrupted) if first else contextlib.nullcontext():
+        try:
+            state, position, reason = running.run()
+        except Interrupted as signal:
+            where = f"saved at step {running.step} of {parts.steps}"
+            raise Interrupted(f"{signal}: {where}") from None
+        ending = final_report.Closing(parts, running, state, position, reason)
+        ending.numbers()
+        _train_controls(others, workdir, running.step, ending.missing)
+        ending.rest()
+
+
+def _train_controls(
+    others: dict[str, Any], workdir: Path, step: int, missing: dict[str, str]
+) -> None:
+    """Train what the run is compared with; `missing` gets what could not be."""
+    for name, other in others.items():
+        console.print(f"for comparison, {controls.SUPERVISED_CONTROLS[name]}: {workdir / name}")
+        if other.init_from.path:
+            # Weights of the run's last step: where it has gone on, fine-tuning starts anew.
+            other.init_from.checkpoint = str(step)
+        with distributed.optional(f"control '{name}'", missing, shared=True):
+            train(other, workdir / name, "restart", show=False)
