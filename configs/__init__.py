@@ -1,1 +1,1 @@
-"""What to run: one file per baseline, `get_config(variant) -> ConfigDict`."""
+"""Configs: one file per experiment with `get_config(variant) -> ConfigDict`."""

@@ -68,7 +68,7 @@ def get_config(variant: str = "default"):
     config.schedule = cfg.schedule("cosine", warmup=0.05)
     config.log_every = 50
     config.eval_every = 250
-    # The loss needs two views, and there are no labels to choose a state by.
+    # Evaluation has one view and no loss: no best checkpoint.
     config.checkpoint.best = ""
     if method == "no_negatives":
         # Norms would scale up the remaining differences and hide the collapse.

@@ -1,4 +1,4 @@
-"""A siamese network on glyphs: are two characters the same? And then one-shot recognition.
+"""Siamese verification and one-shot recognition of pen-stroke characters (glyphs).
 
 Papers: Koch, Zemel & Salakhutdinov 2015 (weighted L1 distance, yes or no); Hadsell, Chopra & LeCun
 2006 (contrastive). The tower is Koch's scaled to 32x32: three convolutions of 5, 3 and 3 pixels

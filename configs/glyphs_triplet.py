@@ -1,4 +1,4 @@
-"""Triplets on glyphs: an embedding in which characters of unseen alphabets tell themselves apart.
+"""Triplet embeddings of pen-stroke characters (glyphs), evaluated on unseen alphabets.
 
 Papers: Schroff, Kalenichenko & Philbin 2015 (FaceNet: squared distances on the unit sphere, margin
 0.2, semi-hard negatives); Hermans, Beyer & Leibe 2017 (batch-hard, batch-all, soft margin). The

@@ -52,7 +52,7 @@ def get_config(variant: str = "default"):
     config.schedule = cfg.schedule("step", boundaries=(0.25, 0.5, 0.75), factor=0.1)
     config.log_every = 500
     config.eval_every = 10_000
-    config.checkpoint.best = ""  # the last state counts: there are no images to choose another by
+    config.checkpoint.best = ""  # no images are left for model selection: the last state counts
     if variant == "torchvision":
         config.model = cfg.model("alexnet_torchvision")
         config.batch_size = 256

@@ -79,7 +79,7 @@ def get_config(variant: str = "default"):
 
 
 def linear(config):
-    """Learn to classify what another run of the default has learned to see."""
+    """Train a linear classifier on the frozen features of another run of the default."""
     config.experiment = cfg.experiment("supervised")
     config.model.num_classes = 1000
     config.model.jitter_crop = 0

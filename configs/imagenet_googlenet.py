@@ -56,7 +56,7 @@ def get_config(variant: str = "default"):
     config.schedule = cfg.schedule("exponential", rate=0.96, every=8 / 250, staircase=True)
     config.log_every = 1000
     config.eval_every = 40_000
-    config.checkpoint.best = ""  # the last state counts: there are no images to choose another by
+    config.checkpoint.best = ""  # no images are left for model selection: the last state counts
     if variant == "quick":
         config.epochs = 60.0
         config.ema_decay = 0.0

@@ -63,5 +63,5 @@ def get_config(variant: str = "default"):
     config.schedule = cfg.schedule("exponential", rate=0.94, every=2.5 / 200, staircase=True)
     config.log_every = 500
     config.eval_every = 5000
-    config.checkpoint.best = ""  # the last state counts: there are no images to choose another by
+    config.checkpoint.best = ""  # no images are left for model selection: the last state counts
     return config

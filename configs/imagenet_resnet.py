@@ -1,4 +1,4 @@
-"""ResNets and plain networks on ImageNet: as in their paper, and in 90 epochs as usual today.
+"""ResNets and plain networks on ImageNet: the paper's recipe, 90 epochs, and large batches.
 
 Papers: He, Zhang, Ren, Sun 2015, section 3.4; for `modern` Goyal et al. 2017, sections 2 and 5
 (linear rate, warm-up, zero scales, the stride in the 3x3) and He et al. 2018, sections 3 and 5
@@ -44,7 +44,7 @@ own here.
 from cnnlab import config as cfg
 
 NETWORKS = ("resnet18", "resnet34", "resnet101", "resnet152", "plain18", "plain34")
-# The images of a step, the optimizer and its rate.
+# Images a step, optimizer, learning rate.
 LARGE = {
     "goyal8k": (8192, "sgd", 0.1 * 8192 / 256),
     "lars8k": (8192, "lars", 0.6),
@@ -78,14 +78,14 @@ def get_config(variant: str = "default"):
     config.schedule = cfg.schedule("step", boundaries=(0.25, 0.5, 0.75), factor=0.1)
     config.log_every = 500
     config.eval_every = 5000
-    config.checkpoint.best = ""  # the last state counts: there are no images to choose another by
+    config.checkpoint.best = ""  # no images are left for model selection: the last state counts
     if variant in LARGE:
         return large(modern(config), *LARGE[variant])
     return modern(config) if variant == "modern" else config
 
 
 def modern(config):
-    """Change what ninety epochs have otherwise."""
+    """Set the recipe of 90 epochs."""
     config.model = cfg.model("resnet50_v15", zero_scale=True)
     config.experiment.label_smoothing = 0.1
     config.steps, config.epochs = 0, 90.0
@@ -103,7 +103,7 @@ def modern(config):
 
 
 def large(config, batch_size: int, optimizer: str, learning_rate: float):
-    """Change what large batches have otherwise than `modern`."""
+    """Set the large batches of a `modern` config."""
     config.experiment.label_smoothing = 0.0
     config.batch_size = batch_size
     config.optimizer.name = optimizer

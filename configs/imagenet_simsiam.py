@@ -63,7 +63,7 @@ def get_config(variant: str = "default"):
 
     config.schedule = cfg.schedule("cosine")
     config.log_every = 100
-    # The loss needs two views: there is nothing to evaluate, and no state to prefer to the last.
+    # The loss needs two views, and evaluation has one: no evaluation, and no best checkpoint.
     config.evaluate.splits = ()
     config.eval_every = 2500
     config.checkpoint.best = ""
@@ -94,7 +94,7 @@ def simsiam(config, variant):
 
 
 def layerwise(config, *, epochs, batch_size, base_rate, weight_decay):
-    """Set LARS with ten epochs of warm-up, which the other four have."""
+    """Set LARS with ten epochs of warm-up, as in all recipes but SimSiam."""
     config.epochs, config.batch_size = float(epochs), batch_size
     config.optimizer = cfg.optimizer(
         "lars", learning_rate=base_rate * batch_size / 256, weight_decay=weight_decay
@@ -127,7 +127,7 @@ def simclr(config, variant):
 
 
 def two_kinds_of_views(config):
-    """Blur every first view, and few of the second ones, some of which are solarized."""
+    """Set BYOL's two augmentations: blur on the first view, solarization on the second."""
     config.data.train.augment = cfg.augment(
         random_resized_crop=CROP,
         color_jitter=COLORS,

@@ -51,5 +51,5 @@ def get_config(variant: str = "default"):
     config.schedule = cfg.schedule("flat_cosine")
     config.log_every = 37
     config.eval_every = 148
-    config.checkpoint.best = ""  # the last state counts: there are no images to choose another by
+    config.checkpoint.best = ""  # no images are left for model selection: the last state counts
     return config

@@ -1,4 +1,4 @@
-"""FaceNet: faces embedded by triplets, and verified on Labeled Faces in the Wild.
+"""FaceNet: triplet embeddings of faces, verified on Labeled Faces in the Wild.
 
 Paper: Schroff, Kalenichenko & Philbin 2015, sections 3 and 5.6. Any folder of faces will do, one
 folder an identity (PATH/IDENTITY/*.jpg), cropped and roughly aligned; there is nothing to
@@ -21,8 +21,8 @@ margin, Adam).
 
 Expected (the paper's, recalled and not checked against it; not reproduced here: no faces at hand):
 99.63 +- 0.09 % of LFW's pairs with faces aligned, 98.87 +- 0.15 % with the center crop, after
-training on 100 to 200 million faces of 8 million people, which nobody else has. On public sets
-expect less.
+training on a private set of 100 to 200 million faces of 8 million people. On public sets expect
+less.
 
 As in the paper: 128 dimensions on the unit sphere, squared distances, margin 0.2, all pairs of
 anchor and positive, AdaGrad, a rate of 0.05 that falls in the end. The recipe of batch_hard is
@@ -47,7 +47,7 @@ def get_config(variant: str = "default"):
     config.steps = 200_000
     config.batch_size = 1800
 
-    config.data.source = "folder:faces"  # given on the command line
+    config.data.source = "folder:faces"  # set on the command line
     config.data.train.split = "train[:98%]"
     config.data.eval.splits = {"validation": "train[98%:]", "lfw": "train"}
     config.data.eval.sources = {"lfw": "folder:lfw"}  # likewise

@@ -1,4 +1,4 @@
-"""LeNet-5 on MNIST: as it is trained today, and as it was in 1998.
+"""LeNet-5 on MNIST: a recipe of today, and that of 1998.
 
 Paper: LeCun, Bottou, Bengio, Haffner 1998, sections II and III. MNIST has no validation split of
 its own: 55,000 images train, the last 5,000 of the training set validate.
@@ -56,7 +56,7 @@ def get_config(variant: str = "default"):
 
 
 def as_in_1998(config, distortions: bool):
-    """Change what was otherwise in 1998."""
+    """Set the network and the training of 1998."""
     config.model = cfg.model("lenet5_1998", padding=2)
     config.experiment = cfg.experiment("supervised", objective="map")
     config.batch_size = 16

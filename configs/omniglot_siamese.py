@@ -1,4 +1,4 @@
-"""Siamese verification on Omniglot, and what it is for: one-shot recognition of new characters.
+"""Siamese verification and one-shot recognition of characters on Omniglot.
 
 Paper: Koch, Zemel & Salakhutdinov 2015, sections 3 and 4.
 

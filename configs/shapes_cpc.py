@@ -1,4 +1,4 @@
-"""Contrastive predictive coding on procedural shapes: what is in an image, learned without labels.
+"""Contrastive predictive coding on procedural shapes, without labels.
 
 Paper: van den Oord, Li & Vinyals 2018, section 3.2, scaled from 256 pixels to 64: the same 7x7
 grid, of patches of 16 pixels every 8, predicted up to five rows ahead; an encoder without norms.

@@ -1,4 +1,4 @@
-"""The lecture's three objectives, each on what it is for, on procedural shapes.
+"""Softmax, sigmoid and linear outputs on procedural shapes, each with its loss.
 
 Which shape is the largest (softmax, one class of six), which shapes are there at all (sigmoid,
 several labels at once), and the image's label as six real numbers (linear, squared error on

@@ -1,6 +1,6 @@
-"""Transfer between shapes: a small ResNet learns three of them, then three others from few labels.
+"""Transfer learning on shapes: pretraining on three classes, then three others with few labels.
 
-What of a network carries over to other classes: Yosinski, Clune, Bengio & Lipson 2014. The trunk is
+How transferable the features are: Yosinski, Clune, Bengio & Lipson 2014. The trunk is
 ResNet-10 of quarter width (He et al. 2015; one block a stage), the task which shape is
 the largest: star, ring or cross for the pretraining, then disc, square or triangle.
 
@@ -57,7 +57,7 @@ def get_config(variant: str = "default"):
     config.steps = 200
     config.batch_size = 50
     config.log_every = 50
-    # These labels are all there are: nothing to select on.
+    # No labels are left for model selection.
     config.data.eval.splits = {"test": "test"}
     config.evaluate.splits = ()
     config.checkpoint.best = ""

@@ -1,4 +1,4 @@
-"""Contrastive predictive coding on procedural melodies: who plays, learned without labels.
+"""Contrastive predictive coding on procedural melodies, without labels.
 
 Paper: van den Oord, Li & Vinyals 2018, section 3.1: five strided convolutions, a latent every 160
 samples, a GRU, and predictions of twelve steps, here 240 ms or four to five notes at 8 kHz.

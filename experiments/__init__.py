@@ -1,4 +1,4 @@
-"""What is optimised: one file per objective, chosen by name in one plain table."""
+"""Training objectives: one file each, and a table of them by name."""
 
 from cnnlab.objectives import create
 

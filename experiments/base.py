@@ -1,4 +1,4 @@
-"""The contract between an objective and the trainer (DESIGN, contract 2)."""
+"""Base class of objectives: the interface between an objective and the training loop."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -19,7 +19,7 @@ Batch = dict[str, Any]
 
 
 class Aux(NamedTuple):
-    """What a loss returns beside its value.
+    """Further results of a loss.
 
     Attributes:
         model_state: the collections of the model other than `params`, after this batch.
@@ -53,11 +53,11 @@ class Experiment:
     group: int = 1
     groups: ClassVar[tuple[str, ...]] = ("single",)
 
-    # Modules that are the objective's, on top of the network.
+    # Modules of the objective on top of the network.
     head_names: ClassVar[tuple[str, ...]] = ()
 
     def select(self, batch: Batch) -> Any:
-        """Return what the model reads of the batch, groups as they are."""
+        """Return the inputs of the model in the batch, groups as they are."""
         keys = self.input_keys or tuple(key for key in INPUTS if key in batch)
         if len(keys) != 1 and not self.input_keys:
             raise UserError(
@@ -73,7 +73,7 @@ class Experiment:
         return batch[keys[0]] if len(keys) == 1 else {key: batch[key] for key in keys}
 
     def inputs(self, batch: Batch, *, train: bool = False) -> Any:
-        """Return what the model is applied to.
+        """Return the inputs of the model with groups flattened in training.
 
         In training the members of groups come one after another: [b, g, ...] -> [b g, ...].
         """
@@ -105,7 +105,7 @@ class Experiment:
         train: bool,
         axis_name: str | None,
     ) -> tuple[Array, dict[str, Array], PyTree]:
-        """Apply the model to the batch; return its output, endpoints and the state after it."""
+        """Apply the model to the batch; return its output, endpoints and new state."""
         return self.apply_inputs(
             params,
             model_state,
@@ -125,7 +125,7 @@ class Experiment:
         train: bool,
         axis_name: str | None,
     ) -> tuple[Array, dict[str, Array], PyTree]:
-        """Apply the model to inputs that are not a whole batch: one view of it, say.
+        """Apply the model to given inputs, for example one view of a batch.
 
         Collections and entries that are not the model's (heads, a teacher) stay as they are.
         """
@@ -144,11 +144,11 @@ class Experiment:
         return output, endpoints, dict(new_state)
 
     def embedding(self, output: Float[Array, "b d"]) -> Float[Array, "b d"]:
-        """Return what the evaluators call "embedding": the output, unless the objective says."""
+        """Return the features that evaluators call "embedding": by default the output."""
         return output
 
     def pool(self, x: Float[Array, "b *s d"], name: str) -> Float[Array, "b d"]:
-        """Return an endpoint as one vector an example: by the model's `pool`, if it has one.
+        """Pool an endpoint to one vector an example, by the model's `pool` if it has one.
 
         Without, the mean over the axes of space (and time). A Transformer takes its class token, a
         graph network the mean of its real nodes.
@@ -165,7 +165,7 @@ class Experiment:
         batch: Batch,
         names: Sequence[str] = ("embedding",),
     ) -> dict[str, Array]:
-        """Return endpoints in inference, or "embedding", each pooled to float32 [b, d].
+        """Return endpoints or "embedding" in inference, each pooled to float32 [b, d].
 
         Raises:
             UserError: for a name that is no endpoint.
@@ -199,7 +199,7 @@ class Experiment:
         train: bool,
         axis_name: str | None,
     ) -> tuple[Float[Array, ""], Aux]:
-        """Return the scalar to minimise and what goes with it; the same function for validation.
+        """Return the scalar to minimize and its `Aux`; the same function for validation.
 
         `batch["valid"]`, where there is one, is False for padding: such rows count nowhere.
         """
@@ -237,7 +237,7 @@ class Experiment:
         """Raise a `UserError` for a source (its `Info`) that this objective cannot learn from."""
 
     def predict(self, output: PyTree, batch: Batch) -> dict[str, Array]:
-        """Return what an evaluation gathers of each example, [b, ...] by name, from `Aux.output`.
+        """Return the outputs to gather of each example, [b, ...] by name, from `Aux.output`.
 
         Runs on the device. Reduce here what is large: boxes to the best 100, logits of pixels to a
         confusion matrix an image.
@@ -252,7 +252,7 @@ class Experiment:
     summarize: ClassVar[Callable[..., dict[str, float]] | None] = None
 
     def report(self, evaluation: Any, source: Any) -> dict[str, Any]:
-        """Return what result.json says of an evaluated split beside its scalars, JSON-like."""
+        """Return entries for result.json beside the scalars of an evaluated split, JSON-like."""
         del evaluation, source
         return {}
 

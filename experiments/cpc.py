@@ -1,4 +1,4 @@
-"""Contrastive predictive coding: tell what comes next from everything else that could.
+"""Contrastive predictive coding (CPC): predict latents ahead and classify them among negatives.
 
 van den Oord, Li & Vinyals 2018 (v2 2019), section 2.3. A model gives latents z and contexts c on a
 grid [b, rows, cols, ...] (rows are time for sound). From the context of row i the latent k rows
@@ -6,9 +6,9 @@ below is predicted, with one matrix a step:
 
     score(z, c) = z^T W_k c        loss = -log exp score(z_i+k) / sum over N candidates of exp score
 
-(InfoNCE, equation 4), averaged over places, steps and directions. Whatever the networks, the mutual
-information of x_i+k and c_i is at least log N - loss (equation 5), in nats: the metric `bound`. It
-cannot show more than log N, which `negatives` and the batch size set.
+(InfoNCE, equation 4), averaged over places, steps and directions. The metric `bound`, log N - loss
+in nats, is a lower bound on the mutual information of x_i+k and c_i (equation 5). It is at most
+log N, where `negatives` and the batch size determine N.
 
     all      every latent of the global batch, N = b rows cols
     image    the latents of the same example, N = rows cols
@@ -16,8 +16,8 @@ cannot show more than log N, which `negatives` and the batch size set.
 
 The parameters are `prediction`/<direction>/kernel [steps - skip, d, e]. Their first values, of
 standard deviation 1 / sqrt(d e), give scores of the size of one latent times one context: the loss
-starts near log N. Deviation: Henaff et al. 2019 (appendix) write W_k as a product of two matrices
-with 64 rows, and scale scores by 0.1; here it is one matrix, as in the first paper.
+starts near log N. Deviation: Henaff et al. 2019 (appendix) factor W_k into two matrices of 64 rows
+and scale scores by 0.1; here it is one matrix, as in the first paper.
 """
 
 import dataclasses
@@ -80,7 +80,7 @@ NEGATIVES: dict[str, Callable[..., Scored]] = {
 def predict(
     context: Float[Array, "b rows cols e"], kernel: Float[Array, "steps d e"], skip: int = 0
 ) -> tuple[Queries, Integer[np.ndarray, " p"], Float[np.ndarray, " p"]]:
-    """Return W_k c for all steps and places, which latent each is for, and its weight.
+    """Return W_k c for all steps and places, the index of each target latent, and the weights.
 
     Args:
         context: of every place.
@@ -104,16 +104,16 @@ def predict(
 
 @dataclasses.dataclass(frozen=True)
 class CPC(Experiment):
-    """Predict latents from contexts against negatives.
+    """Predict latents from contexts by InfoNCE.
 
-    In evaluation the candidates are those of the evaluated batch: with "all" and "batch", losses of
-    batches of another size are not comparable; bounds are bounds for any.
+    In evaluation the candidates come from the evaluated batch: with "all" and "batch", losses
+    depend on the batch size; `bound` is a bound for any batch size.
 
     Attributes:
-        steps: rows ahead up to which is predicted: 5 for images, 12 for sound in the paper.
-        skip: rows next to the context that are not; neighbors share half of their pixels.
-        negatives: "all", "image" or "batch": what the candidates are.
-        chunk: with "all": predictions that are scored at a time, to save memory; 0: all at once.
+        steps: maximum number of rows ahead: 5 for images, 12 for sound in the paper.
+        skip: rows next to the context without predictions; neighbors share half of their pixels.
+        negatives: "all", "image" or "batch": the candidates.
+        chunk: with "all": predictions scored at a time, to save memory; 0: all at once.
     """
 
     head_names: ClassVar[tuple[str, ...]] = ("prediction",)
@@ -138,7 +138,7 @@ class CPC(Experiment):
 
     @property
     def directions(self) -> tuple[str, ...]:
-        """In which the model's contexts see the grid."""
+        """Directions in which the contexts of the model see the grid."""
         return getattr(self.model, "directions", ("down",))
 
     def init(self, rng, batch) -> dict[str, Any]:
@@ -153,8 +153,8 @@ class CPC(Experiment):
             )
         latents, context = endpoints["latents"].shape, endpoints["context"].shape
         for direction in self.directions:
-            turned = jax.eval_shape(partial(turn, direction=direction), endpoints["latents"])
-            self._check_grid(turned.shape[1])
+            rotated = jax.eval_shape(partial(turn, direction=direction), endpoints["latents"])
+            self._check_grid(rotated.shape[1])
         shape = (self.steps - self.skip, latents[-1], context[-1] // len(self.directions))
         keys = jax.random.split(jax.random.fold_in(rng, 1), len(self.directions))
         std = (shape[1] * shape[2]) ** -0.5
@@ -205,12 +205,12 @@ class CPC(Experiment):
         return masked_mean(losses, valid, axis_name), Aux(model_state, metrics)
 
     def _contrast(self, latents, context, kernel, valid, axis_name):
-        """Return the loss and the share of right choices of each example [b]."""
+        """Return the loss and the accuracy of each example [b]."""
         self._check_grid(latents.shape[1])
         queries, at, weights = predict(context, kernel, self.skip)
         latents = latents.reshape(len(latents), -1, latents.shape[-1])
         if valid is not None:
-            # One more number of each, by which padding gets the same score from every query.
+            # One more dimension, which gives padding the score NEVER for every query.
             queries = jnp.pad(queries, ((0, 0), (0, 0), (0, 1)), constant_values=1.0)
             padding = jnp.zeros(queries.shape[-1]).at[-1].set(NEVER)
             latents = jnp.pad(latents, ((0, 0), (0, 0), (0, 1)))

@@ -1,17 +1,16 @@
-"""Siamese networks: two towers that share their weights say whether two inputs are of one class.
+"""Siamese networks: two towers with shared weights decide if two inputs have the same class.
 
 - "verification": Koch, Zemel & Salakhutdinov 2015, sections 3.1 and 3.2. A learned, weighted L1
   distance of the towers' outputs, p(same) = sigmoid(sum_j alpha_j |h1_j - h2_j| + bias), trained by
   binary cross-entropy. The paper's L2 penalty is the optimizer's weight decay.
-- "contrastive": Hadsell, Chopra & LeCun 2006. Pairs of one class are pulled together, others
-  pushed apart until their Euclidean distance is `margin`. Without those others, all outputs alike
-  would be the minimum.
+- "contrastive": Hadsell, Chopra & LeCun 2006. Pairs of one class are pulled together, others are
+  pushed apart up to a Euclidean distance of `margin`, which prevents collapse.
 
-The idea is of Bromley et al. 1993. Batches are pairs (`data.train.sampler.name = "pairs"`): image
-[b, 2, h, w, c], label [b, 2]; a pair is the same where its labels are. Both towers are one module,
-called once on 2 b images, so that BatchNorm normalizes the two alike. In evaluation images come
-alone, and there is nothing to sum up: what the network is worth say the evaluators.
-Deviation: the head has a bias, which the paper's formula has not.
+First by Bromley et al. 1993. Batches are pairs (`data.train.sampler.name = "pairs"`): image
+[b, 2, h, w, c], label [b, 2]; a pair is positive if its labels are equal. Both towers are one
+module, called once on 2 b images, so that BatchNorm uses the same statistics for both. Evaluation
+has single images and no loss: the evaluators measure the network.
+Deviation: the head has a bias, which the formula of the paper does not have.
 """
 
 import dataclasses
@@ -43,12 +42,12 @@ HEADS = {
     "koch": "weights N(0, 0.2) and a bias N(0.5, 0.01), as the paper's dense layers",
     "negative": "weights -|N(0, 0.1)| and a bias of 2.5",
 }
-# Numbers that a block of differences holds at most: 64 MiB.
+# Maximum numbers in a block of differences: 64 MiB.
 BLOCK = 2**24
 
 
 def weighted_l1(difference: Float[Array, "*n d"], head: PyTree) -> Float[Array, "*n"]:
-    """Return sum_j alpha_j |difference_j| + bias in float32: the logit of being the same.
+    """Return sum_j alpha_j |difference_j| + bias in float32: the logit of a positive pair.
 
     Args:
         difference: of the towers' outputs.
@@ -70,15 +69,15 @@ def every_pair(head: PyTree) -> Callable[[Array, Array], Array]:
 
 @dataclasses.dataclass(frozen=True)
 class Siamese(Experiment):
-    """Tell pairs of one class from others; the head is `params["verification"]`.
+    """Separate pairs of one class from others; the head is `params["verification"]`.
 
     Attributes:
         objective: "verification" or "contrastive".
-        margin: distance from which on pairs of two classes are no longer pushed apart
-            ("contrastive"); pairs closer than half of it count as taken to be the same.
-        head: from what the head starts ("verification"): "koch", as the paper's dense layers, has
-            weights N(0, 0.2) and a bias N(0.5, 0.01); "negative" weights -|N(0, 0.1)| and a bias of
-            2.5, so that from the start what is far apart is taken for different.
+        margin: distance beyond which negative pairs have no loss ("contrastive"); pairs closer than
+            half of it are predicted to be positive.
+        head: initial values of the head ("verification"): "koch", as the paper's dense layers, has
+            weights N(0, 0.2) and a bias N(0.5, 0.01); "negative" has weights -|N(0, 0.1)| and a
+            bias of 2.5, so that distant pairs are predicted to be negative from the start.
     """
 
     head_names: ClassVar[tuple[str, ...]] = ("verification",)
@@ -97,7 +96,7 @@ class Siamese(Experiment):
             raise UserError(f"experiment.margin={self.margin}: needs to be above 0")
 
     def init(self, rng: Any, batch: Batch) -> dict[str, PyTree]:
-        """Return the model's variables, and for "verification" the head's among them."""
+        """Return the variables of the model and, for "verification", of the head."""
         variables = super().init(rng, batch)
         if self.objective != "verification":
             return variables
@@ -111,8 +110,8 @@ class Siamese(Experiment):
         return {**variables, "params": {**variables["params"], "verification": head}}
 
     def similarity(self, params: PyTree) -> Callable[[Array, Array], Array]:
-        """Return the logits of being the same, or minus the distance, of every pair."""
-        # Called for one block after another, it is compiled once.
+        """Return the logit, or minus the distance, of every pair."""
+        # Compiled once for all blocks.
         if self.objective == "verification":
             return jax.jit(every_pair(params["verification"]))
         return jax.jit(lambda a, b: -euclidean(a, b))
@@ -124,7 +123,7 @@ class Siamese(Experiment):
     def loss(
         self, params, model_state, batch, rng, *, train, axis_name
     ) -> tuple[Float[Array, ""], Aux]:
-        """Return the mean loss over the pairs; in evaluation, of single images, 0."""
+        """Return the mean loss over the pairs; 0 in evaluation, which has single images."""
         labels, valid = batch["label"], batch.get("valid")
         if not train:
             return jnp.zeros(()), Aux(model_state, {})
@@ -146,7 +145,7 @@ class Siamese(Experiment):
         return masked_mean(values, valid, axis_name), Aux(model_state, metrics)
 
     def _judge(self, params, first, second, distance, same):
-        """Return the loss of each pair, and whether it is taken for what it is."""
+        """Return the loss of each pair, and whether its prediction is right."""
         if self.objective == "verification":
             logits = weighted_l1(first - second, params["verification"])
             target = same.astype(jnp.float32)[:, None]

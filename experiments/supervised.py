@@ -1,4 +1,4 @@
-"""Supervised learning with the three objectives of the lecture's table.
+"""Supervised learning with softmax, sigmoid or linear outputs and their losses.
 
 | output activation | loss                      | the model's output parametrises        |
 |-------------------|---------------------------|----------------------------------------|
@@ -84,7 +84,7 @@ def check_outputs(info: Any, model: Any, target: str) -> None:
 
 
 def per_class_accuracy(evaluation: Any, source: Any) -> dict[str, Any]:
-    """Return for `result.json` the accuracy of each class; of what has no classes nothing."""
+    """Return the accuracy of each class for `result.json`; {} without classes."""
     if "confusion" not in evaluation.metrics:
         return {}
     confusion = evaluation.metrics["confusion"]
@@ -96,7 +96,7 @@ def per_class_accuracy(evaluation: Any, source: Any) -> dict[str, Any]:
 
 @dataclasses.dataclass(frozen=True)
 class Supervised(Experiment):
-    """Fit the model's output to a target that is in the batch.
+    """Fit the output of the model to a target in the batch.
 
     Attributes:
         objective: `softmax`, `sigmoid`, `linear` or `map`, the output activation and its loss.
@@ -168,7 +168,7 @@ class Supervised(Experiment):
         return masked_mean(values, valid, axis_name), Aux(model_state, metrics, output)
 
     def predict(self, output: Float[Array, "b *places c"], batch: Batch) -> dict[str, Array]:
-        """Return float32 logits and the target of each example; of maps nothing."""
+        """Return float32 logits and the target of each example; {} for label maps."""
         if output.ndim > 2:
             return {}
         return {"logits": output.astype(jnp.float32), self.target: batch[self.target]}

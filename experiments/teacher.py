@@ -1,4 +1,4 @@
-"""A momentum teacher: a network whose parameters follow those of the one that is trained.
+"""Momentum teacher (BYOL): the exponential moving average of the trained parameters.
 
 Grill et al. 2020 (BYOL), section 3.1 and appendix J: after each update k = 0, 1, ... of the
 parameters theta the teacher's become
@@ -11,13 +11,12 @@ The state is a dictionary of arrays beside the other state of the run:
     batch_stats  its BatchNorm statistics, which its own forward passes move
     step         int32 [], how often it has been updated
 
-`update` is called at the start of a training loss, with the parameters of that moment: what it
-does before step k + 1 is what the paper does after step k, and no step sees the difference. Its
-first call copies the network: as that may have come from elsewhere in the meantime
-(`init_from`), the teacher starts where the network does.
+`update` is called at the start of a training loss: updating before step k + 1 equals the paper's
+update after step k. The first call copies the network, whose parameters may have been loaded since
+`create` (`init_from`).
 
-With `accumulation` every part of a batch calls it, with the same parameters: a parts move the
-teacher by tau^a. To have the teacher of whole batches give momentum^(1 / a) and a times the steps.
+With `accumulation` every part of a batch calls it with the same parameters, so a parts decay the
+teacher by tau^a. For the teacher of whole batches set momentum^(1 / a) and a times the steps.
 """
 
 import math
@@ -32,7 +31,7 @@ Teacher = dict[str, Any]
 
 def create(params: PyTree, batch_stats: PyTree) -> Teacher:
     """Return a teacher equal to the network; `batch_stats` is {} where it has none."""
-    # Copies: two names of one buffer cannot both be donated to the step.
+    # Copies: one buffer cannot be donated to the step twice.
     return {
         "params": jax.tree.map(jnp.copy, params),
         "batch_stats": jax.tree.map(jnp.copy, batch_stats),
@@ -46,11 +45,11 @@ def share(
     """Return 1 - tau(step), the share of the network in the next teacher.
 
     Args:
-        step: number of updates before, k of the equation; beyond `steps` the teacher rests.
+        step: number of earlier updates, k of the equation; beyond `steps` the teacher is constant.
         momentum: tau at step 0.
-        steps: over which tau rises to 1 by half a cosine; 0: it stays as it is.
+        steps: over which tau rises to 1 by half a cosine; 0: tau is constant.
     """
-    # Not 1 - tau of a rounded tau, of which few digits are left.
+    # 1 - tau of a rounded tau would lose digits.
     start = jnp.asarray(1 - momentum, jnp.float32)
     if steps == 0:
         return start
@@ -66,12 +65,12 @@ def update(
     momentum: float | int = 0.996,
     steps: int = 0,
 ) -> Teacher:
-    """Return the teacher moved towards the network, or in its first update set to it.
+    """Return the updated teacher; the first update copies the network.
 
     Args:
         teacher: as `create` or the last `update` returned it.
-        params: the network's, in the teacher's structure; no gradient reaches them.
-        batch_stats: the network's, of use in the first update alone.
+        params: of the network, in the structure of the teacher; no gradient passes through them.
+        batch_stats: of the network; used in the first update alone.
         momentum: see `share`.
         steps: see `share`.
     """

@@ -1,4 +1,4 @@
-"""Triplets: an anchor closer to its own class than to any other, by a margin.
+"""Triplet loss: an anchor is closer to its own class than to any other, by a margin.
 
 Schroff, Kalenichenko & Philbin 2015 (FaceNet), section 3; Hermans, Beyer & Leibe 2017 (batch-hard
 and batch-all mining, the soft margin); Weinberger, Blitzer & Saul 2006 (large-margin neighbors).
@@ -8,7 +8,7 @@ and batch-all mining, the soft margin); Weinberger, Blitzer & Saul 2006 (large-m
 Batches are images [b, h, w, c] and labels [b], best of P classes with K examples each
 (`data.train.sampler.name = "classes"`). The model's output [b, d] (`num_classes` = d) is the
 embedding; anchors, positives and negatives are mined among those of the whole global batch.
-Deviation: FaceNet adds random negatives to its batches; here all others are its classes'.
+Deviation: FaceNet adds random negatives to its batches; here all images are of the P classes.
 """
 
 import dataclasses
@@ -27,21 +27,21 @@ from cnnlab.utils.registry import pick
 
 from .base import Aux, Experiment
 
-AVERAGES = {"active": "over the triplets that have a loss", "all": "over all that are mined"}
+AVERAGES = {"active": "over the triplets with a loss above 0", "all": "over all mined triplets"}
 
 
 @dataclasses.dataclass(frozen=True)
 class Triplet(Experiment):
-    """Embed so that classes are apart; the fields are the arguments of `losses.triplet.triplet`.
+    """Learn an embedding that separates classes; fields are arguments of `losses.triplet.triplet`.
 
     Attributes:
         distance: "squared" (FaceNet's, on the unit sphere), "euclidean" or "cosine".
         mining: "semi_hard", "batch_hard", "batch_all" or "hardest_negative".
-        margin: by which negatives are to be farther than positives, in units of the distance.
-        soft: softplus(d(a, p) - d(a, n)) in place of the hinge; there is then no margin.
-        average: over triplets that have a loss, "active", or over "all" that were mined.
+        margin: minimum of d(a, n) - d(a, p) without a loss, in units of the distance.
+        soft: softplus(d(a, p) - d(a, n)) in place of the hinge, without a margin.
+        average: over the triplets with a loss above 0, "active", or over "all" mined ones.
         normalize: put embeddings on the unit sphere.
-        chunk: anchors that are compared at a time, to save memory; 0: all at once.
+        chunk: anchors compared at a time, to save memory; 0: all at once.
     """
 
     distance: str = "squared"
