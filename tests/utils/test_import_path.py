@@ -1,6 +1,7 @@
 """Objects by `package.module:Name`, and what is said where there is none."""
 
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -19,7 +20,9 @@ def place(tmp_path, monkeypatch):
     (package / "numbers.py").write_text("four = 4\nword = 'w'\n_hidden = 5\n")
     (package / "broken.py").write_text("x = 1\ny = x.z\n")
     (package / "needy.py").write_text("import no_such_library\n")
-    monkeypatch.setattr(sys, "path", [*sys.path])
+    # Other tests leave folders with a file of this name on the path.
+    others = [path for path in sys.path if not Path(path, "mine.py").exists()]
+    monkeypatch.setattr(sys, "path", others)
     import_path.search(tmp_path)
     yield tmp_path
     for name in [name for name in sys.modules if name.partition(".")[0] == "mine"]:

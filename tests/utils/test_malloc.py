@@ -8,11 +8,11 @@ import pytest
 
 from cnnlab.utils.malloc import keep_freed_memory
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 PAGES = """
 import resource, sys, threading
 import numpy as np
-from cnnlab.allocator import keep_freed_memory
+from cnnlab.utils.malloc import keep_freed_memory
 
 def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
