@@ -1,4 +1,4 @@
-"""What a hyper-parameter may be, written in its annotation and checked before any tracing.
+"""Types of hyper-parameters: limits in their annotations, checked before any tracing.
 
 `probability: Probability = 0.5` says to a reader and to `check_arguments` alike that the value is a
 number from 0 to 1. A `Literal` annotation says that it is one of a few words.

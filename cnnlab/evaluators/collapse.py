@@ -11,6 +11,7 @@ from jaxtyping import Float
 
 from cnnlab.evaluators.features import EvalResult, Features
 from cnnlab.evaluators.similarities import unit
+from cnnlab.metrics.spread import spread
 
 # Singular values below this part of the features' size are float32's rounding errors.
 NOISE = 1e-6
@@ -60,7 +61,7 @@ def embedding_std(features: Float[np.ndarray, "n d"]) -> float:
 
     1: spread over the sphere; 0: all in one direction.
     """
-    return float(unit(features).std(axis=0).mean() * features.shape[1] ** 0.5)
+    return float(spread(unit(features)))
 
 
 def effective_rank(features: Float[np.ndarray, "n d"]) -> float:

@@ -1,4 +1,4 @@
-"""What every evaluator takes and gives: rows of features with integer keys, and a score.
+"""The input and the result of evaluators: features with integer keys, values and curves.
 
 Shapes: features [n, d] float32, each key [n] integers.
 """

@@ -43,7 +43,7 @@ def few_shot(
     that it is most similar to on average; classes equally near share the point.
 
     Args:
-        query: the split whose classes are told apart; support and queries both come from it.
+        query: the split whose classes are distinguished; support and queries both come from it.
         train, val: not used.
         seed: of the episodes.
         similarity: learned similarity, or None.
@@ -94,7 +94,7 @@ def _right(
     similarity: Callable | None,
     distance: str,
 ) -> float:
-    """Return the share of an episode's queries that are told right."""
+    """Return the share of an episode's queries that are classified correctly."""
     support, query = episode
     ways, shots = support.shape
     asked = features[query.reshape(-1)]

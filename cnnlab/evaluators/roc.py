@@ -92,6 +92,6 @@ def best_threshold(scores: Float[np.ndarray, "p"], same: Bool[np.ndarray, "p"]) 
 def accuracy_at(
     threshold: float, scores: Float[np.ndarray, "p"], same: Bool[np.ndarray, "p"]
 ) -> float:
-    """Return the mean of the shares of same and of different pairs that are told right."""
+    """Return the mean of the shares of same and of different pairs that are right."""
     accepted = scores > threshold
     return float((accepted[same].mean() + (~accepted[~same]).mean()) / 2)

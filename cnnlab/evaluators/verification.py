@@ -31,7 +31,7 @@ def verification(
 ) -> EvalResult:
     """Return `auc`, `eer`, `accuracy`, `tar@far=...`, and the curve "roc".
 
-    The accuracy is the mean of the shares of same and of different pairs that are told right, as
+    The accuracy is the mean of the shares of same and of different pairs that are right, as
     if there were as many of both.
 
     Args:

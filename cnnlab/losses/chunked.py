@@ -1,4 +1,4 @@
-"""A function of rows, some rows at a time, so that no more than these are in memory.
+"""Apply a function to rows in chunks, so that memory holds one chunk at a time.
 
 For losses whose matrix of similarities would not fit: row i of the result depends on row i of the
 arguments alone (and on what the function closes over).

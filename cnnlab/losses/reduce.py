@@ -1,4 +1,4 @@
-"""From a number an example to the loss of the global batch, padding left out."""
+"""Reduce one value an example to the loss of the global batch, without padding."""
 
 import jax
 import jax.numpy as jnp

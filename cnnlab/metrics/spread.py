@@ -7,13 +7,20 @@ multiplied by sqrt(d) here, so that 1 is the healthy value whatever d. [b, d] ->
 Deviations: none but the factor.
 """
 
+from typing import Any
+
 import jax
-import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from cnnlab.losses.cross_replica import gather
 from cnnlab.losses.distances import unit
 from cnnlab.metrics.metric import Mean
+
+
+def spread(units: Float[Array | np.ndarray, "n d"]) -> Any:
+    """Return the mean over dimensions of unit vectors' standard deviation, times sqrt(d)."""
+    return units.std(axis=0).mean() * units.shape[1] ** 0.5
 
 
 def embedding_std(embeddings: Float[Array, "b d"], axis_name: str | None = None) -> Mean:
@@ -24,4 +31,4 @@ def embedding_std(embeddings: Float[Array, "b d"], axis_name: str | None = None)
         axis_name: the axis of the replicas, each of which returns the same.
     """
     rows = gather(unit(jax.lax.stop_gradient(embeddings)), axis_name)
-    return Mean.of(jnp.mean(jnp.std(rows, axis=0)) * rows.shape[1] ** 0.5)
+    return Mean.of(spread(rows))

@@ -1,4 +1,4 @@
-"""What the table of models holds for each name."""
+"""An entry of the table of models: class, paper, input shape, arguments, published accuracy."""
 
 import dataclasses
 from collections.abc import Mapping

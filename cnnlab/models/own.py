@@ -1,4 +1,4 @@
-"""A person's own Flax module as a model: `module(inputs)` becomes `(output, endpoints)`."""
+"""A user-defined Flax module as a model: `module(inputs)` becomes `(output, endpoints)`."""
 
 import functools
 import inspect

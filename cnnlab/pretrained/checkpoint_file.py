@@ -1,4 +1,4 @@
-"""Checkpoint files as arrays by name: .safetensors, and .pth of PyTorch, told by their content."""
+"""Checkpoint files as arrays by name: .safetensors and PyTorch's .pth, by their content."""
 
 from collections.abc import Mapping
 from pathlib import Path

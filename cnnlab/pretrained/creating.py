@@ -1,4 +1,4 @@
-"""A model and its weights, out of one file."""
+"""Create a model with its weights from one checkpoint file."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Which model a file fits, and with which fields."""
+"""Find the model and its fields that a checkpoint file fits."""
 
 from collections.abc import Mapping
 from typing import Any

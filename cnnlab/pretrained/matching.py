@@ -1,4 +1,4 @@
-"""Where in a checkpoint a network lies: trainers keep it under names of their own, beside more.
+"""Find the network in a checkpoint, whatever prefix and other entries a trainer added.
 
 Lightning has `state_dict.model.conv1.weight`, torchvision's training `model.conv1.weight` and
 `model_ema.module.conv1.weight`, MoCo `state_dict.module.encoder_q.conv1.weight`. What comes before

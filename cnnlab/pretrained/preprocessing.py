@@ -1,4 +1,4 @@
-"""What images have to undergo before the weights know them: it travels with the weights."""
+"""The preprocessing of images that weights were trained with, stored with the weights."""
 
 import dataclasses
 import json

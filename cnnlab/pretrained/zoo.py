@@ -67,7 +67,7 @@ _MOBILENET = Source(
     preprocessing=Preprocessing(interpolation="bicubic", mean=HALF, std=HALF),
 )
 
-# The first is what `save` writes unless told otherwise.
+# The first is what `save` writes by default.
 SOURCES: dict[str, tuple[Source, ...]] = {
     "alexnet_torchvision": (Source("torchvision", name_maps.torchvision_alexnet, {"fc6": 6}),),
     **{f"vgg{n}{norm}": (_VGG,) for n in (11, 13, 16, 19) for norm in ("", "_bn")},

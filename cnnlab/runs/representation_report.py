@@ -14,7 +14,7 @@ from rich.table import Table
 from cnnlab.evaluators import Features
 from cnnlab.launch import distributed
 from cnnlab.plots.embedding import embedding_view
-from cnnlab.plots.roc_curve import roc_curves
+from cnnlab.plots.run_figures import roc_curves
 from cnnlab.plots.tensorboard_projector import write_projector
 from cnnlab.training import run_folder
 from cnnlab.training.progress import format_metrics, format_value

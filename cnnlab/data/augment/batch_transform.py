@@ -1,4 +1,4 @@
-"""What the transforms of a batch share: its images, and how targets move with them."""
+"""Checks of a batch's images, and the decorator that moves targets along with them."""
 
 import functools
 from collections.abc import Callable, Mapping

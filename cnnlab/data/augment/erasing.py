@@ -1,4 +1,4 @@
-"""Random erasing: a random rectangle of the image is blotted out."""
+"""Random erasing: a random rectangle of the image becomes zeros or noise."""
 
 from collections.abc import Mapping
 from typing import Any, Literal

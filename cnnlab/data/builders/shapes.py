@@ -1,7 +1,7 @@
 """`shapes`: one to five colored shapes on textured ground, with class, boxes and masks.
 
 Drawn from a seed, each example by itself. Neither color nor place says anything about the class:
-shapes are turned, scaled, textured, cut by the border and covered by one another on blotched
+shapes are rotated, scaled, textured, cut by the border and covered by one another on blotched
 ground, and noise lies over all. One of the objects is large; its class is the label.
 
     image     uint8 (64, 64, 3)
@@ -65,7 +65,7 @@ def _inside(name: str, u: np.ndarray, v: np.ndarray) -> np.ndarray:
 
 def _outline(rng: np.random.Generator, name: str, radii: tuple[float, float]) -> np.ndarray:
     radius, angle = np.float32(rng.uniform(*radii)), np.float32(rng.uniform(0, 2 * np.pi))
-    # A large one keeps away from the border, so that its shape can be told.
+    # A large one keeps away from the border, so that its shape can be recognized.
     center = rng.uniform(radii[0], SIZE - radii[0], (2, 1, 1)).astype(np.float32)
     y, x = (GRID - center) / radius
     sine, cosine = np.sin(angle), np.cos(angle)

@@ -1,4 +1,4 @@
-"""`tones`: short melodies that repeat, so that what comes next can be told from what came before.
+"""`tones`: short melodies that repeat, so that the past predicts the next tones.
 
 A melody is one of eight orders of the same five notes of a scale, over and over: the notes, and so
 the long-term spectrum, are those of every class, and each step from one note to another is in two

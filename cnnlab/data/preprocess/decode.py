@@ -1,4 +1,4 @@
-"""Image files to uint8 arrays, and the error that names the file which is none.
+"""Decode image files to uint8 arrays, with errors that name the file.
 
 What comes out is what a viewer shows: EXIF rotation is applied, palettes are looked up, CMYK is
 converted, and transparency is laid over white (dropping the alpha channel instead would turn a

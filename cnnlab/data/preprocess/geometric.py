@@ -1,4 +1,4 @@
-"""What makes a geometric transform of one example on the host: a new image, and its matrix."""
+"""The decorator of geometric transforms on the host: targets move with the image."""
 
 import functools
 from collections.abc import Callable, Mapping

@@ -25,7 +25,7 @@ def random_window(
     """Cut `size` successive samples out of "waveform", all places alike.
 
     A shorter one is refused with a `UserError`, or padded with zeros at its end. (Silence is easily
-    told from sound, so many padded windows make contrastive learning easy.)
+    distinguished from sound, so many padded windows make contrastive learning easy.)
     """
     waveform = _long_enough(example, "random_window", size, shorter)
     start = rng.integers(len(waveform) - size + 1)

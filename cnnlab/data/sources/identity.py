@@ -1,4 +1,4 @@
-"""Which example a row is, whatever split expression, subset or data set it came through.
+"""Identities of examples, the same through every split expression, subset and data set.
 
 An identity is a number of 64 bits: of a file the hash of where it really lies, of row n of a stored
 split the hash of the split, plus n. Rows with the same identity are the same example.

@@ -1,4 +1,4 @@
-"""What all sources have in common, and where prepared sets live."""
+"""The interface of sources, the description of one, and the folder of prepared sets."""
 
 import os
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Preparing a set once, so that it can be read ever after: `python launch.py data prepare mnist`.
+"""Prepare a TFDS data set once, so that runs only read it: `python launch.py data prepare mnist`.
 
 Embedded sets are built in place, standard ones are downloaded and rewritten as array_record by
 TensorFlow Datasets, which needs TensorFlow for this (requirements-data.txt), but not for reading.

@@ -84,7 +84,7 @@ class WavSource:
                 try:
                     form = _format(read_file(file.folder / file.place, HEAD))
                 except (OSError, ValueError):
-                    continue  # told when it is read; another of the class will do
+                    continue  # reported when it is read; another of the class will do
                 self._check(form.rate, file)
                 seen.add(file.label)
         spec = {"waveform": ((None,), "float32"), "label": ((), "int32"), "rate": ((), "int32")}

@@ -5,7 +5,7 @@ the window of the derivatives, its values a stride apart, slides over the input.
 
     dw[u, v] = sum over i, j of dy[i, j] x[s i + d u - p, s j + d v - p]
 
-The input: the kernel, turned by 180 degrees, slides over the derivatives, with s - 1 zeros put
+The input: the kernel, rotated by 180 degrees, slides over the derivatives, with s - 1 zeros put
 between them and d (k - 1) - p around them, so that each input gathers from all that it went into.
 
     dx[a, b] = sum of dy[i, j] w[u, v] where s i + d u - p = a and s j + d v - p = b

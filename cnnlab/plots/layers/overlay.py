@@ -53,7 +53,7 @@ def overlay(image: Shaped[np.ndarray, "h w c"], boxes: Sequence[Box], title: str
 
     Args:
         image: uint8, or floats in [0, 1]; one channel or three.
-        boxes: may lie partly outside: what is there is padding, shown hatched.
+        boxes: may lie partly outside: the part outside is padding, shown hatched.
         title: what is written on top.
     """
     height, width = image.shape[:2]

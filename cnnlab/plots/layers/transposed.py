@@ -43,7 +43,7 @@ def transposed_frames(
     dilation: int = 1,
     output_padding: int = 0,
 ) -> list[Frame]:
-    """Return a frame an output: the turned kernel over the inputs, spread out and padded.
+    """Return a frame an output: the rotated kernel over the inputs, spread out and padded.
 
     Args:
         x: the input, one channel.
