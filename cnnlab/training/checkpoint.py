@@ -18,7 +18,7 @@ from cnnlab.errors import UserError
 from cnnlab.launch import distributed
 from cnnlab.training.checkpoint_record import damaged_notes, seal, unseal
 from cnnlab.training.checkpoint_values import Values
-from cnnlab.training.checksum import fingerprint, fingerprint_of_array
+from cnnlab.training.checksum import checksum_of_array, checksums
 from cnnlab.training.state import TrainState, leaf_names
 from cnnlab.utils.files import is_text
 from cnnlab.utils.registry import whole
@@ -137,7 +137,7 @@ class Checkpoints:
             if not replace:
                 return
             self._manager.delete(step)
-        record = {**position, "leaves": _layout(state), "fingerprint": fingerprint(state)}
+        record = {**position, "leaves": _layout(state), "fingerprint": checksums(state)}
         self._manager.save(
             step,
             args=ocp.args.Composite(
@@ -170,7 +170,7 @@ class Checkpoints:
                 )
         state = self._read(step, state=ocp.args.StandardRestore(like))["state"]
         expected = record.pop("fingerprint")
-        for name, a, b in zip(leaf_names(state), expected, fingerprint(state), strict=True):
+        for name, a, b in zip(leaf_names(state), expected, checksums(state), strict=True):
             if a != b:
                 raise self._changed(step, name)
         return state, record
@@ -236,7 +236,7 @@ class Checkpoints:
         found = dict(zip(leaf_names(tree), jax.tree.leaves(tree), strict=True))
         expected = dict(zip(record["leaves"], record["fingerprint"], strict=True))
         for name, leaf in found.items():
-            if expected[name] != fingerprint_of_array(np.asarray(leaf)):
+            if expected[name] != checksum_of_array(np.asarray(leaf)):
                 raise self._changed(step, name)
         return found
 

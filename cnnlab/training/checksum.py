@@ -43,12 +43,12 @@ def first_not_finite(tree: PyTree) -> int | None:
     return int(bad[0]) if len(bad) else None
 
 
-def fingerprint(tree: PyTree) -> list[int]:
+def checksums(tree: PyTree) -> list[int]:
     """Return one checksum for each leaf of a tree of arrays, in the order of `jax.tree.leaves`."""
     return np.asarray(_sums(jax.tree.leaves(tree))).tolist()
 
 
-def fingerprint_of_array(leaf: Shaped[np.ndarray, "..."]) -> int:
+def checksum_of_array(leaf: Shaped[np.ndarray, "..."]) -> int:
     """Return the checksum of one leaf, computed on the host: devices may have no room for it."""
     if leaf.dtype == np.bool_:
         leaf = leaf.astype(np.uint8)

@@ -55,7 +55,7 @@ def pixels(inputs: PyTree) -> dict[str, Any]:
     return {PIXELS: flat[0] if len(flat) == 1 else jnp.concatenate(flat, axis=1)}
 
 
-class Embedder:
+class FeatureExtractor:
     """Embeds the splits of a run."""
 
     def __init__(

@@ -3,9 +3,9 @@
 import dataclasses
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import numpy as np
@@ -17,7 +17,7 @@ from cnnlab.training.checkpoint import Checkpoints
 from cnnlab.training.checksum import first_not_finite
 from cnnlab.training.evaluation import Evaluation
 from cnnlab.training.interruption import Flag, Interrupted, interruption
-from cnnlab.training.metric_buffer import Meter, NonFinite
+from cnnlab.training.metric_buffer import MetricBuffer, NonFinite
 from cnnlab.training.progress import ProgressDisplay, format_metrics
 from cnnlab.training.setup import Setup
 from cnnlab.training.state import TrainState, leaf_names
@@ -30,11 +30,11 @@ class Position:
     """Where a run stands, beside its state: saved with every checkpoint.
 
     Attributes:
-        criterion: what `best` and `mark` are values of; see `selection`.
+        criterion: what `best` and `stopping_best` are values of; see `selection`.
         since: the step from which on the criterion has been the same.
         best: best value of the checkpoint metric since then, None before the first evaluation.
-        mark: its value when it last improved by more than `early_stopping.min_delta`.
-        stale: evaluations since then.
+        stopping_best: its value when it last improved by more than `early_stopping.min_delta`.
+        num_bad_evals: evaluations since then.
         recorded: step of the last record of metrics.
         evaluated: whether the evaluation due at this step is done.
         seconds: time spent, over all resumptions.
@@ -44,12 +44,25 @@ class Position:
     criterion: dict[str, Any] | None = None
     since: int = 0
     best: float | None = None
-    mark: float | None = None
-    stale: int = 0
+    stopping_best: float | None = None
+    num_bad_evals: int = 0
     recorded: int = 0
     evaluated: bool = True
     seconds: float = 0.0
     meter: list[float] | None = None
+
+    # Keys of a checkpoint's file, which stay what they were.
+    IN_FILE: ClassVar = {"stopping_best": "mark", "num_bad_evals": "stale"}
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> "Position":
+        """Return the position that a checkpoint's file holds."""
+        names = {key: name for name, key in cls.IN_FILE.items()}
+        return cls(**{names.get(key, key): value for key, value in record.items()})
+
+    def to_record(self) -> dict[str, Any]:
+        """Return what a checkpoint's file holds."""
+        return {self.IN_FILE.get(k, k): value for k, value in dataclasses.asdict(self).items()}
 
 
 class Loop:
@@ -74,7 +87,7 @@ class Loop:
             self.state, record = restored
             setup.state = self.state  # or the initial one stays in memory to the end
             _check_data(record.pop("data"), setup.train.position())
-            self.position = Position(**record)
+            self.position = Position.from_record(record)
         self.step = int(self.state.step)
         run_folder.check_length(workdir, self.step, setup.steps)
         if restored is not None:
@@ -82,7 +95,7 @@ class Loop:
         self._judge_by(
             selection.criterion(self.config, setup.evaluations, self.checkpoints.values.mode)
         )
-        self.meter = Meter(setup.checked_names)
+        self.meter = MetricBuffer(setup.checked_names)
         self.meter.restore(self.position.meter)
         self._began = time.monotonic() - self.position.seconds
         # The last evaluation's step and splits, for the closing table; outputs at the end alone.
@@ -104,8 +117,8 @@ class Loop:
                 self.step,
                 "; ".join(changed),
             )
-            position.best = position.mark = None
-            position.stale, position.since = 0, self.step
+            position.best = position.stopping_best = None
+            position.num_bad_evals, position.since = 0, self.step
         position.criterion, self.checkpoints.values.since = now, position.since
 
     def run(self) -> tuple[TrainState, Position, str]:
@@ -146,7 +159,7 @@ class Loop:
         batches = self._batches(size)
         compiled = False
         while self.step < self.setup.steps:
-            if self._stale():
+            if self._stops():
                 return "early stopping"
             self._trace(size)
             batch = self.setup.parallel.place_batch(next(batches), scan=size > 1)
@@ -163,7 +176,7 @@ class Loop:
                 compiled = True
             self._after_step(flag)
         self._trace(0)
-        return "early stopping" if self._stale() else "finished"
+        return "early stopping" if self._stops() else "finished"
 
     def _after_step(self, flag: Flag) -> None:
         options, last = self.config, self.step == self.setup.steps
@@ -175,7 +188,7 @@ class Loop:
             self.position.evaluated = False
             # A run that is at its end is finished, signal or not.
             improved = self._evaluate(Flag() if last else flag)
-        due = self.step % options.checkpoint.every == 0 or last or improved or self._stale()
+        due = self.step % options.checkpoint.every == 0 or last or improved or self._stops()
         # Asked once a step by every process, after the same evaluations.
         stop = flag()
         if due or stop:
@@ -252,18 +265,18 @@ class Loop:
         sign = 1 if self.checkpoints.values.mode == "max" else -1
         self._value = value
         far = self.config.early_stopping.min_delta
-        if position.mark is None or sign * (value - position.mark) > far:
-            position.mark, position.stale = value, 0
+        if position.stopping_best is None or sign * (value - position.stopping_best) > far:
+            position.stopping_best, position.num_bad_evals = value, 0
         else:
-            position.stale += 1
+            position.num_bad_evals += 1
         better = position.best is None or sign * (value - position.best) > 0
         if better:
             position.best = value
         return better
 
-    def _stale(self) -> bool:
+    def _stops(self) -> bool:
         patience = self.config.early_stopping.patience
-        return bool(patience) and self.position.stale >= patience
+        return bool(patience) and self.position.num_bad_evals >= patience
 
     def _save(self, replace: bool = False) -> None:
         self.checkpoints.check()
@@ -275,7 +288,7 @@ class Loop:
             names += leaf_names(self.state.model_state, "model_state/")
             raise NonFinite(self.step, names[bad])
         self.position.seconds = time.monotonic() - self._began
-        record = {**dataclasses.asdict(self.position), "data": self.setup.train.position()}
+        record = {**self.position.to_record(), "data": self.setup.train.position()}
         value = self._value
         self._value = None
         self.checkpoints.save(self.state, record, value, replace=replace)

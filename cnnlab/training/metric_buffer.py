@@ -20,7 +20,7 @@ class NonFinite(UserError):
         self.step, self.leaf = step, leaf
 
 
-class Meter:
+class MetricBuffer:
     """Collects the reports of steps without making the device wait for the host."""
 
     def __init__(self, names: list[str]):

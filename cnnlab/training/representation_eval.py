@@ -31,7 +31,7 @@ from cnnlab.errors import UserError
 from cnnlab.evaluators import EvalResult, Features, find
 from cnnlab.launch import distributed, kv_store
 from cnnlab.plots import projections
-from cnnlab.training.feature_extraction import BANK, PIXELS, Embedder, Stopped
+from cnnlab.training.feature_extraction import BANK, PIXELS, FeatureExtractor, Stopped
 from cnnlab.utils import import_path
 from cnnlab.utils.registry import check_keywords, pick, suggest
 
@@ -97,11 +97,11 @@ def check(config: Any) -> None:
             )
 
 
-class Protocols:
+class RepresentationEval:
     """The evaluators of a config, over its splits."""
 
     def __init__(self, config: Any, experiment: Any, **parts: Any):
-        """Take the config, the experiment, and what else an `Embedder` needs."""
+        """Take the config, the experiment, and what else a `FeatureExtractor` needs."""
         self._config, self._experiment, self._parallel = config, experiment, parts["parallel"]
         self._evaluators = config.representation.evaluators.to_dict()
         wanted = {name for entry in self._evaluators.values() for name in _endpoints(entry)}
@@ -109,7 +109,9 @@ class Protocols:
         if view.split:
             wanted.add(view.endpoint)
         self._wanted = sorted(wanted)
-        self._embedder = Embedder(config, experiment, endpoints=tuple(self._wanted), **parts)
+        self._extractor = FeatureExtractor(
+            config, experiment, endpoints=tuple(self._wanted), **parts
+        )
 
     def check(self, shapes: tuple[PyTree, PyTree], batch: PyTree) -> None:
         """Raise a `UserError` for an endpoint that there is not, before a run is trained for it.
@@ -128,7 +130,7 @@ class Protocols:
 
     def embed(self, variables: PyTree, split: str, endpoint: str) -> Features:
         """Return a split as the network sees it."""
-        return self._embedder.embed(variables, split)[endpoint]
+        return self._extractor.embed(variables, split)[endpoint]
 
     def scalars(
         self, variables: PyTree, step: int, *, stop: Callable[[], bool] = bool
@@ -180,7 +182,7 @@ class Protocols:
 
         def embed(split: str, endpoint: str) -> Features:
             if split not in embedded:
-                embedded[split] = self._embedder.embed(variables, split, raw=raw, stop=stop)
+                embedded[split] = self._extractor.embed(variables, split, raw=raw, stop=stop)
             return embedded[split][endpoint]
 
         found: list[Row] = []

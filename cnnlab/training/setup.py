@@ -66,7 +66,7 @@ class Setup:
     batch_size: int
     steps_per_dispatch: int
     checked_names: list[str]
-    protocols: representation_eval.Protocols
+    protocols: representation_eval.RepresentationEval
     random_variables: Callable[[], dict[str, Any]]
 
     def evaluate(
@@ -186,7 +186,7 @@ def make(
     inputs = (shapes.params, shapes.model_state)
     freeze.check(shapes.params)
     lr_multipliers.check(config.optimizer.multipliers, shapes.params, heads)
-    evaluators = representation_eval.Protocols(
+    evaluators = representation_eval.RepresentationEval(
         config,
         experiment,
         parallel=parallel,

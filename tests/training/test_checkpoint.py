@@ -82,7 +82,7 @@ def test_a_moving_average_without_statistics_is_read(tmp_path):
 def test_what_was_saved_is_verified(tmp_path, monkeypatch):
     checkpoints = save(tmp_path, [3])
     checkpoints.verify(make_state(3))
-    monkeypatch.setattr(checkpoint, "fingerprint", lambda state: [0] * 7)
+    monkeypatch.setattr(checkpoint, "checksums", lambda state: [0] * 7)
     checkpoints = save(tmp_path / "other", [3])
     with pytest.raises(UserError, match=r"right after it was written: .* name another --workdir"):
         checkpoints.verify(make_state(3))

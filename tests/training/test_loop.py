@@ -21,7 +21,7 @@ def loop(built, folder, **changes):
 
 def judge(made, values):
     name = made.config.checkpoint.best
-    return [(made._judge({name: value}), made.position.stale) for value in values]
+    return [(made._judge({name: value}), made.position.num_bad_evals) for value in values]
 
 
 def test_best_is_the_highest_and_a_tie_is_no_gain(built, tmp_path):
@@ -47,7 +47,7 @@ def test_an_evaluation_without_the_metric_changes_nothing(built, tmp_path):
     made = loop(built, tmp_path)
     judge(made, [0.5])
     assert not made._judge({"a": 1.0})
-    assert (made.position.best, made.position.stale) == (0.5, 0)
+    assert (made.position.best, made.position.num_bad_evals) == (0.5, 0)
 
 
 def test_second_interruption_of_an_evaluation_leaves_it_due(tmp_path):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cnnlab.metrics.metric import Mean
-from cnnlab.training.metric_buffer import Meter, NonFinite
+from cnnlab.training.metric_buffer import MetricBuffer, NonFinite
 from cnnlab.training.step import Report
 
 
@@ -16,7 +16,7 @@ def report(total, count, bad=-1):
 
 
 def test_mean_weighs_by_count():
-    meter = Meter([])
+    meter = MetricBuffer([])
     meter.add(1, report(3.0, 1))
     meter.add(2, report(3.0, 3))
     assert meter.flush() == {"loss": 1.5}
@@ -25,10 +25,10 @@ def test_mean_weighs_by_count():
 
 def test_saved_sums_go_on_to_the_same_number():
     totals = np.random.default_rng(0).normal(size=20).astype(np.float32)
-    whole = Meter([])
+    whole = MetricBuffer([])
     for step, total in enumerate(totals):
         whole.add(step, report(total, 1))
-    first, second = Meter([]), Meter([])
+    first, second = MetricBuffer([]), MetricBuffer([])
     for step, total in enumerate(totals[:9]):
         first.add(step, report(total, 1))
     second.restore(first.state())
@@ -38,7 +38,7 @@ def test_saved_sums_go_on_to_the_same_number():
 
 
 def test_state_that_nothing_was_added_to_is_handed_on():
-    meter = Meter([])
+    meter = MetricBuffer([])
     meter.restore([4.0, 2.0])
     assert meter.state() == [4.0, 2.0]
     meter.add(1, report(2.0, 1))
@@ -46,7 +46,7 @@ def test_state_that_nothing_was_added_to_is_handed_on():
 
 
 def test_first_step_that_is_not_finite_is_named():
-    meter = Meter(["loss", "params/a"])
+    meter = MetricBuffer(["loss", "params/a"])
     for step, bad in ((1, -1), (2, 1), (3, 0)):
         meter.add(step, report(0.0, 1, bad))
     with pytest.raises(NonFinite, match="step 2: 'params/a' is not finite"):
@@ -56,7 +56,7 @@ def test_first_step_that_is_not_finite_is_named():
 def test_steps_of_one_dispatch_count_one_by_one():
     reports = [report(1.0, 1), report(2.0, 1), report(6.0, 1)]
     stacked = jax.tree.map(lambda *x: jnp.stack(x), *reports)
-    meter = Meter(["loss"])
+    meter = MetricBuffer(["loss"])
     meter.add(3, stacked)
     assert meter.flush() == {"loss": 3.0}
     bad = [report(1.0, 1), report(2.0, 1, 0), report(6.0, 1, 0)]
