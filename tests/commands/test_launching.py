@@ -6,9 +6,9 @@ import fake_slurm
 import pytest
 
 from cnnlab import commands
-from cnnlab.commands import train
 from cnnlab.commands.launching import without_launch
 from cnnlab.launch import jobs
+from cnnlab.runs import train
 
 SMALL = ["--config=tests/commands/small_digits.py", "--config.batch_size=8"]
 
