@@ -11,8 +11,8 @@ from rich.table import Table
 
 from cnnlab.launch import distributed
 from cnnlab.plots import run_figures
-from cnnlab.runs import baselines, representation_report
-from cnnlab.training import run_folder
+from cnnlab.runs import representation_report
+from cnnlab.training import baselines, run_folder
 from cnnlab.training.evaluation import Evaluation
 from cnnlab.training.loop import Loop, Position
 from cnnlab.training.progress import format_value

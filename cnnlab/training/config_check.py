@@ -5,8 +5,8 @@ from typing import Any
 from cnnlab import objectives
 from cnnlab.data.preprocess import transforms
 from cnnlab.errors import UserError
-from cnnlab.runs import baselines
 from cnnlab.training import (
+    baselines,
     initialization,
     limits,
     optimization,

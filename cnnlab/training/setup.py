@@ -15,8 +15,8 @@ from cnnlab.data import device_transform
 from cnnlab.data.loading.batches import EvalData, TrainData
 from cnnlab.errors import UserError
 from cnnlab.launch import distributed
-from cnnlab.runs import baselines
 from cnnlab.training import (
+    baselines,
     config_check,
     dry_evaluation,
     fitting,

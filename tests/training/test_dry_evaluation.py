@@ -147,7 +147,7 @@ def test_baselines_on_sound_are_refused():
 
 def dry_evaluation_of(settings):
     from cnnlab.data.loading import pipeline
-    from cnnlab.runs import baselines
+    from cnnlab.training import baselines
 
     data = settings.data.to_dict()
     evaluations = {

@@ -7,7 +7,7 @@ from PIL import Image
 
 from cnnlab import config as cfg
 from cnnlab.errors import UserError
-from cnnlab.runs import baselines
+from cnnlab.training import baselines
 
 CLASSES = ("bright", "dark")
 
