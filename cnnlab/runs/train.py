@@ -12,7 +12,7 @@ from cnnlab.errors import UserError
 from cnnlab.launch import distributed, run_lock
 from cnnlab.runs import controls, final_report
 from cnnlab.training import class_names, config_check, loop, run_folder, setup
-from cnnlab.training.interruption import Interrupted
+from cnnlab.training.interruption import Interrupted, interruption_at_once
 from cnnlab.utils.console import LOG, console
 
 
@@ -118,16 +118,19 @@ def _run(
 
     distributed.on_first_process(begin)
     first = distributed.is_first()
-    with run_lock.record_ending(workdir, Interrupted) if first else contextlib.nullcontext():
+    recorded = run_lock.record_ending(workdir, Interrupted) if first else contextlib.nullcontext()
+    with recorded, interruption_at_once():
         try:
             state, position, reason = running.run()
-        except Interrupted as signal:
+            ending = final_report.Closing(parts, running, state, position, reason)
+            ending.numbers()
+            _train_controls(others, workdir, running.step, ending.missing)
+            ending.rest()
+        except Interrupted as stop:
+            if stop.where:  # in a control, which says itself where it was saved
+                raise
             where = f"saved at step {running.step} of {parts.steps}"
-            raise Interrupted(f"{signal}: {where}") from None
-        ending = final_report.Closing(parts, running, state, position, reason)
-        ending.numbers()
-        _train_controls(others, workdir, running.step, ending.missing)
-        ending.rest()
+            raise Interrupted(str(stop), where) from None
 
 
 def _train_controls(

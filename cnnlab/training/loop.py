@@ -140,7 +140,8 @@ class Loop:
         try:
             with interruption() as flag:
                 reason = self._steps(flag)
-            self._verify()
+                self._verify()
+            self._leave_if(flag)
         except NonFinite as error:
             raise self._explain(error) from None
         finally:
@@ -186,14 +187,13 @@ class Loop:
         improved = False
         if options.evaluate.splits and (self.step % options.evaluate.every == 0 or last):
             self.position.evaluated = False
-            # A run that is at its end is finished, signal or not.
-            improved = self._evaluate(Flag() if last else flag)
+            improved = self._evaluate(flag)
         due = self.step % options.checkpoint.every == 0 or last or improved or self._stops()
         # Asked once a step by every process, after the same evaluations.
         stop = flag()
         if due or stop:
             self._save()
-        if stop and not last:
+        if stop:
             self._leave_if(flag)
 
     def _leave_if(self, flag: Flag) -> None:
