@@ -23,10 +23,10 @@ def encoded(kind, mode="RGB", size=(64, 48), **options):
     return buffer.getvalue()
 
 
-def of(pixels, kind):
+def of(pixels, kind, **options):
     """An image of these pixels in a format."""
     buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, kind)
+    Image.fromarray(pixels).save(buffer, kind, **options)
     return buffer.getvalue()
 
 
@@ -38,6 +38,11 @@ def cut(data, part):
 def zeros(data, part):
     """A download that stopped: the rest is zeros."""
     return cut(data, part).ljust(len(data), b"\0")
+
+
+def ended(data, part, filled):
+    """A JPEG that is cut, with zeros and an end marker behind."""
+    return cut(data, part) + bytes(filled) + b"\xff\xd9"
 
 
 def flipped(data, place):
@@ -67,6 +72,8 @@ def bmp_of_size(width, height):
 
 PNG, JPEG = encoded("PNG"), encoded("JPEG")
 PROGRESSIVE = encoded("JPEG", progressive=True)
+CMYK = encoded("JPEG", "CMYK")
+GRAY = np.full((64, 48, 3), 128, np.uint8)
 TEXT_BOMB = png_chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(50_000_000)))
 ICC_BOMB = png_chunk(b"iCCP", b"a\0\0" + zlib.compress(bytes(50_000_000)))
 WIDE = np.full((4, 4), 70_000, np.int32)
@@ -109,6 +116,16 @@ ROWS = [
         for p in (0.2, 0.5, 0.9, 0.999)
         for name, data in (("JPEG", JPEG), ("progressive JPEG", PROGRESSIVE))
     ),
+    *(
+        bad(f"JPEG ({mode}) cut at {p}, {filled} zeros, an end", ended(data, p, filled), w, "jpg")
+        for mode, data in (("RGB", JPEG), ("L", encoded("JPEG", "L")), ("CMYK", CMYK))
+        for p in (0.3, 0.5, 0.9)
+        for filled, w in ((0, "data are missing"), (20, "data"), (len(data), "data"))
+    ),
+    *(
+        bad(f"progressive JPEG cut at {p} and an end", ended(PROGRESSIVE, p, 0), "truncated", "jpg")
+        for p in (0.2, 0.4, 0.6)
+    ),
     bad("JPEG without end marker", JPEG[:-2], "truncated", end="jpg"),
     bad("JPEG of the first marker", b"\xff\xd8", end="jpg"),
     bad("JPEG of two markers", b"\xff\xd8\xff\xd9", end="jpg"),
@@ -136,7 +153,10 @@ ROWS = [
     good("a JPEG called PNG", JPEG),
     good("an extension in capitals", PNG, end="PNG"),
     good("JPEG with other data behind", JPEG + b"\xff\xda" + bytes(5000), end="jpg"),
-    good("JPEG in CMYK", encoded("JPEG", "CMYK"), end="jpg"),
+    good("JPEG in CMYK", CMYK, end="jpg"),
+    good("JPEG that is gray as missing data are", of(GRAY, "JPEG"), end="jpg"),
+    good("JPEG of zeros alone", of(GRAY, "JPEG", optimize=True), end="jpg"),
+    good("JPEG with zeros before its end", JPEG[:-2] + bytes(50) + JPEG[-2:], end="jpg"),
     good("PNG of one bit", encoded("PNG", "1")),
     good("PNG with a palette", encoded("PNG", "P")),
     good("PNG with transparency", encoded("PNG", "RGBA")),

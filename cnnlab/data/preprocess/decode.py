@@ -9,16 +9,16 @@ Plain grey and RGB JPEGs and PNGs go through OpenCV, several times as fast; all 
 looks cut off, through Pillow. Some releases of OpenCV fill the rest of a truncated JPEG with grey
 and say nothing, so those whose last bytes are not an end-of-image marker never reach it. A JPEG
 that has none at all is truncated: decoders take zeros, as an interrupted download leaves, for
-pixels.
+pixels. Those that may have lost data before their marker are checked by `jpeg_scan`.
 """
 
 import io
-import re
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
 
+from cnnlab.data.preprocess import jpeg_scan
 from cnnlab.errors import UserError
 from cnnlab.utils.files import read_file
 
@@ -26,7 +26,6 @@ EXTENSIONS = (
     *(".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff"),
     *(".ppm", ".pgm", ".pbm", ".pnm"),
 )
-_MARKER = re.compile(rb"\xff+[^\x00\xd0-\xd7\xff]")  # but those within the coded pixels
 _ENDS = {"JPEG": b"\xff\xd9", "PNG": b"IEND\xaeB`\x82"}
 
 
@@ -92,23 +91,15 @@ def _decode(data: bytes) -> np.ndarray:
     from PIL import Image
 
     with Image.open(io.BytesIO(data)) as header:  # reads no pixels yet
-        if header.format == "JPEG" and not data.endswith(_ENDS["JPEG"]) and not _has_end(data):
+        is_jpeg = header.format == "JPEG"
+        if is_jpeg and not data.endswith(_ENDS["JPEG"]) and jpeg_scan.find_end(data) is None:
             raise ValueError("truncated: it has no end-of-image marker")
-        if _is_plain(header, data):
-            image = _decode_with_opencv(data)
-            if image is not None:
-                return image
-        return _decode_with_pillow(header)
-
-
-def _has_end(data: bytes) -> bool:
-    """Return whether the image of a JPEG ends; there may be other data behind."""
-    found = _MARKER.search(data, 2)
-    while found and found[0][-1:] != b"\xd9":
-        # Past a segment, of which the thumbnail with an end of its own is one.
-        length = int.from_bytes(data[found.end() : found.end() + 2], "big")
-        found = _MARKER.search(data, found.end() + length)
-    return found is not None
+        image = _decode_with_opencv(data) if _is_plain(header, data) else None
+        if image is None:
+            image = _decode_with_pillow(header)
+        if is_jpeg:
+            jpeg_scan.check(data, image, always=header.mode not in ("L", "RGB"))
+        return image
 
 
 def _is_plain(header, data: bytes) -> bool:
