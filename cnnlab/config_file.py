@@ -6,7 +6,7 @@ does not have is refused with the nearest one, and so is a value of another type
 
 import ast
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import NoneType
 from typing import Any
@@ -24,6 +24,8 @@ from cnnlab.utils.console import LOG
 from cnnlab.utils.import_path import is_place
 from cnnlab.utils.registry import nearest, suggest_entry
 
+# Of dictionaries and tuples in one another.
+MAX_DEPTH = 20
 # Entries that take values of another type than their default's too.
 ALSO: dict[str, tuple[type, ...]] = {"endpoint": (tuple,), "num_classes": (NoneType,)}
 
@@ -37,6 +39,7 @@ def load(argument: str) -> ConfigDict:
     path, colon, variant = argument.partition(":")
     config = user_file.call(Path(path), "get_config", *([variant] if colon else []))
     try:
+        _check_depth(config)
         if type(config) is not ConfigDict:
             raise UserError(
                 f"get_config() returned {'None' if config is None else type(config).__name__}: it "
@@ -53,6 +56,23 @@ def load(argument: str) -> ConfigDict:
         return check(config)
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
+
+
+def _check_depth(entry: Any, above: str = "config", left: int = MAX_DEPTH) -> None:
+    """Raise a `UserError` for what is nested too deep, or holds itself."""
+    if isinstance(entry, ConfigDict | Mapping):
+        inner: Iterable[Any] = entry.items()
+    elif isinstance(entry, tuple | list):
+        inner = ((None, value) for value in entry)
+    else:
+        return
+    if not left:
+        path = ".".join(above.split(".")[1:5])
+        raise UserError(
+            f"{path}... is nested more than {MAX_DEPTH} deep, or holds itself: name its entries"
+        )
+    for key, value in inner:
+        _check_depth(value, above if key is None else f"{above}.{key}", left - 1)
 
 
 def _check_name(path: str, entry: Any, make: str = "") -> None:
@@ -167,6 +187,7 @@ def check(config: ConfigDict) -> ConfigDict:
     Raises:
         UserError: for an entry that `base()` does not have, or a value of another type.
     """
+    _check_depth(config)
     return _completed(config, strict=True)
 
 

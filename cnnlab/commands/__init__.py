@@ -133,6 +133,8 @@ def main(arguments: list[str]) -> int:
         message = _explain(error) or _no_backend(error)
         if message is None:
             raise
-        print(f"error: {message}", file=sys.stderr)
+        from cnnlab.utils.console import printable
+
+        print(f"error: {printable(message)}", file=sys.stderr)
         jobs.failed(message, explained=not isinstance(error, LostProcess))
         return 1

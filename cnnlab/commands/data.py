@@ -22,6 +22,7 @@ from absl import flags
 
 from cnnlab.commands.parsing import define_path
 from cnnlab.errors import UserError
+from cnnlab.utils.console import one_line
 
 STANDARD = "TFDS sets such as mnist, cifar10, imagenette, imagenet2012 (data prepare NAME first)"
 
@@ -89,7 +90,9 @@ def _show(name: str, values: flags.FlagValues) -> int:
         sides = f"({', '.join('?' if n is None else str(n) for n in shape)})"
         print(f"  {key:12} {dtype:8} {sides:12} {info.kinds.get(key, '')}".rstrip())
     if info.class_names:
-        shown = ", ".join(info.class_names[:20]) + (" ..." if len(info.class_names) > 20 else "")
+        shown = ", ".join(map(one_line, info.class_names[:20])) + (
+            " ..." if len(info.class_names) > 20 else ""
+        )
         print(f"  {len(info.class_names)} classes: {shown}")
     if "image" not in info.spec or len(source) == 0:
         return 0

@@ -17,6 +17,15 @@ from cnnlab.utils.installation import COMMAND, EXAMPLES, as_typed
 from cnnlab.utils.registry import suggest
 
 HELP = ("--help", "-h", "-help", "--helpfull")
+# What Python says of text that is no number.
+NUMBERS = {
+    r"invalid literal for int\(\)": "a whole number",
+    r"cannot convert float .* to integer": "a whole number",
+    r"Exceeds the limit .* for integer string": "a whole number of fewer digits",
+    "could not convert string to float": "a number",
+}
+# Letters of a message.
+LONG = 600
 OVERRIDE = re.compile(r"--?(?:no)?config\.([^=]*)(?:=(.*))?", re.DOTALL)
 
 
@@ -98,13 +107,23 @@ def parse(command: str, arguments: list[str]) -> tuple[flags.FlagValues, list[st
             f"see {' '.join(COMMAND)} {command} --help"
         ) from None
     except flags.Error as error:
-        raise UserError(" ".join(str(error).split())) from None
+        raise UserError(_plain(str(error))) from None
     if "config" in values and values["config"].present:
         from cnnlab import config_file
 
         # A dictionary that was given whole may lack entries, or have others.
         config_file.check(values.config)
     return values, rest[1:]
+
+
+def _plain(text: str) -> str:
+    """Return in one line what is wrong with the value of a flag, without the words of Python."""
+    text = " ".join(text.split())
+    for words, kind in NUMBERS.items():
+        found = re.match(rf"flag ([^=]+)=(.*): {words}", text)
+        if found:
+            return f"{found[1].removeprefix('--config.')}={found[2]:.60}: needs {kind}"
+    return text if len(text) < LONG else f"{text[: LONG // 2]} ... {text[-LONG // 2 :]}"
 
 
 def _load_config(values: flags.FlagValues, arguments: list[str]) -> list[str]:
@@ -120,6 +139,8 @@ def _load_config(values: flags.FlagValues, arguments: list[str]) -> list[str]:
         else:
             others.append(argument)
     if not file:
+        if set_ := next(iter(_overrides(others)), None):
+            raise UserError(f"--config is missing: which file's '{set_}' is to be set?")
         return others
     from cnnlab import config_file
 

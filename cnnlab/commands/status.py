@@ -13,6 +13,7 @@ examples:
 import collections
 import dataclasses
 import json
+import textwrap
 from pathlib import Path
 
 from absl import flags
@@ -21,8 +22,10 @@ from rich.text import Text
 
 from cnnlab.commands.parsing import define_path
 from cnnlab.errors import UserError
-from cnnlab.utils.console import output
+from cnnlab.utils.console import one_line, output
 
+# Letters of a reason in the table; a longer one follows below it.
+REASON = 80
 STYLES = {"running": "cyan", "finished": "green", "failed": "red", "lost": "red"}
 
 
@@ -84,9 +87,16 @@ def _show(workdir: Path, states: dict) -> None:
             f"{now.rate:,.0f}" if now.rate and now.name == "running" else "",
             best,
             now.job + again,
-            now.reason,
+            one_line(textwrap.shorten(_relative(now.reason, folder), REASON, placeholder=" ...")),
         )
     output().print(table)
+    for folder, now in states.items():
+        if len(_relative(now.reason, folder)) > REASON:
+            print(f"{one_line(str(folder))}: {one_line(now.reason)}")
+
+
+def _relative(reason: str, folder: Path) -> str:
+    return reason.replace(f"{folder}/", "")
 
 
 def _show_log(folder: Path, now, lines: int) -> None:

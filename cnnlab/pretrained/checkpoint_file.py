@@ -48,6 +48,8 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
         raise UserError(f"the checkpoint {path} {what}")
     with path.open("rb") as file:
         start = file.read(64)
+    if not start:
+        raise UserError(f"{path}: the file is empty (0 bytes); get it again")
     if start.startswith((torch_file.ZIP_START, torch_file.LEGACY_START)):
         return Checkpoint(_named(torch_file.read(path), path), {})
     if start[8:9] == b"{":

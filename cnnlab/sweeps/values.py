@@ -26,10 +26,15 @@ def plain(value: Any, key: str) -> Any:
         value = value.item()
     if value is None or isinstance(value, bool | int | float | str):
         return value
-    if isinstance(value, list | tuple | np.ndarray):
-        return tuple(plain(entry, key) for entry in value)
-    if isinstance(value, Mapping) and all(isinstance(name, str) for name in value):
-        return {name: plain(entry, key) for name, entry in value.items()}
+    try:
+        if isinstance(value, list | tuple | np.ndarray):
+            return tuple(plain(entry, key) for entry in value)
+        if isinstance(value, Mapping) and all(isinstance(name, str) for name in value):
+            return {name: plain(entry, key) for name, entry in value.items()}
+    except RecursionError:
+        raise UserError(
+            f"'{key}' is given a value that is nested too deep, or holds itself"
+        ) from None
     raise UserError(
         f"'{key}' is given {value!r:.60} ({type(value).__name__}): a config holds numbers, text, "
         "true and false, tuples and dictionaries of them"

@@ -16,7 +16,7 @@ from orbax.checkpoint import checkpoint_managers as managers
 
 from cnnlab.errors import UserError
 from cnnlab.launch import distributed
-from cnnlab.training.checkpoint_record import damaged_notes, seal, unseal
+from cnnlab.training.checkpoint_record import damaged_file, damaged_notes, seal, unseal
 from cnnlab.training.checkpoint_values import Values
 from cnnlab.training.checksum import checksum_of_array, checksums
 from cnnlab.training.state import TrainState, leaf_names
@@ -260,9 +260,12 @@ class Checkpoints:
         except Exception as error:
             # Orbax, tensorstore and zarr each have errors of their own for a damaged file.
             reason = str(error).strip().partition("\n")[0].partition(". See full")[0][:200]
+            if file := damaged_file(self._root / str(step)):
+                reason = f"its {file} is damaged"
+            else:
+                reason = f"{type(error).__name__}: {reason}"
             raise Damaged(
-                f"checkpoint {self.folder / str(step)} cannot be read "
-                f"({type(error).__name__}: {reason})"
+                f"checkpoint {self.folder / str(step)} cannot be read ({reason})"
             ) from error
 
     def restore_latest(self, like: PyTree) -> tuple[TrainState, dict[str, Any]] | None:

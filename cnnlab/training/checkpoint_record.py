@@ -55,6 +55,22 @@ def damaged_notes(folder: Path) -> list[Path]:
     return found
 
 
+def damaged_file(folder: Path) -> str | None:
+    """Return the first file of a checkpoint that is empty or no JSON where it has to be."""
+    for path in sorted(folder.rglob("*")):
+        is_json = path.name in ("_METADATA", "_sharding", "metadata", "array_metadatas")
+        if not path.is_file() or path.parent == folder:
+            continue
+        try:
+            if not path.stat().st_size:
+                raise ValueError
+            if is_json:
+                json.loads(path.read_bytes())
+        except (ValueError, OSError, RecursionError):
+            return str(path.relative_to(folder))
+    return None
+
+
 def seal(record: Mapping[str, Any]) -> dict[str, Any]:
     """Return a JSON-like record with its checksum."""
     return {**record, "checksum": _checksum(record)}

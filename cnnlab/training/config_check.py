@@ -28,7 +28,13 @@ def check(config: Any) -> None:
     pick(optimizers.OPTIMIZERS, config.optimizer.name, "optimizer")
     if not 0 <= config.ema_decay < 1:
         raise UserError(f"ema_decay={config.ema_decay}: needs [0, 1); 0 switches it off")
+    if not config.data["keys"]:
+        raise UserError("data.keys=(): names nothing to read, as in \"('image', 'label')\"")
     splits = config.data.eval.splits
+    if config.evaluate.splits and not splits:
+        raise UserError(
+            "data.eval.splits={}: names nothing to evaluate, as in \"{'validation': 'test'}\""
+        )
     for split in config.evaluate.splits:
         if split not in splits:
             raise UserError(

@@ -5,10 +5,14 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import numpy as np
+
 from cnnlab.errors import UserError
 
 # Steps and the sizes of arrays are 32-bit integers on the device.
 MAX_COUNT = 2**31 - 1
+# Of numbers on the device, which are float32.
+MAX_FLOAT = float(np.finfo(np.float32).max)
 # What a config holds, in tuples too.
 PLAIN = (bool, int, float, str)
 # The least and the largest value of counts.
@@ -51,6 +55,8 @@ def check(config: Any) -> None:
             raise UserError(f"{path} holds {value!r:.60}: needs numbers, text, true or false")
         if isinstance(value, float) and math.isnan(value):
             raise UserError(f"{path}={value}: needs a number")
+        if isinstance(value, float) and MAX_FLOAT < abs(value) < math.inf and path != "epochs":
+            raise UserError(f"{path}={value}: needs a number up to {MAX_FLOAT:.1e}, as in float32")
         if isinstance(value, int) and abs(value) > MAX_COUNT and path not in COUNTS:
             raise UserError(f"{path}={value}: needs a number below 2**31")
     steps, epochs = config.steps, config.epochs

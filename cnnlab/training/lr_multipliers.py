@@ -8,6 +8,7 @@ AlexNet's and Caffe's doubled rate for biases is `(("/bias$", 2.0),)`.
 """
 
 import math
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -34,6 +35,8 @@ def check(
         heads: names of the modules that "head" stands for.
     """
     for pair in pairs:
+        if isinstance(pair, str) and (odd := re.search(r"\b(nan|inf)\b", pair)):
+            raise UserError(f"{WHAT}: {odd[0]} in {pair} is no finite number, zero or more")
         if not isinstance(pair, list | tuple) or len(pair) != 2:
             raise UserError(f"{WHAT}: {pair!r} is no pair, as in (('^stage1/', 0.1),)")
         pattern, factor = pair

@@ -1,15 +1,42 @@
 """Console and logging: one console on stderr that the log and the progress bar share."""
 
 import logging
+import unicodedata
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from rich.console import Console
 from rich.logging import RichHandler
 from rich.table import Table
+from rich.text import Text
 
 # Columns of a terminal that a column of text is left at least.
 TEXT = 8
 LOG = logging.getLogger("cnnlab")
+
+
+def printable(text: str) -> str:
+    """Return text with control characters escaped, which could move the cursor; lines stay."""
+    return "".join(
+        c if c == "\n" or unicodedata.category(c) != "Cc" else repr(c)[1:-1] for c in text
+    )
+
+
+def one_line(text: str) -> str:
+    """Return a name with all control characters escaped."""
+    return printable(text).replace("\n", "\\n")
+
+
+class _Console(Console):
+    """Shows names and paths as they are, but for control characters."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        return super().render_str(printable(text), **options)
+
+
+class _Formatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record))
 
 
 def output(width: int | None = None, *, stderr: bool = False) -> Console:
@@ -17,7 +44,7 @@ def output(width: int | None = None, *, stderr: bool = False) -> Console:
 
     Brackets in them are no markup, and colons no emoji.
     """
-    return Console(width=width, stderr=stderr, highlight=False, markup=False, emoji=False)
+    return _Console(width=width, stderr=stderr, highlight=False, markup=False, emoji=False)
 
 
 console = output(stderr=True)
@@ -50,6 +77,7 @@ def set_up_logging() -> None:
     What goes wrong in them is raised, and explained or shown as a traceback by the front door.
     """
     handler = RichHandler(console=console, show_time=False, show_path=False, show_level=True)
+    handler.setFormatter(_Formatter())
     LOG.handlers[:] = [handler]
     LOG.setLevel(logging.INFO)
     LOG.propagate = False

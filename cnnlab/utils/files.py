@@ -180,11 +180,16 @@ def parse_json(data: bytes | str, form: Any, what: Any, remedy: str) -> Any:
         UserError: it is no JSON, or not of this form.
     """
     try:
-        value = json.loads(data)
+        # With or without a byte-order mark; of bytes json would guess the encoding.
+        value = json.loads(data if isinstance(data, str) else data.decode("utf-8-sig"))
     except RecursionError:
         raise damaged(what, "nested too deep", remedy) from None
-    except ValueError as error:  # of JSON, and of UTF-8
+    except UnicodeDecodeError:
+        raise damaged(what, "it is no text in UTF-8", remedy) from None
+    except json.JSONDecodeError as error:
         raise damaged(what, str(error), remedy) from None
+    except ValueError:  # of int()
+        raise damaged(what, "a number has too many digits", remedy) from None
     wrong = fault(value, form)
     if wrong:
         raise damaged(what, wrong, remedy)

@@ -109,6 +109,8 @@ ROWS = [
     resumes("numbers: cut", USED, arrays(halve)),
     resumes("numbers: empty", USED, arrays(lambda path: path.write_bytes(b""))),
     resumes("numbers: gone", USED, arrays(Path.unlink)),
+    resumes("numbers: empty files", "d/", arrays(lambda path: path.write_bytes(b""))),
+    resumes("numbers: notes empty", "_METADATA is damaged", place(f"{LAST}/state/_METADATA", b"")),
     resumes("state/ gone", USED, instead(f"{LAST}/state", lambda path: None)),
     resumes("state/ a file", USED, instead(f"{LAST}/state", Path.touch)),
     resumes("a checkpoint that is a file", GOES_ON, place("run/checkpoints/9", b"")),

@@ -136,6 +136,24 @@ ROWS = [
         "learning_rate=-1",
         "config.steps = 9; config.optimizer.learning_rate = -1.0",
     ),
+    sets("itself", "nested more than 20 deep", "config.data.train.augment = {'a': config}"),
+    sets(
+        "dictionaries 300 deep",
+        "data.train.augment",
+        "import functools; deep = functools.reduce(lambda d, _: {'a': d}, range(300), {}); "
+        "config.data.train.augment = deep",
+    ),
+    sets(
+        "a rate beyond float32",
+        "up to 3.4e+38",
+        "config.steps = 9; config.optimizer.learning_rate = 1e39",
+    ),
+    sets("nothing to read", "names nothing to read", "config.steps = 9; config.data.keys = ()"),
+    text(
+        "raises control characters",
+        "\\x1b[31m",
+        "def get_config():\n    raise ValueError('\\x1b[31m')\n",
+    ),
     sets("right", "--config.steps=9", "config.steps = 9", works=True),
 ]
 TABLE = Table("config files", READ, ROWS)

@@ -21,6 +21,7 @@ DAMAGES = {
     "text": b'"steps"',
     "no UTF-8": b'{"steps": "\xff"}',
     "zeros": bytes(64),
+    "UTF-16": '{"steps": 2}'.encode("utf-16"),
     "nested 100,000 deep": b"[" * 100_000,
     "a number of 10,000 digits": b'{"steps": ' + b"9" * 10_000 + b"}",
 }
@@ -189,6 +190,13 @@ ROWS = [
         "\\udcff",
         place(os.fsdecode(b"r\xff/config.json"), "{}"),
         "status --workdir=. --format=json",
+        works=True,
+    ),
+    row(
+        "a run whose name has control characters",
+        "r\\x1b[31m",
+        place("r\x1b[31m/config.json", b""),
+        "status --workdir=.",
         works=True,
     ),
     row(

@@ -126,7 +126,7 @@ ROWS = [
     Row("no such file", "does not exist"),
     Row("a folder", "is a folder", lambda folder: (folder / "it").mkdir()),
     Row("a device", "does not exist", lambda folder: (folder / "it").symlink_to("/dev/zero")),
-    bad("empty", b"", "no .pth or .safetensors file"),
+    bad("empty", b"", "the file is empty"),
     bad("a web page", b"<!DOCTYPE html>", "a web page"),
     bad("a Git LFS pointer", b"version https://git-lfs.github.com", "begins with"),
     bad("an HDF5 of Keras", b"\x89HDF\r\n\x1a\n" + bytes(50), "begins with"),

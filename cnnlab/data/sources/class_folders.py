@@ -91,7 +91,10 @@ def _entries(folder: Path) -> list[os.DirEntry]:
         with os.scandir(folder) as entries:
             return [entry for entry in entries if not entry.name.startswith(".")]
     except OSError as error:
-        raise UserError(f"the folder {folder} cannot be read: {error.strerror}") from error
+        raise UserError(
+            f"the folder {folder} cannot be read: {error.strerror}; make it readable, or take it "
+            "(or the link to it) out of the data set"
+        ) from error
 
 
 def _is_folder(entry: os.DirEntry) -> bool:

@@ -17,11 +17,15 @@ from cnnlab.data.sources.identity import row_ids
 from cnnlab.data.sources.info import Info
 from cnnlab.data.sources.splits import resolve
 from cnnlab.errors import UserError
+from cnnlab.utils.console import LOG
 from cnnlab.utils.files import expand
+from cnnlab.utils.memory import memory
 
 SPLITS = ("train", "validation", "test")
 MAX_CHANNELS = 4
 MAX_CLASSES = 2**20
+# Bytes whose reading takes seconds.
+LARGE = 10**9
 NPY = b"\x93NUMPY"
 
 
@@ -80,17 +84,33 @@ def _read(name: str, path: Path) -> dict[str, np.ndarray]:
                     "file: np.savez_compressed(file, image=x, label=y)"
                 )
         with np.load(path, allow_pickle=False) as file:
+            _check_size(name, sum(member.file_size for member in file.zip.infolist()))
             return {key: file[key] for key in file.files}
     except UserError:
         raise
     # A damaged archive raises what zipfile, zlib and the parser of headers do, MemoryError too.
     except Exception as error:
-        why = str(error) or type(error).__name__
+        why = " ".join(str(error).split())[:200] or type(error).__name__
         if "Object" in why:
             why = "it holds Python objects, not numbers"
         elif "pickle" in why:
             why = "it is no archive of arrays"
+        elif "ast." in why or "<" in why:
+            why = "the header of an array is damaged"
+        elif isinstance(error, NotImplementedError | RuntimeError):
+            why = f"{why}: save it again with np.savez"
         raise UserError(f"{name} is no file that np.savez wrote, or is damaged: {why}") from error
+
+
+def _check_size(name: str, size: int) -> None:
+    """Announce arrays whose reading takes a while; refuse those that do not fit the memory."""
+    if size > (there := memory()):
+        raise UserError(
+            f"{name}: its arrays take {size / 1e9:,.1f} GB, this machine has {there / 1e9:,.1f} GB "
+            "of memory: save fewer examples, or images in a folder (folder:PATH)"
+        )
+    if size >= LARGE:
+        LOG.warning("%s: reading %.1f GB of arrays into memory", name, size / 1e9)
 
 
 def _name_classes(
