@@ -2,6 +2,7 @@
 
 import glob
 import logging
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
@@ -20,7 +21,7 @@ from cnnlab.training.checkpoint_record import damaged_file, damaged_notes, seal,
 from cnnlab.training.checkpoint_values import Values
 from cnnlab.training.checksum import checksum_of_array, checksums
 from cnnlab.training.state import TrainState, leaf_names
-from cnnlab.utils.files import is_text
+from cnnlab.utils.files import is_text, write_json
 from cnnlab.utils.registry import whole
 
 LOG = logging.getLogger("cnnlab")
@@ -62,9 +63,9 @@ class Checkpoints:
         if not read_only:
             self.folder.mkdir(parents=True, exist_ok=True)
         self._root = self._as_literal()
-        self.values = Values(self._root, metric, mode)
+        self.values = Values(self.folder, metric, mode)
         if not read_only:
-            distributed.on_first_process(self._set_damaged_notes_aside)
+            distributed.on_first_process(self._repair_notes)
         newest = managers.LatestN(max(1, keep))
         best = managers.BestN(
             get_metric_fn=self.values.rank,
@@ -84,7 +85,8 @@ class Checkpoints:
         )
         self._manager = ocp.CheckpointManager(self._root, options=options)
         steps = self.steps()
-        self.values.since = self.values.read(steps[-1]).get("since", 0) if steps else 0
+        if steps and metric:
+            self.values.since = self.values.read(steps[-1]).get("since", 0)
 
     def _as_literal(self) -> Path:
         """Return a path for Orbax, which needs UTF-8 and takes [, ] and * for a pattern."""
@@ -104,10 +106,16 @@ class Checkpoints:
         """Return the step with the best value of the metric, None if none was saved with one."""
         return self.values.best(self.steps())
 
-    def _set_damaged_notes_aside(self) -> None:
-        """Move what Orbax would fail on, and can do without, out of its way."""
-        for path in (*self.values.damaged(), *damaged_notes(self._root)):
-            self._move_to_damaged(path, f"{path.parent.name}_{path.name.strip('_')}")
+    def _repair_notes(self) -> None:
+        """Move what Orbax would fail on, and can do without, out of its way; recover values."""
+        values = self.values.damaged()
+        for path in (*(path for path, _ in values), *damaged_notes(self._root)):
+            if os.path.lexists(path):
+                self._move_to_damaged(path, f"{path.parent.name}_{path.name.strip('_')}")
+        for path, entry in values:
+            if "best" in entry:
+                path.mkdir()
+                write_json(path / "metrics", entry)
 
     def _move_to_damaged(self, path: Path, name: str) -> None:
         target = self.folder.parent / "damaged" / name

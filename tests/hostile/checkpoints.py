@@ -85,15 +85,21 @@ def position(**entries):
 
 USED = "trying the one before"
 GOES_ON = "at step 8"
+RECOVERED = "is taken from"
 ROWS = [
     *(
         resumes(f"position is {name}", USED, place(POSITION, content))
         for name, content in DAMAGES.items()
     ),
     *(
-        resumes(f"values are {name}", "cannot be the best", place(VALUES, content))
+        resumes(f"values are {name}", RECOVERED, place(VALUES, content))
         for name, content in DAMAGES.items()
     ),
+    resumes("values without entries", RECOVERED, place(VALUES, b"{}")),
+    resumes("values of another number", RECOVERED, changed(VALUES, best=0.001)),
+    resumes("values gone", RECOVERED, instead(VALUES, lambda path: None)),
+    resumes("values/ gone", RECOVERED, instead(f"{LAST}/metrics", lambda path: None)),
+    resumes("values/ a file", RECOVERED, instead(f"{LAST}/metrics", Path.touch)),
     *(
         resumes(f"the note is {name}", GOES_ON, place(NOTE, content))
         for name, content in DAMAGES.items()

@@ -116,7 +116,7 @@ def test_killed_while_it_compares_a_run_keeps_its_numbers_and_goes_on(
 
 def test_a_control_that_diverges_costs_its_rows_alone(tmp_path, settings):
     with settings.unlocked():
-        settings.supervised.learning_rate = 1e38
+        settings.representation.supervised.learning_rate = 1e38
     run = tmp_path / "run"
     train(settings, run, "stop", show=False)
     found = result(run)
