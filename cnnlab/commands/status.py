@@ -25,7 +25,7 @@ from cnnlab.errors import UserError
 from cnnlab.utils.console import one_line, output
 
 # Letters of a reason in the table; a longer one follows below it.
-REASON = 80
+REASON = 60
 STYLES = {"running": "cyan", "finished": "green", "failed": "red", "lost": "red"}
 
 
@@ -81,7 +81,7 @@ def _show(workdir: Path, states: dict) -> None:
             best = f"{now.metric} {best}"
         again = f" ({now.starts - 1} restarts)" if now.starts > 1 else ""
         table.add_row(
-            str(folder.relative_to(workdir)) if folder != workdir else folder.name,
+            one_line(str(folder.relative_to(workdir)) if folder != workdir else folder.name),
             Text(now.name, STYLES.get(now.name, "")),
             f"{now.step}/{now.steps}" if now.steps else "",
             f"{now.rate:,.0f}" if now.rate and now.name == "running" else "",

@@ -26,7 +26,16 @@ def file(name, words, text, *, whole=False, works=False):
 
 
 RATE = "'optimizer.learning_rate'"
+LOOP = """
+loop = []
+loop.append(loop)
+
+
+def get_sweep():
+    return [{"seed": loop}]
+"""
 ROWS = [
+    file("a value that holds itself", "holds itself", LOOP, whole=True),
     *every("sweep.json is", "sweep/sweep.json", REPORT),
     *every("a state is", "sweep/states/0000.json", REPORT),
     *every(

@@ -6,7 +6,7 @@ import logging
 import pytest
 from rich.table import Table
 
-from cnnlab.utils.console import LOG, console, output, set_up_logging
+from cnnlab.utils.console import LOG, console, one_line, output, set_up_logging
 
 TEXT = "[red]a[/red] [/] :cat: $x [bold]"
 
@@ -43,3 +43,11 @@ def test_names_are_logged_as_they_are():
         LOG.handlers[:], LOG.propagate = handlers, propagate
         LOG.setLevel(level or logging.NOTSET)
     assert TEXT in buffer.getvalue()
+
+
+@pytest.mark.parametrize("printer", [console, output()])
+def test_control_characters_are_printed_escaped(printer):
+    table = Table("name")
+    table.add_row("a\x1b[31m")
+    assert "a\\x1b[31m" in printed(printer, table)
+    assert one_line("a\nb\x00") == "a\\nb\\x00"
