@@ -30,12 +30,12 @@ ERRORS = {
     "no config 'optimzer'": [CONFIG, "--workdir=x", "--config.optimzer.learning_rate=1"],
     "no config 'learning_rat'": [CONFIG, "--workdir=x", "--config.optimizer.learning_rat=1"],
     "no config 'nonsense'": [CONFIG, "--workdir=x", "--config.nonsense=1"],
-    "could not convert string to float: 'fast'": [
+    "learning_rate=fast: needs a number": [
         CONFIG,
         "--workdir=x",
         "--config.optimizer.learning_rate=fast",
     ],
-    "invalid literal for int() with base 10: '1.5'": [CONFIG, "--workdir=x", "--config.steps=1.5"],
+    "steps=1.5: needs a whole number": [CONFIG, "--workdir=x", "--config.steps=1.5"],
     "no config file 'configs/digits_lenet.py'; did you mean 'configs/digits_lenet5.py'?": [
         "--config=configs/digits_lenet.py",
         "--workdir=x",
