@@ -56,12 +56,12 @@ def test_points_that_name_models_are_each_held_to_its_own_fields():
     {
         "point 1 .*optimizer.learning_rat=0.1.*did you mean": {"optimizer.learning_rat": 0.1},
         "no entry 'optimzer'": {"optimzer.learning_rate": 0.1},
-        "invalid literal for int.*'1.5'": {"steps": 1.5},
+        "steps=1.5: needs a whole number": {"steps": 1.5},
         "steps needs a whole number, not '7'": {"steps": "7"},
         "optimizer.learning_rate needs a number, not '0.1' \\(str\\)": {
             "optimizer.learning_rate": "0.1"
         },
-        "could not convert string to float: 'true'": {"optimizer.learning_rate": True},
+        "learning_rate=true: needs a number": {"optimizer.learning_rate": True},
         "optimizer.learning_rate needs a number, not nan": {"optimizer.learning_rate": NAN},
         "deterministic needs true or false, not 'true'": {"deterministic": "true"},
         "optimizer.name needs text, not None": {"optimizer.name": None},
