@@ -33,6 +33,10 @@ def steps(count, **changes):
     return np.array(losses), change
 
 
+# Two of each kind are in the quick suite.
+SLOW = {"joint_embedding_byol", "joint_embedding_vicreg", "supervised_sigmoid"}
+
+
 def assert_same(change, other, tolerance):
     named = jax.tree_util.tree_leaves_with_path(change)
     assert max(np.abs(x).max() for _, x in named) > 1e-2, "too small to tell anything"
@@ -43,7 +47,10 @@ def assert_same(change, other, tolerance):
         np.testing.assert_allclose(a, b, rtol=0, atol=tolerance * size, err_msg=where)
 
 
-@pytest.mark.parametrize("objective", OBJECTIVES)
+@pytest.mark.parametrize(
+    "objective",
+    [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in OBJECTIVES],
+)
 def test_losses_and_gradients_do_not_depend_on_how_the_batch_is_spread(objective):
     losses, change = steps(4, **OBJECTIVES[objective])
     # What is not supervised differs by what it gathers: two ways to do so are enough.

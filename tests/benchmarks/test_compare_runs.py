@@ -17,6 +17,7 @@ def differences(monkeypatch):
     return compare_runs.differences
 
 
+@pytest.mark.slow
 def test_seeds_tell_runs_apart(differences, tmp_path):
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
         entries = {"seed": seed, "steps": 4, "log_every": 2, "evaluate.every": 4}

@@ -49,6 +49,7 @@ def test_run_reports_its_representation_beside_the_controls(tmp_path, capsys):
     assert "few_shot on test" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_controls_are_trained_anew_when_the_run_has_gone_on(tmp_path):
     run = tmp_path / "run"
     arguments = [

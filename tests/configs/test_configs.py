@@ -65,6 +65,7 @@ UNTRAINED = {
 # Long tests: what they go through, quick ones of other configs and variants do.
 SLOW = {
     *("imagenet_alexnet", "imagenet_vgg", "imagenette_xresnet50", "lfw_facenet"),
+    *("imagenet_googlenet", "imagenet_mobilenet", "imagenet_simsiam"),
     *(("shapes_objectives", v) for v in ("sigmoid", "linear")),
     *(("shapes_transfer", v) for v in ("finetune", "probe", "random_probe")),
 }

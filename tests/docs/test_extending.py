@@ -14,16 +14,22 @@ FILES = re.findall(r"```python\n# (mine/\w+\.py)\n(.*?)```", TEXT, re.DOTALL)
 COMMANDS = re.findall(r"^python launch.py (.*)$", TEXT, re.MULTILINE)
 
 
+def forget():
+    """Forget the modules of other tests, and those of this one."""
+    for name in [name for name in sys.modules if name.partition(".")[0] == "mine"]:
+        del sys.modules[name]
+
+
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
+    forget()
     (tmp_path / "mine").mkdir()
     for name, text in FILES:
         (tmp_path / name).write_text(text)
     monkeypatch.setattr(sys, "path", [*sys.path])
     monkeypatch.chdir(tmp_path)
     yield tmp_path
-    for name in [name for name in sys.modules if name.partition(".")[0] == "mine"]:
-        del sys.modules[name]
+    forget()
 
 
 def test_every_example_of_the_page_trains_and_is_evaluated(folder, capfd):

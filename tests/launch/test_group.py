@@ -86,6 +86,7 @@ def read(path):
     return dict(np.load(path))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "groups", [("two",), pytest.param(("two", "pair", "four"), marks=pytest.mark.cluster)]
 )

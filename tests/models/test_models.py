@@ -34,6 +34,11 @@ SMALL = {
     "resnext": (48, 3, {"width": 0.25}),
     "": (48, 3, {"width": 0.125}),
 }
+# Deep networks whose families stand in the quick suite by another; `make test-slow` runs these.
+DEEP = {
+    *("googlenet_torchvision", "mobilenet_v1", "xresnet101", "resnext50_32x4d"),
+    *("resnet101_v2", "resnet101", "resnet110_v2", "vgg16c"),
+}
 BATCH, CLASSES = 4, 10
 # Not compiled, for each of their parts is in others: the windows of googlenet and the norm of
 # torchvision's; the stride of resnext50; the units of resnet101_v2; plain18 and resnet20.
@@ -72,6 +77,12 @@ def kinds():
     return list({small(name)[0]: name for name in names}.values())[::-1]
 
 
+def marked(names):
+    """Return names as parameters, deep networks marked as slow."""
+    slow = pytest.mark.slow
+    return [pytest.param(name, marks=[slow] * (name in DEEP)) for name in names]
+
+
 @functools.cache
 def smallest_of(module):
     """Return of the networks of a class the name of the one with the fewest parameters."""
@@ -101,7 +112,7 @@ def random_variables(shapes):
     return jax.tree.map(jnp.asarray, jax.tree_util.tree_map_with_path(draw, dict(shapes)))
 
 
-@pytest.fixture(scope="module", params=kinds())
+@pytest.fixture(scope="module", params=marked(kinds()))
 def case(request):
     """One model: variables and a compiled function that gives all that is looked at."""
     name = request.param
@@ -218,7 +229,7 @@ def test_bfloat16_computes_near_float32_with_float32_parameters_and_logits(case)
     assert error < 0.1, error
 
 
-@pytest.mark.parametrize("name", kinds())
+@pytest.mark.parametrize("name", marked(kinds()))
 def test_images_of_odd_sizes_will_do(name):
     model, (batch, size, _, channels) = small(name)
     shape = (batch, size + 7, size + 14, channels)
@@ -229,6 +240,7 @@ def test_images_of_odd_sizes_will_do(name):
         assert smaller_h <= h and smaller_w <= w and smaller_w >= smaller_h
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["resnet18_v2", "vgg11"])
 def test_rematerialization_changes_neither_results_nor_gradients_nor_names(name):
     # In float64, where another order of summation does not show.
@@ -295,7 +307,7 @@ INITIAL = {
 }
 
 
-@pytest.mark.parametrize("name", INITIAL)
+@pytest.mark.parametrize("name", marked(INITIAL))
 def test_initial_weights_have_the_papers_variance(name):
     model, shape = small(name, zero_scale=False)
     variables = jax.jit(model.init)(jax.random.key(5), jnp.zeros(shape))

@@ -47,6 +47,7 @@ def test_the_fields_are_those_that_the_weights_were_trained_with(tmp_path):
         pretrained.create("resnet50", path, **UNITS, num_classes=3)
 
 
+@pytest.mark.slow
 def test_timms_mobilenet_is_found_by_its_file(tmp_path):
     model, _ = pretrained.create(write(tmp_path / "file", "mobilenet_v1_025", num_classes=7))
     fields = (model.activation, model.norm_epsilon, model.padding, model.width, model.num_classes)
@@ -102,6 +103,7 @@ def test_preprocessing_needs_the_file_alone(tmp_path):
     assert pretrained.preprocessing(path).mean == (0.5, 0.5, 0.5)
 
 
+@pytest.mark.slow
 def test_what_another_library_would_compute_otherwise_is_warned_of(tmp_path, caplog):
     for stride, warned in (("3x3", False), ("1x1", True)):
         made = models.create("resnet50_v15", **UNITS, stride_in=stride)
@@ -129,6 +131,7 @@ def same_shapes():
     return [(a, b) for a, b in names if shapes_of(a) == shapes_of(b)]
 
 
+@pytest.mark.slow
 def test_every_two_models_of_the_same_shapes_contradict_each_other():
     pairs = same_shapes()
     assert ("resnet50", "resnet50_v15") in pairs

@@ -166,6 +166,7 @@ def test_weights_with_the_stride_elsewhere_are_refused_unless_the_field_is_given
             pretrained.load("resnet50_v15", ours, **UNITS)
 
 
+@pytest.mark.slow
 def test_timms_mobilenet_says_which_fields_it_was_trained_with(tmp_path):
     path = written(state_of("mobilenet_v1", width=1 / 8), tmp_path / "file")
     with pytest.raises(UserError, match="activation='relu6', norm_epsilon=1e-05"):

@@ -47,6 +47,7 @@ PICTURES = {
 }
 
 
+@pytest.mark.slow
 def test_a_picture_that_fails_is_one_warning_and_the_others_are_drawn(
     tmp_path, settings, monkeypatch, caplog
 ):
@@ -65,6 +66,7 @@ def test_a_picture_that_fails_is_one_warning_and_the_others_are_drawn(
     assert run_folder.is_finished(run)
 
 
+@pytest.mark.slow
 def test_numbers_that_fail_cost_no_others_and_come_when_they_can(
     tmp_path, settings, monkeypatch, caplog
 ):
@@ -125,6 +127,7 @@ def test_a_control_that_diverges_costs_its_rows_alone(tmp_path, settings):
     assert "trained (step 4)" in {row["encoder"] for row in found["representation"]}
 
 
+@pytest.mark.slow
 def test_split_that_cannot_be_evaluated_costs_its_numbers_alone(tmp_path, settings, monkeypatch):
     evaluate = final_report.evaluate_splits
 
@@ -139,6 +142,7 @@ def test_split_that_cannot_be_evaluated_costs_its_numbers_alone(tmp_path, settin
     assert "broken on purpose" in result(run)["missing"]["'test'"]
 
 
+@pytest.mark.slow
 def test_eval_prints_its_numbers_whatever_fails_to_be_drawn(
     tmp_path, settings, monkeypatch, capsys
 ):
@@ -153,6 +157,7 @@ def test_eval_prints_its_numbers_whatever_fails_to_be_drawn(
     assert {row["protocol"] for row in found["representation"]} == {"collapse", "verification"}
 
 
+@pytest.mark.slow
 def test_file_in_the_place_of_the_figures_costs_the_figures_alone(tmp_path, settings):
     run = tmp_path / "run"
     (run / "jobs").mkdir(parents=True)

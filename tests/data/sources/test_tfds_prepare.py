@@ -18,7 +18,7 @@ from cnnlab.data.sources.source import load
 from cnnlab.data.sources.tfds_prepare import prepare
 from cnnlab.errors import UserError
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def names(folder):
@@ -55,7 +55,7 @@ def test_after_a_kill_on_the_way_the_next_one_starts_afresh(tmp_path):
         f"""
 import os, time
 from cnnlab.data.builders.digits import Digits
-from cnnlab.data.prepare import prepare
+from cnnlab.data.sources.tfds_prepare import prepare
 generate = Digits._generate_examples
 def slow(self, *ends):
     for i, example in enumerate(generate(self, *ends)):

@@ -182,6 +182,7 @@ def test_bfloat16_adds_up_over_times_in_float32():
     np.testing.assert_allclose(np.asarray(d, np.float32), [0, 0, time / 4, 0], rtol=4e-3)
 
 
+@pytest.mark.slow
 def test_bfloat16_gradients_and_theirs_are_near_those_of_float64():
     def twice(arguments):
         gradient = jax.grad(lambda a: jnp.sum(jnp.sin(conv_lstm(**in_order(a))[0])))
