@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from cnnlab import commands
 
 CONTROLS = ("supervised", "fine_tune")
