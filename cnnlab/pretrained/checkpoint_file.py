@@ -86,7 +86,7 @@ def _read_safetensors(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]
 def _damaged(path: Path, error: Exception) -> UserError:
     return UserError(
         f"{path} is damaged or cut short, or no .safetensors file: get it again "
-        f"({type(error).__name__}: {error})"
+        f"({type(error).__name__}: {' '.join(str(error).split())})"
     )
 
 

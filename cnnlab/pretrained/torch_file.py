@@ -220,7 +220,7 @@ def read(path: Path) -> Any:
         # A damaged pickle raises nearly anything.
         raise UserError(
             f"{path} is damaged or cut short, or no checkpoint of PyTorch: get it again "
-            f"({type(error).__name__}: {error})"
+            f"({type(error).__name__}: {' '.join(str(error).split())})"
         ) from error
 
 

@@ -26,7 +26,8 @@ def folder(tmp_path, monkeypatch):
     (tmp_path / "mine").mkdir()
     for name, text in FILES:
         (tmp_path / name).write_text(text)
-    monkeypatch.setattr(sys, "path", [*sys.path])
+    others = [path for path in sys.path if not Path(path, "mine.py").exists()]
+    monkeypatch.setattr(sys, "path", others)
     monkeypatch.chdir(tmp_path)
     yield tmp_path
     forget()

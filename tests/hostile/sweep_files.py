@@ -129,7 +129,7 @@ ROWS = [
         f"draws({{{RATE}: choice(__import__('itertools').count())}}, count=3)",
     ),
     file("an unknown entry", "did you mean", "grid({'optimizer.learning_rat': [0.1]})"),
-    file("another type", "could not convert", f"grid({{{RATE}: ['fast']}})"),
+    file("another type", "needs a number", f"grid({{{RATE}: ['fast']}})"),
     file("a value that a run refuses", "steps=-1", "grid({'steps': [10, -1]})"),
     file("an unknown model", "unknown model", "grid({'model.name': ['lenet6']})"),
     file("10^8 draws", "more than 100,000", f"draws({{{RATE}: uniform(0, 1)}}, count=10**8)"),

@@ -62,7 +62,7 @@ def wrong(content, path):
     ("content", "message"),
     [
         (None, "does not exist"),
-        (b"", r"no \.pth or \.safetensors file of weights: it begins with b''"),
+        (b"", "the file is empty"),
         (b"<!DOCTYPE html><html>", "a web page"),
         (b"version https://git-lfs.github.com/spec/v1", "begins with b'version https"),
         ((10).to_bytes(8, "little") + b"{not json}", "damaged or cut short"),

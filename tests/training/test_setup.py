@@ -28,7 +28,7 @@ WRONG = {
     "data.grain.threads=1000000: needs to be at most 1024": dict(data__grain__threads=10**6),
     "optimizer.weight_decay=nan": dict(optimizer__weight_decay=math.nan),
     "model.hidden=4294967296: needs a number below 2**31": dict(model__hidden=(3, 2**32)),
-    "data.keys=(): every model reads 'image'": dict(data__keys=()),
+    "data.keys=(): names nothing to read": dict(data__keys=()),
     "set --config.data.keys=\"('image', 'label')\"": dict(data__keys=("label",)),
     "optimizer.multipliers: 5 is no pair": dict(optimizer__multipliers=(5,)),
     "optimizer.multipliers: ('a',) is no pair": dict(optimizer__multipliers=(("a",),)),
