@@ -23,7 +23,7 @@ DEVICES = (1, 8, 64, 1024)
 # Bytes a second at which a checkpoint leaves the devices and arrives in shared storage.
 STORAGE = 1e9
 # Device-seconds for each failure. 419 unexpected ones in 54 days of 16,384 (Llama 3, Grattafiori
-# et al. 2024, section 3.3.4); one in 7.5 hours of 1,024, as told of OPT-175B.
+# et al. 2024, section 3.3.4); one in 7.5 hours of 1,024, as reported of OPT-175B.
 FAILURES = {
     "Llama 3's": 54 * 24 * 3600 * 16_384 / 419,
     "OPT-175B's": 7.5 * 3600 * 1024,
@@ -32,7 +32,7 @@ RESTART = 600.0
 
 
 def rows() -> list[dict[str, object]]:
-    """Return the rows of all tables, told apart by their `part`."""
+    """Return the rows of all tables, distinguished by their `part`."""
     return [*times(), *balances(), *checkpoints()]
 
 

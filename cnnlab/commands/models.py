@@ -119,7 +119,7 @@ def _entries(pattern: str, values: flags.FlagValues) -> dict[str, dict | None]:
 
 
 def _list(entries: dict[str, dict | None], values: flags.FlagValues) -> None:
-    # An unknown column is told before the work.
+    # An unknown column is refused before the work.
     tables.ordered([], values.sort or "name")
     rows, failures = [], {}
     with console.status("") as status:

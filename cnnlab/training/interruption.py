@@ -1,7 +1,7 @@
 """SIGTERM, SIGUSR2 and Ctrl-C: the first asks the loop to save and stop, a second Ctrl-C exits.
 
 Outside the loop there is nothing to save, and the first ends the run at once.
-SIGUSR2 is what Slurm can be told to send some time before a job's limit. Of several processes any
+SIGUSR2 is what Slurm can send some time before a job's limit. Of several processes any
 may get the signal; all stop after the same step.
 """
 

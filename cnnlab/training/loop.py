@@ -1,4 +1,4 @@
-"""The loop: steps, records, evaluations and checkpoints, until done or told to stop."""
+"""The loop: steps, records, evaluations and checkpoints, until done or asked to stop."""
 
 import dataclasses
 import math
@@ -228,7 +228,7 @@ class Loop:
         self.position.recorded = self.step
 
     def _evaluate(self, flag: Flag) -> bool:
-        """Evaluate and record, unless told to stop; return whether the metric improved."""
+        """Evaluate and record, unless asked to stop; return whether the metric improved."""
         self.meter.fetch()
         values: dict[str, float] = {}
         evaluations: dict[str, Evaluation] = {}

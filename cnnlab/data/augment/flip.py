@@ -28,8 +28,8 @@ def quarter_turn(
     quarters = range(0, 4, 1 if height == width else 2)
     drawn = jax.vmap(lambda key: jax.random.randint(key, (), 0, len(quarters)))(keys)
     which = drawn[:, None, None, None]
-    *turned, last = (jnp.rot90(image, n, (1, 2)) for n in quarters)
-    new = jnp.select([which == n for n in range(len(turned))], turned, last)
+    *rotated, last = (jnp.rot90(image, n, (1, 2)) for n in quarters)
+    new = jnp.select([which == n for n in range(len(rotated))], rotated, last)
     # Counter-clockwise, each from points of the new image to points of the old.
     backward = [
         [[1, 0, 0], [0, 1, 0]],
