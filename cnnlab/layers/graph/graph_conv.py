@@ -32,42 +32,44 @@ class Edges(NamedTuple):
 
 
 def normalized_adjacency(
-    adjacency: Float[Array, "*batch n n"], mask: Bool[Array, "*batch n"] | None = None
+    adjacency: Float[Array, "*batch n n"], nodes_valid: Bool[Array, "*batch n"] | None = None
 ) -> Float[Array, "*batch n n"]:
     """Return D~^-1/2 (A + I) D~^-1/2.
 
     Args:
         adjacency: weights of the edges, not negative.
-        mask: True for nodes, False for padding, whose rows are zeros.
+        nodes_valid: True for nodes, False for padding, whose rows are zeros.
 
     Raises:
-        UserError: for a matrix that is not square, or a mask of another size.
+        UserError: for a matrix that is not square, or `nodes_valid` of another size.
     """
     if adjacency.ndim < 2 or adjacency.shape[-1] != adjacency.shape[-2]:
         raise UserError(f"graph_conv: adjacency {adjacency.shape} must be square, [*batch, n, n]")
-    if mask is not None and mask.shape != adjacency.shape[:-1]:
-        raise UserError(f"graph_conv: mask {mask.shape} must be {adjacency.shape[:-1]}")
+    if nodes_valid is not None and nodes_valid.shape != adjacency.shape[:-1]:
+        raise UserError(
+            f"graph_conv: nodes_valid {nodes_valid.shape} must be {adjacency.shape[:-1]}"
+        )
     a = adjacency + jnp.eye(adjacency.shape[-1], dtype=adjacency.dtype)
-    if mask is not None:
-        a = jnp.where(mask[..., :, None] & mask[..., None, :], a, 0)
+    if nodes_valid is not None:
+        a = jnp.where(nodes_valid[..., :, None] & nodes_valid[..., None, :], a, 0)
     root = _inverse_root(jnp.sum(a, axis=-1))
     return root[..., :, None] * a * root[..., None, :]
 
 
-def normalized_edges(edges: Edges, mask: Bool[Array, " n"]) -> Edges:
+def normalized_edges(edges: Edges, nodes_valid: Bool[Array, " n"]) -> Edges:
     """Return the edges of `normalized_adjacency`: those given, then the self-loops.
 
     Args:
         edges: with weights that are not negative; those of weight 0 may go anywhere (padding).
-        mask: True for nodes, False for padding, whose edges get weight 0.
+        nodes_valid: True for nodes, False for padding, whose edges get weight 0.
     """
-    nodes = jnp.arange(mask.shape[0], dtype=edges.senders.dtype)
+    nodes = jnp.arange(nodes_valid.shape[0], dtype=edges.senders.dtype)
     senders = jnp.concatenate([edges.senders, nodes])
     receivers = jnp.concatenate([edges.receivers, nodes])
-    own = jnp.ones(mask.shape, edges.weights.dtype)
+    own = jnp.ones(nodes_valid.shape, edges.weights.dtype)
     weights = jnp.concatenate([edges.weights, own])
-    weights = jnp.where(mask[senders] & mask[receivers], weights, 0)
-    root = _inverse_root(jax.ops.segment_sum(weights, receivers, mask.shape[0]))
+    weights = jnp.where(nodes_valid[senders] & nodes_valid[receivers], weights, 0)
+    root = _inverse_root(jax.ops.segment_sum(weights, receivers, nodes_valid.shape[0]))
     return Edges(senders, receivers, root[receivers] * weights * root[senders])
 
 
@@ -191,9 +193,9 @@ class GraphConv(nn.Module):
         self,
         nodes: Float[Array, "*batch n c"],
         adjacency: Float[Array, "*batch n n"] | Edges,
-        mask: Bool[Array, "*batch n"] | None = None,
+        nodes_valid: Bool[Array, "*batch n"] | None = None,
     ) -> Float[Array, "*batch n features"]:
-        """Return the new nodes; padding, by `mask`, is zero. Errors as `graph_conv`."""
+        """Return the new nodes; padding, by `nodes_valid`, is zero. Errors as `graph_conv`."""
         shape = (nodes.shape[-1], self.features)
         kernel = self.param("kernel", self.kernel_init, shape, self.param_dtype)
         bias = None
@@ -205,9 +207,9 @@ class GraphConv(nn.Module):
         )
         graph: Any = sparse._replace(weights=weights) if sparse else weights
         if self.normalize and sparse:
-            present = jnp.ones(nodes.shape[:-1], bool) if mask is None else mask
+            present = jnp.ones(nodes.shape[:-1], bool) if nodes_valid is None else nodes_valid
             graph = normalized_edges(graph, present)
         elif self.normalize:
-            graph = normalized_adjacency(graph, mask)
+            graph = normalized_adjacency(graph, nodes_valid)
         y = graph_conv(nodes, graph, kernel, bias)
-        return y if mask is None else jnp.where(mask[..., None], y, 0)
+        return y if nodes_valid is None else jnp.where(nodes_valid[..., None], y, 0)

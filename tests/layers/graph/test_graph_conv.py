@@ -60,14 +60,14 @@ def test_an_isolated_node_keeps_to_itself():
 def test_dense_equals_sparse_equals_a_loop_over_edges(features):
     a, edges = graph()
     nodes, kernel, bias = normal(6, 3), normal(3, features), normal(features)
-    mask = jnp.ones(6, bool)
+    nodes_valid = jnp.ones(6, bool)
     degree = np.asarray(a).sum(1) + 1
     expected = np.asarray(nodes) / degree[:, None]
     for j, i, w in zip(*edges, strict=True):
         expected[i] += w / np.sqrt(degree[i] * degree[j]) * nodes[j]
     expected = expected @ kernel + bias
     close(graph_conv(nodes, normalized_adjacency(a), kernel, bias), expected)
-    close(graph_conv(nodes, normalized_edges(edges, mask), kernel, bias), expected)
+    close(graph_conv(nodes, normalized_edges(edges, nodes_valid), kernel, bias), expected)
 
 
 def test_permuted_nodes_permute_the_result():
@@ -93,16 +93,16 @@ def test_on_a_torus_it_is_a_convolution_with_one_weight_for_all_neighbors():
     close(graph_conv(nodes, adjacency, kernel).reshape(expected.shape), expected)
 
 
-def test_nodes_that_the_mask_leaves_out_do_not_matter():
+def test_nodes_that_are_not_valid_do_not_matter():
     a, edges = graph()
     nodes = normal(6, 3)
-    mask = jnp.arange(6) < 4
+    nodes_valid = jnp.arange(6) < 4
     module = GraphConv(4)
     variables = module.init(jax.random.key(0), nodes, a)
     variables = jax.tree.map(lambda p: p + 0.5, variables)
     alone = module.apply(variables, nodes[:4], a[:4, :4])
     for adjacency in (a, edges):
-        y = module.apply(variables, nodes, adjacency, mask)
+        y = module.apply(variables, nodes, adjacency, nodes_valid)
         close(y[:4], alone)
         assert not np.any(y[4:])
 
@@ -142,15 +142,17 @@ def test_backward_equals_automatic_differentiation(kind):
 def test_gradients_of_the_layer_equal_finite_differences():
     with jax.enable_x64(True):
         a, edges = graph(dtype=np.float64)
-        nodes, kernel, mask = normal(6, 3, dtype=np.float64), normal(3, 2), jnp.arange(6) < 5
+        nodes, kernel, nodes_valid = normal(6, 3, dtype=np.float64), normal(3, 2), jnp.arange(6) < 5
 
         @jax.jit
         def dense(nodes, a):
-            return graph_conv(nodes, normalized_adjacency(a, mask), kernel.astype(nodes.dtype))
+            return graph_conv(
+                nodes, normalized_adjacency(a, nodes_valid), kernel.astype(nodes.dtype)
+            )
 
         @jax.jit
         def sparse(nodes, weights):
-            normalized = normalized_edges(edges._replace(weights=weights), mask)
+            normalized = normalized_edges(edges._replace(weights=weights), nodes_valid)
             return graph_conv(nodes, normalized, kernel.astype(nodes.dtype))
 
         check_grads(dense, (nodes, a), order=2)
@@ -196,9 +198,9 @@ def test_arrays_that_do_not_fit_are_named(message, change):
     ("message", "arguments"),
     [
         ("square", (jnp.zeros((2, 3)),)),
-        ("mask", (jnp.zeros((3, 3)), jnp.ones(2, bool))),
+        ("nodes_valid", (jnp.zeros((3, 3)), jnp.ones(2, bool))),
     ],
 )
-def test_adjacency_and_mask_must_be_of_the_same_nodes(message, arguments):
+def test_adjacency_and_nodes_valid_must_be_of_the_same_nodes(message, arguments):
     with pytest.raises(UserError, match=message):
         getattr(normalized_adjacency, "__wrapped__", normalized_adjacency)(*arguments)
