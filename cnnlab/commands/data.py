@@ -4,10 +4,10 @@ usage: python launch.py data [NAME] [--split=SPLIT] [--sheet=PNG]
        python launch.py data prepare NAME [--data_dir=FOLDER]
 
 NAME is an embedded set (digits, shapes, glyphs, tones), a TFDS set (mnist, cifar10, imagenette,
-imagenet2012, ...), folder:/path with a folder of images per class, wav:/path with one of sounds, or
-npz:/path. SPLIT is any TFDS split expression. Embedded sets are built on first use; a standard one
-is prepared once, which needs TensorFlow (requirements-data.txt) and the network, and is read
-afterwards with neither.
+imagenet2012, ...), folder:/path with a folder of images per class, wav:/path with one of sounds,
+npz:/path, or a published set in its own files: idx:/path (MNIST) or cifar:/path. SPLIT is any TFDS
+split expression. Embedded sets are built on first use; a standard one is prepared once, which needs
+TensorFlow (requirements-data.txt) and the network, and is read afterwards with neither.
 
 examples:
   python launch.py data
@@ -71,6 +71,8 @@ def _list() -> int:
     print(f"{'folder:P':10} a folder of images per class, in P or in P/train, P/val, P/test")
     print(f"{'wav:P':10} a folder of wav files per class, such as a speaker, likewise")
     print(f"{'npz:P':10} arrays image and label, or train_image, train_label, test_image, ...")
+    print(f"{'idx:P':10} MNIST's four idx files; likewise Fashion-MNIST and KMNIST")
+    print(f"{'cifar:P':10} batches of CIFAR-10 or CIFAR-100, binary or Python's")
     return 0
 
 

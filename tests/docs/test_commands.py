@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import stub_sweep
 from PIL import Image
+from published import mnist
 
 from cnnlab import commands, models, pretrained
 from cnnlab import config as cfg
@@ -32,6 +33,8 @@ NOT_RUN = {
     "bash benchmarks/gpu_check.sh": "needs a GPU; tests/benchmarks/test_gpu_check.py",
     "python -m benchmarks.scaling": "compiles for minutes; tests/benchmarks/scaling",
     "python launch.py data prepare": "downloads",
+    "python launch.py --config=configs/mnist": "needs the 60,000 images of MNIST",
+    "python launch.py --config=configs/cifar10": "needs the 50,000 images of CIFAR-10",
     "python launch.py train --config=...": "stands for any config; tests/launch runs this launcher",
 }
 # By the beginning of a config: what makes a run of it small.
@@ -105,6 +108,7 @@ def folder(tmp_path, monkeypatch):
             for number in range(10):
                 pixels = np.full((16, 16, 3), 20 * number, np.uint8)
                 Image.fromarray(pixels).save(images / f"{number}.png")
+    mnist(tmp_path / "mnist", np.zeros((2, 28, 28)), [0, 1])
     (tmp_path / "runs/other").mkdir(parents=True)
     (tmp_path / "runs/other/config.json").write_text(cfg.base().to_json())
     monkeypatch.chdir(tmp_path)
@@ -142,6 +146,7 @@ def benchmark(script: str, arguments: list[str], monkeypatch) -> None:
 def run(line: str, folder: Path, monkeypatch) -> None:
     """Run one command in this process."""
     line = line.replace("folder:/path", f"folder:{folder}/images").replace("classes=N", "classes=2")
+    line = line.replace("idx:/path", f"idx:{folder}/mnist")
     program, script, *arguments = shlex.split(line, comments=True)
     assert program == "python", line
     if script.startswith("benchmarks/"):

@@ -17,6 +17,8 @@ PATH_SOURCES = {
     "folder": "cnnlab.data.sources.folder:FolderSource",
     "wav": "cnnlab.data.sources.wav:WavSource",
     "npz": "cnnlab.data.sources.npz:NpzSource",
+    "idx": "cnnlab.data.sources.idx:IdxSource",
+    "cifar": "cnnlab.data.sources.cifar:CifarSource",
 }
 # Keys by which batches number their rows and tell real ones from padding.
 COUNTERS = ("ordinal", "index", "valid")

@@ -13,9 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cnnlab.data.sources.identity import row_ids
-from cnnlab.data.sources.info import Info
-from cnnlab.data.sources.splits import resolve
+from cnnlab.data.sources.arrays import ArraysSource
 from cnnlab.errors import UserError
 from cnnlab.utils.console import LOG
 from cnnlab.utils.files import expand
@@ -29,11 +27,11 @@ LARGE = 10**9
 NPY = b"\x93NUMPY"
 
 
-class NpzSource:
+class NpzSource(ArraysSource):
     """The rows of a file of arrays, held in memory."""
 
     def __init__(self, path: str, split: str):
-        """Read and check the arrays of every split that `split` asks for.
+        """Read and check the arrays of the file.
 
         Raises:
             UserError: if the file cannot be read, or if an array is missing or of a kind that
@@ -45,32 +43,14 @@ class NpzSource:
         class_names = arrays.pop("class_names", None)
         splits = _by_split(name, arrays)
         checked = {key: _check(f"{name} ({key})", rows) for key, rows in splits.items()}
-        ranges = resolve(split, {k: [len(rows["label"])] for k, rows in checked.items()}, name=name)
-        first = checked[ranges[0][0]]
-        for key, _, _ in ranges:
-            _check_alike(name, first, checked[key])
-        self._rows = {
-            key: np.concatenate([checked[part][key][start:stop] for part, start, stop in ranges])
-            for key in first
-        }
-        self._ranges, self._place = ranges, str(place.resolve())
-        names = _name_classes(name, class_names, [rows["label"] for rows in checked.values()])
-        spec = {key: (rows.shape[1:], rows.dtype.name) for key, rows in self._rows.items()}
-        self.info = Info(name, split, names, spec)
-
-    def __len__(self) -> int:
-        return len(self._rows["label"])
-
-    def labels(self) -> np.ndarray:
-        """Return every label."""
-        return self._rows["label"]
-
-    def ids(self) -> np.ndarray:
-        """Return the identity of every row; see `cnnlab.data.sources.identity`."""
-        return row_ids(self._place, self._ranges)
-
-    def __getitem__(self, index: int) -> dict[str, np.ndarray]:
-        return {key: np.asarray(rows[index]) for key, rows in self._rows.items()}
+        super().__init__(
+            name,
+            split,
+            lengths={key: len(rows["label"]) for key, rows in checked.items()},
+            read=checked.__getitem__,
+            class_names=_name_classes(name, class_names, [r["label"] for r in checked.values()]),
+            place=place,
+        )
 
 
 def _read(name: str, path: Path) -> dict[str, np.ndarray]:
@@ -211,14 +191,3 @@ def _to_uint8(name: str, image: np.ndarray) -> np.ndarray:
     numbers = image.dtype.kind in "biuf" and image.size
     reach = f" from {image.min()} to {image.max()}" if numbers else ""
     raise UserError(f"{name}: images are {image.dtype}{reach}; wanted uint8, or floats from 0 to 1")
-
-
-def _check_alike(name: str, one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> None:
-    if one.keys() != other.keys():
-        raise UserError(f"{name}: splits differ in arrays: {sorted(one)} and {sorted(other)}")
-    for key in one:
-        if one[key].shape[1:] != other[key].shape[1:]:
-            raise UserError(
-                f"{name}: '{key}' differs between splits: rows of shape {one[key].shape[1:]} and "
-                f"{other[key].shape[1:]}"
-            )

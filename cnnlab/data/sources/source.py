@@ -5,6 +5,7 @@
     folder:/path                          a folder of images per class
     wav:/path                             a folder of sounds per class
     npz:/path/to/file.npz                 arrays
+    idx:/path, cifar:/path                MNIST and CIFAR in the files they are published in
     package.module:Name                   one's own: called with the split, returns a `Source`
 
 An example is a flat dict of numpy arrays: `image` uint8 of shape (h, w, c), or `waveform` of shape

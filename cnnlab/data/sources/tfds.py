@@ -54,7 +54,7 @@ def unknown(name: str) -> UserError:
     return UserError(
         f"unknown data set '{name}'{nearest}; embedded: {', '.join(EMBEDDED)}; TFDS: mnist, "
         "cifar10, imagenette, imagenet2012, ...; your own: folder:/path, wav:/path, "
-        "npz:/path/to/file.npz"
+        "npz:/path/to/file.npz, idx:/path, cifar:/path"
     )
 
 

@@ -1,0 +1,61 @@
+"""Small sets in the format of published ones, and where the real ones lie."""
+
+import gzip
+import os
+import pickle
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+
+def real(name):
+    """Return the folder of a published set, or skip the test where it does not lie."""
+    root = os.environ.get("CNNLAB_REAL_DATA", "")
+    folder = Path(root) / name
+    if not root or not folder.is_dir():
+        pytest.skip(f"no {name} in CNNLAB_REAL_DATA, the folder of published data sets")
+    return folder
+
+
+def idx(values, kind=8):
+    """Return an array as an idx file of bytes."""
+    shape = np.shape(values)
+    head = struct.pack(f">BBBB{len(shape)}I", 0, 0, kind, len(shape), *shape)
+    return head + np.asarray(values, np.uint8).tobytes()
+
+
+def mnist(folder, images, labels, prefix="train", *, zipped=False, dots=False):
+    """Write images and labels under the names of MNIST."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for what, values, axes in (("images", images, 3), ("labels", labels, 1)):
+        name = f"{prefix}-{what}{'.' if dots else '-'}idx{axes}-ubyte{'.gz' if zipped else ''}"
+        data = idx(values)
+        (folder / name).write_bytes(gzip.compress(data) if zipped else data)
+
+
+def cifar10(folder, images, labels, names=("cat", "dog")):
+    """Write 5 + 1 binary batches: images (6, n, 32, 32, 3), labels (6, n)."""
+    folder = folder / "cifar-10-batches-bin"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "batches.meta.txt").write_text("\n".join(names) + "\n\n")
+    batches = [f"data_batch_{i}.bin" for i in range(1, 6)] + ["test_batch.bin"]
+    for name, x, y in zip(batches, images, labels, strict=True):
+        rows = np.concatenate([y[:, None], x.transpose(0, 3, 1, 2).reshape(len(x), -1)], axis=1)
+        (folder / name).write_bytes(rows.astype(np.uint8).tobytes())
+    return folder
+
+
+def cifar10_python(folder, images, labels, names=("cat", "dog"), protocol=2):
+    """Write the same as pickles."""
+    folder = folder / "cifar-10-batches-py"
+    folder.mkdir(parents=True, exist_ok=True)
+    meta = {"num_cases_per_batch": 2, "label_names": list(names), "num_vis": 3072}
+    (folder / "batches.meta").write_bytes(pickle.dumps(meta, protocol))
+    batches = [f"data_batch_{i}" for i in range(1, 6)] + ["test_batch"]
+    for name, x, y in zip(batches, images, labels, strict=True):
+        rows = np.ascontiguousarray(x.transpose(0, 3, 1, 2).reshape(len(x), -1))
+        content = {"batch_label": name, "labels": y.tolist(), "data": rows, "filenames": [name]}
+        (folder / name).write_bytes(pickle.dumps(content, protocol))
+    return folder
