@@ -61,6 +61,7 @@ class Block(nn.Module):
         norm: "batch" or "group", in place of the bias; "" for none.
         norm_axis_name: mapped axis over which BatchNorm shares statistics; "" for none.
         epsilon: added to the variance by the norm.
+        bias: whether convolutions have one although a norm follows.
         train: whether BatchNorm goes by the statistics of the batch.
         dtype: of the computation.
     """
@@ -73,6 +74,7 @@ class Block(nn.Module):
     norm: str = "batch"
     norm_axis_name: str = ""
     epsilon: float = 1e-3
+    bias: bool = False
     train: bool = False
     dtype: Any = jnp.float32
 
@@ -87,6 +89,7 @@ class Block(nn.Module):
             train=self.train,
             dtype=self.dtype,
             epsilon=self.epsilon,
+            bias=self.bias,
         )
         around: Any = dict(kernel_size=(3, 3), stride=self.stride, padding=self.padding)
         if self.full:
@@ -108,6 +111,7 @@ class MobileNet(nn.Module):
         dropout: share of the features set to zero in training, from the rng "dropout".
         norm: "batch" or "group" after each convolution, in place of its bias; "" for none.
         norm_epsilon: added to the variance by the norm.
+        conv_bias: whether convolutions have a bias although a norm follows, as Keras' default.
         norm_axis_name: mapped axis over which BatchNorm shares statistics; "" for none.
         remat: recompute each block in the backward pass.
         dtype: of the computation; parameters and logits are float32.
@@ -122,6 +126,7 @@ class MobileNet(nn.Module):
     dropout: float = 0.0
     norm: str = "batch"
     norm_epsilon: float = 1e-3
+    conv_bias: bool = False
     norm_axis_name: str = ""
     remat: bool = False
     dtype: str = "float32"
@@ -150,6 +155,7 @@ class MobileNet(nn.Module):
             norm=self.norm,
             norm_axis_name=self.norm_axis_name,
             epsilon=self.norm_epsilon,
+            bias=self.conv_bias,
             train=train,
             dtype=dtype,
         )

@@ -130,6 +130,7 @@ def stage(
     train: bool,
     dtype: Any,
     epsilon: float = 1e-5,
+    bias: bool = False,
 ) -> Float[Array, "b *rest_out"]:
     """Apply `linear`, BatchNorm and an activation, inside a model's `__call__`.
 
@@ -144,9 +145,10 @@ def stage(
         train: whether BatchNorm goes by the statistics of the batch.
         dtype: of the computation.
         epsilon: added to the variance by the norm.
+        bias: whether there is one although a norm follows.
     """
     given = getattr(linear, "keywords", {})
     init = {} if "kernel_init" in given else {"kernel_init": activation.kernel_init}
-    x = linear(use_bias=not norm, dtype=dtype, name=name, **init)(x)
+    x = linear(use_bias=bias or not norm, dtype=dtype, name=name, **init)(x)
     layer = norm_layer(norm, train=train, axis_name=norm_axis_name, dtype=dtype, epsilon=epsilon)
     return activation.function(layer(name=f"{name}_norm")(x))

@@ -12,6 +12,11 @@ Shortcuts (He et al. 2015, section 4.1; D: He T. et al. 2018, figure 2c):
     C    a 1x1 convolution in every block
     D    as B, but a 2x2 average pooling before the convolution has the stride
 
+Of the zeros of A the paper gives no side (section 3.3: "extra zero entries padded"). "end" appends
+them, as fb.resnet.torch does (a `Concat` of the input and of zeros); "both" has half of them before
+and half after, as weights trained with akamaster/pytorch_resnet_cifar10 need (`F.pad` by planes / 4
+on each side). Networks trained anew do not differ; trained weights do.
+
 Feature maps [b, h, w, c] -> [b, ceil(h / stride), ceil(w / stride), channels]. Convolutions are
 padded by the same number on both sides, as in the original (Caffe): with a stride, XLA's "SAME" is
 not. Deviation: without norms every block would double the variance, so the last convolution of F
@@ -40,6 +45,8 @@ from cnnlab.utils.registry import suggest
 SHORTCUTS = ("A", "B", "C", "D")
 BLOCKS = ("basic", "bottleneck")
 STRIDES = ("1x1", "3x3")
+PADDED = ("end", "both")
+CONV_PADDINGS = ("symmetric", "SAME")
 # Outputs of a bottleneck for each channel of its stage.
 EXPANSION = 4
 
@@ -68,6 +75,11 @@ class LayerFactory:
         act: activation, a function of each value.
         zero_scale: whether the last norm of a block starts with scale 0, if there is one.
         gain: factor on the initial weights of the last convolution of a block.
+        shortcut_padding: where option A has its zeros: "end" or "both" sides of the channels.
+        shortcut_norm: whether a projection of a `ResidualBlock` has a norm.
+        conv_bias: whether convolutions have a bias although a norm follows.
+        padding: "symmetric", the same number of zeros on both sides; "SAME" as TensorFlow.
+        epsilon: added to the variance by norms.
     """
 
     norm: str
@@ -77,17 +89,25 @@ class LayerFactory:
     act: Callable[[Array], Array] = relu
     zero_scale: bool = False
     gain: float = 1.0
+    shortcut_padding: str = "end"
+    shortcut_norm: bool = True
+    conv_bias: bool = False
+    padding: str = "symmetric"
+    epsilon: float = 1e-5
 
     def conv(self, x, spec: ConvSpec, *, name: str, last: bool = False):
         """Return the convolution of `x`, with zeros around it for all of its pixels to count."""
         filters, size, stride, groups = spec
+        if self.padding not in CONV_PADDINGS:
+            hint = suggest(self.padding, CONV_PADDINGS)
+            raise UserError(f"unknown model.padding '{self.padding}'{hint}")
         layer = Conv(
             filters,
             (size, size),
             stride=stride,
-            padding=size // 2,
+            padding="SAME" if self.padding == "SAME" else size // 2,
             groups=groups,
-            use_bias=not self.norm,
+            use_bias=self.conv_bias or not self.norm,
             kernel_init=partial(_scaled_he, self.gain) if last else he_normal,
             dtype=self.dtype,
             name=name,
@@ -97,7 +117,11 @@ class LayerFactory:
     def normalize(self, x, *, name: str, last: bool = False):
         """Return `x` after a norm."""
         layer = norm_layer(
-            self.norm, train=self.train, axis_name=self.norm_axis_name, dtype=self.dtype
+            self.norm,
+            train=self.train,
+            axis_name=self.norm_axis_name,
+            dtype=self.dtype,
+            epsilon=self.epsilon,
         )
         init = {"scale_init": zeros} if last and self.zero_scale else {}
         return layer(name=name, **init)(x)
@@ -197,7 +221,12 @@ def shortcut(x, convs: Convs, option: str, layers: LayerFactory, *, norm: bool =
             raise UserError(
                 f"model.shortcut='A' cannot make {filters} of {x.shape[-1]} channels: use 'B'"
             )
-        return jnp.pad(x[:, ::stride, ::stride], ((0, 0), (0, 0), (0, 0), (0, missing)))
+        padding = layers.shortcut_padding
+        if padding not in PADDED:
+            raise UserError(f"unknown model.shortcut_padding '{padding}'{suggest(padding, PADDED)}")
+        before = missing // 2 if padding == "both" else 0
+        channels = (before, missing - before)
+        return jnp.pad(x[:, ::stride, ::stride], ((0, 0), (0, 0), (0, 0), channels))
     if option == "D" and stride > 1:
         x = avg_pool(x, stride, stride, ceil_mode=True, count_include_pad=False)
         stride = 1
@@ -228,7 +257,7 @@ class ResidualBlock(nn.Module):
             y = layers.normalize(y, name=f"norm{i}", last=last)
             y = y if last else layers.act(y)
         if self.shortcut:
-            y = y + shortcut(x, self.convs, self.shortcut, layers)
+            y = y + shortcut(x, self.convs, self.shortcut, layers, norm=layers.shortcut_norm)
         return layers.act(y)
 
 

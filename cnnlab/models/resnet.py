@@ -51,6 +51,8 @@ class ResNet(nn.Module):
         stem: "imagenet": 7x7/2 and 3x3/2 max-pooling; "cifar": 3x3/1 alone.
         residual: whether there are shortcuts; a plain network has none.
         shortcut: "A", "B", "C" or "D" (`cnnlab.models.residual`).
+        shortcut_padding: where A has zeros for missing channels: at the "end" or on "both" sides.
+        shortcut_norm: whether the convolutions of B, C and D have a norm.
         stride_in: which convolution of a bottleneck has the stride: "1x1" (paper) or "3x3".
         groups: of a bottleneck's 3x3 convolution.
         width_per_group: channels of each of them for 64 channels of the stage.
@@ -58,6 +60,9 @@ class ResNet(nn.Module):
         width: factor on all channels.
         dropout: share of the features set to zero in training, from the rng "dropout".
         norm: "batch" or "group" after each convolution; "" for none, and biases.
+        norm_epsilon: added to the variance by the norm.
+        conv_bias: whether convolutions have a bias although a norm follows, as Keras' default.
+        padding: "symmetric", the same number of zeros on both sides; "SAME" as TensorFlow.
         norm_axis_name: mapped axis over which BatchNorm shares statistics; "" for none.
         dtype: of the computation; parameters and logits are float32.
         remat: recompute each stage in the backward pass, to save memory; same results.
@@ -70,6 +75,8 @@ class ResNet(nn.Module):
     stem: str = "imagenet"
     residual: bool = True
     shortcut: str = "B"
+    shortcut_padding: str = "end"
+    shortcut_norm: bool = True
     stride_in: str = "1x1"
     groups: int = 1
     width_per_group: int = 64
@@ -77,6 +84,9 @@ class ResNet(nn.Module):
     width: float = 1.0
     dropout: float = 0.0
     norm: str = "batch"
+    norm_epsilon: float = 1e-5
+    conv_bias: bool = False
+    padding: str = "symmetric"
     norm_axis_name: str = ""
     dtype: str = "float32"
     remat: bool = False
@@ -100,6 +110,11 @@ class ResNet(nn.Module):
             dtype,
             zero_scale=self.zero_scale,
             gain=gain_of(self.norm, self.depths) if self.residual else 1.0,
+            shortcut_padding=self.shortcut_padding,
+            shortcut_norm=self.shortcut_norm,
+            conv_bias=self.conv_bias,
+            padding=self.padding,
+            epsilon=self.norm_epsilon,
         )
         endpoints: OrderedDict[str, Array] = OrderedDict()
         x = jnp.asarray(images, dtype)

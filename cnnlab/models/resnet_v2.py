@@ -81,6 +81,7 @@ class ResNetV2(nn.Module):
         num_classes: number of logits; 0 returns the features.
         stem: "imagenet": 7x7/2 and 3x3/2 max-pooling; "cifar": 3x3/1 alone.
         shortcut: "A", "B", "C" or "D" (`cnnlab.models.residual`).
+        shortcut_padding: where A has zeros for missing channels: at the "end" or on "both" sides.
         stride_in: convolution of a bottleneck that has the stride: "1x1" or "3x3".
         width: factor on all channels.
         dropout: share of the features set to zero in training, from the rng "dropout".
@@ -96,6 +97,7 @@ class ResNetV2(nn.Module):
     num_classes: int = 1000
     stem: str = "imagenet"
     shortcut: str = "B"
+    shortcut_padding: str = "end"
     stride_in: str = "1x1"
     width: float = 1.0
     dropout: float = 0.0
@@ -117,7 +119,14 @@ class ResNetV2(nn.Module):
         size, stride = pick(STEMS, self.stem, "model.stem")
         dtype = jnp.dtype(self.dtype)
         gain = gain_of(self.norm, self.depths)
-        layers = LayerFactory(self.norm, self.norm_axis_name, train, dtype, gain=gain)
+        layers = LayerFactory(
+            self.norm,
+            self.norm_axis_name,
+            train,
+            dtype,
+            gain=gain,
+            shortcut_padding=self.shortcut_padding,
+        )
         endpoints: OrderedDict[str, Array] = OrderedDict()
         x = jnp.asarray(images, dtype)
         first = ConvSpec(scaled(self.widths[0], self.width), size, stride)

@@ -77,6 +77,12 @@ def torchvision_resnet(modules: Iterable[str]) -> dict[str, str]:
     return _residual(modules, names, ("downsample.0", "downsample.1"))
 
 
+def akamaster_resnet(modules: Iterable[str]) -> dict[str, str]:
+    """As torchvision's, but `linear`."""
+    names = {"stem/conv1": "conv1", "stem/norm1": "bn1", "logits": "linear"}
+    return _residual(modules, names, ("shortcut.0", "shortcut.1"))
+
+
 def timm_resnet_d(modules: Iterable[str]) -> dict[str, str]:
     """As torchvision's, but `conv1.0` to `conv1.6` in the stem, `downsample.1` after a pool."""
     names = {

@@ -58,7 +58,7 @@ def save(
         arguments = {**own, **arguments}
     else:
         name = model
-    table = {source.layout: source for source in sources(name)}
+    table = {source.layout: source for source in sources(name) if source.written}
     arguments.pop("num_classes", None)
     arrays = {key: np.asarray(jax.device_get(leaf)) for key, leaf in _flat(variables).items()}
     own_slots = slots_for(name, arrays, OWN, **arguments)

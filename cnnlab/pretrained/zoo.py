@@ -28,6 +28,7 @@ class Source:
         arguments: fields of our model that such weights were trained with.
         instead: name of our model with all fields of theirs, if it is another.
         preprocessing: of its images; None if nothing is known.
+        written: whether `save` writes it.
     """
 
     layout: str
@@ -36,6 +37,7 @@ class Source:
     arguments: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     instead: str = ""
     preprocessing: Preprocessing | None = USUAL
+    written: bool = True
 
 
 # Ours, for every model; arrays as they are here.
@@ -59,6 +61,14 @@ def _xresnet(preprocessing: Preprocessing) -> tuple[Source, ...]:
     )
 
 
+# Idelbayev, "Properly implemented ResNet-s for CIFAR10": akamaster/pytorch_resnet_cifar10.
+_CIFAR = Source(
+    "akamaster",
+    name_maps.akamaster_resnet,
+    arguments={"shortcut_padding": "both"},
+    preprocessing=Preprocessing(size=32, resize=32),
+    written=False,
+)
 _VGG = Source("torchvision", name_maps.torchvision_vgg, {"fc6": 7})
 _MOBILENET = Source(
     "timm",
@@ -86,6 +96,7 @@ SOURCES: dict[str, tuple[Source, ...]] = {
     **{f"resnet{n}": (_resnet_v1(f"resnet{n}"),) for n in (50, 101, 152)},
     **{f"resnet{n}_v15": (_RESNET,) for n in (50, 101, 152)},
     "resnext50_32x4d": (_RESNET,),
+    **{f"resnet{n}": (_CIFAR,) for n in (20, 32, 44, 56, 110, 1202)},
     **{f"xresnet{n}": _xresnet(_TIMM_D) for n in (18, 34, 50)},
     "xresnet101": _xresnet(_TIMM_101D),
     **{name: (_MOBILENET,) for name in MODELS if name.startswith("mobilenet_v1")},

@@ -51,8 +51,8 @@ def conv(x, p, stride=1, groups=1):
     return y + p.get("bias", 0)
 
 
-def norm(x, p, s):
-    return (x - s["mean"]) / np.sqrt(s["var"] + 1e-5) * p["scale"] + p["bias"]
+def norm(x, p, s, epsilon=1e-5):
+    return (x - s["mean"]) / np.sqrt(s["var"] + epsilon) * p["scale"] + p["bias"]
 
 
 def max_pool(x):
@@ -71,11 +71,11 @@ def halved(x):
     )
 
 
-def shortcut(x, p, s, option, stride, filters, normed=True):
+def shortcut(x, p, s, option, stride, filters, normed=True, before=0):
     if option == "A":
-        x = x[:, ::stride, ::stride]
-        nothing = np.zeros((*x.shape[:-1], filters - x.shape[-1]))
-        return np.concatenate([x, nothing], -1)
+        y = np.zeros((*x[:, ::stride, ::stride].shape[:-1], filters))
+        y[..., before : before + x.shape[-1]] = x[:, ::stride, ::stride]
+        return y
     if "shortcut_conv" not in p:
         return x
     if option == "D" and stride == 2:
@@ -84,14 +84,17 @@ def shortcut(x, p, s, option, stride, filters, normed=True):
     return norm(x, p["shortcut_norm"], s["shortcut_norm"]) if normed else x
 
 
-def residual(x, p, s, option, strides, groups):
-    """Return relu(x + F(x)); `strides` and `groups` of each convolution of F."""
+def residual(x, p, s, option, strides, groups, before=0):
+    """Return relu(x + F(x)); `strides` and `groups` of each convolution of F.
+
+    `before` is how many zero channels option A has before its input's.
+    """
     y = x
     for i, (stride, group) in enumerate(zip(strides, groups, strict=True), 1):
         y = y if i == 1 else relu(y)
         y = norm(conv(y, p[f"conv{i}"], stride, group), p[f"norm{i}"], s[f"norm{i}"])
     if option:
-        y = y + shortcut(x, p, s, option, max(strides), y.shape[-1])
+        y = y + shortcut(x, p, s, option, max(strides), y.shape[-1], before=before)
     return relu(y)
 
 

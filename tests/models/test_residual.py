@@ -50,10 +50,38 @@ def test_a_bottleneck_in_groups_equals_numpy(stride_in, strides):
     check(module, plain.random_variables(module, X.shape), strides, (1, 2, 1))
 
 
-def check(module, variables, strides, groups):
+def check(module, variables, strides, groups, before=0):
     p, s = (plain.double(variables[part]) for part in ("params", "batch_stats"))
-    expected = plain.residual(np.asarray(X, np.float64), p, s, module.shortcut, strides, groups)
+    x = np.asarray(X, np.float64)
+    expected = plain.residual(x, p, s, module.shortcut, strides, groups, before)
     np.testing.assert_allclose(jax.jit(module.apply)(variables, X), expected, atol=2e-5)
+
+
+@pytest.mark.parametrize(("channels", "before"), [(16, 4), (13, 2), (8, 0)])
+def test_zeros_of_option_a_can_lie_on_both_sides(channels, before):
+    layers = LayerFactory("batch", "", False, jnp.float32, shortcut_padding="both")
+    module = ResidualBlock(make_block("basic")(channels, 2), "A", layers)
+    check(module, plain.random_variables(module, X.shape), (2, 1), (1, 1), before)
+
+
+def test_keras_defaults_have_biases_before_norms_and_same_padding():
+    layers = LayerFactory(
+        *("batch", "", False, jnp.float32),
+        **dict(shortcut_norm=False, conv_bias=True, padding="SAME", epsilon=1e-3),
+    )
+    x = jax.random.normal(jax.random.key(0), (2, 6, 4, 8))
+    module = ResidualBlock(make_block("basic")(16, 2), "B", layers)
+    variables = plain.random_variables(module, x.shape)
+    p, s = (plain.double(variables[part]) for part in ("params", "batch_stats"))
+    assert {name for name, layer in p.items() if "bias" in layer} == set(p)
+    assert "shortcut_norm" not in p
+    x = np.asarray(x, np.float64)
+    # Under stride 2 of even sizes TensorFlow pads the bottom and the right alone.
+    y = plain.conv(x, p["conv1"])[:, 1::2, 1::2]
+    y = plain.relu(plain.norm(y, p["norm1"], s["norm1"], 1e-3))
+    y = plain.norm(plain.conv(y, p["conv2"]), p["norm2"], s["norm2"], 1e-3)
+    expected = plain.relu(y + plain.conv(x, p["shortcut_conv"], 2))
+    np.testing.assert_allclose(jax.jit(module.apply)(variables, x), expected, atol=2e-5)
 
 
 def test_a_last_scale_of_zero_makes_a_unit_its_shortcut():
@@ -106,3 +134,16 @@ def test_a_branch_that_cannot_be_is_named(kwargs, message):
 def test_a_shortcut_that_cannot_be_is_named(option, channels, message):
     with pytest.raises(UserError, match=message):
         unit(make_block("basic")(channels, 1), option)
+
+
+@pytest.mark.parametrize(
+    ("field", "message"),
+    [
+        ("shortcut_padding", "unknown model.shortcut_padding 'bot'; did you mean 'both'"),
+        ("padding", "unknown model.padding 'bot'"),
+    ],
+)
+def test_a_padding_that_cannot_be_is_named(field, message):
+    layers = LayerFactory("batch", "", False, jnp.float32, **{field: "bot"})
+    with pytest.raises(UserError, match=message):
+        unit(make_block("basic")(16, 2), "A", layers)

@@ -27,6 +27,11 @@ def test_1202_layers_have_19_million_parameters():
     assert counts("resnet1202")[0] == 19_421_274
 
 
+def test_mlperf_tinys_network_has_its_reference_models_counts():
+    # Keras counts 78,666: these, and mean and variance of 240 channels.
+    assert counts("resnet8_mlperf_tiny") == (78_186, 12_501_632)
+
+
 def test_a_plain_network_is_the_same_without_shortcuts():
     total = summarize(models.create("plain20"), (1, 32, 32, 3), axes=()).total
     assert (total.parameters, total.macs) == (269_722, 40_551_040)

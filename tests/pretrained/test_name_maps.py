@@ -51,6 +51,10 @@ def test_vgg_counts_norms_activations_and_pools(case, places):
             },
         ),
         (
+            name_maps.akamaster_resnet,
+            {"stem/norm1": "bn1", "stage3/block9/conv2": "layer3.8.conv2", "logits": "linear"},
+        ),
+        (
             name_maps.torchvision_resnet,
             {
                 "stem/conv1": "conv1",
