@@ -62,7 +62,7 @@ def run(values: flags.FlagValues, arguments: list[str]) -> int:
 
 
 def _show(workdir: Path, states: dict) -> None:
-    from cnnlab.training.progress import format_value
+    from cnnlab.metrics.formatting import format_value
 
     counts = collections.Counter(s.name for s in states.values())
     title = ", ".join(f"{count} {name}" for name, count in counts.most_common())

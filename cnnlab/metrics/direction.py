@@ -24,13 +24,18 @@ def implied(name: str) -> str | None:
 
     The last word that is in the table counts: `validation/verification_tar@far=0.01` is a `tar`.
     """
-    last = name.partition("@")[0].rpartition("/")[2].lower()
-    for word in reversed(re.split(r"[^a-z0-9]+", last)):
+    for word in reversed(words(name)):
         # top5 is a top, f1 stands in the table as it is.
         found = WORDS.get(word) or WORDS.get(word.rstrip("0123456789"))
         if found:
             return found
-    return WORDS.get(last)
+    return WORDS.get(name.partition("@")[0].rpartition("/")[2].lower())
+
+
+def words(name: str) -> list[str]:
+    """Return the words of a metric's own name: of `test/knn_tar@far=0.01`, `knn` and `tar`."""
+    last = name.partition("@")[0].rpartition("/")[2].lower()
+    return re.split(r"[^a-z0-9]+", last)
 
 
 def direction(

@@ -1,6 +1,7 @@
 """The end of a run: all splits evaluated, `result.json`, baselines, figures, a closing table."""
 
 import functools
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,16 +11,16 @@ import numpy as np
 from rich.table import Table
 
 from cnnlab.launch import distributed
+from cnnlab.metrics.formatting import format_value, natural
 from cnnlab.plots import run_figures
 from cnnlab.runs import representation_report
 from cnnlab.training import baselines, run_folder
 from cnnlab.training.evaluation import Evaluation
 from cnnlab.training.loop import Loop, Position
-from cnnlab.training.progress import format_value
 from cnnlab.training.setup import Setup
 from cnnlab.training.state import TrainState
 from cnnlab.training.writer import read_rows
-from cnnlab.utils.console import add_numbers, output
+from cnnlab.utils.console import number_tables, output
 from cnnlab.utils.files import write_json
 
 
@@ -30,8 +31,17 @@ class Closing:
     computed, with the reason.
     """
 
-    def __init__(self, setup: Setup, run: Loop, state: TrainState, position: Position, reason: str):
-        """Take the run, its last state, and why it ended."""
+    def __init__(
+        self,
+        setup: Setup,
+        run: Loop,
+        state: TrainState,
+        position: Position,
+        reason: str,
+        began: float,
+    ):
+        """Take the run, its last state, why it ended, and when it began (`time.monotonic`)."""
+        self._began = began
         self._setup, self._run, self._state, self._position = setup, run, state, position
         self._best, self._best_step = state, run.step
         self._found: dict[str, Any] = {
@@ -121,6 +131,7 @@ class Closing:
                 "steps": run.step,
                 "seed": setup.config.seed,
                 "seconds": round(self._position.seconds, 1),
+                "seconds_total": round(time.monotonic() - self._began, 1),
                 "examples": {"train": setup.train.readable(), **{k: x.count for k, x in splits}},
                 "skipped": {"train": setup.train.skipped(), **{k: x.skipped() for k, x in splits}},
                 "parameters": parameters,
@@ -191,26 +202,47 @@ def print_results(
     """Print a table on stdout: a line a protocol and split, a column a metric; or nothing."""
     others = {f"baseline: {name}": values for name, values in (classical or {}).items()}
     everything = {**rows, **others}
-    names = sorted({name.partition("/")[2] for values in rows.values() for name in values})
+    metrics = {name.partition("/")[2] for values in rows.values() for name in values}
+    names = sorted(metrics, key=natural)
     if not names:
         return
-    table = Table(title=title)
-    for name in ("protocol", "split"):
-        table.add_column(name, overflow="fold")
-    rows_of = {
-        protocol: [
-            [split, *(format_value(name, values.get(f"{split}/{name}")) for name in names)]
-            for split in sorted({name.partition("/")[0] for name in values})
-        ]
+    rows_of = [
+        (protocol, split, values)
         for protocol, values in everything.items()
-    }
-    cells = [row[1:] for lines in rows_of.values() for row in lines]
-    add_numbers(table, names, zip(*cells, strict=True))
-    for protocol, lines in rows_of.items():
-        for row in lines:
-            table.add_row(protocol, *row)
-        table.add_section()
-    output().print(table)
+        for split in sorted({name.partition("/")[0] for name in values})
+    ]
+    cells = [[format_value(n, v.get(f"{split}/{n}")) for n in names] for _, split, v in rows_of]
+
+    def make() -> Table:
+        table = Table(title=title)
+        for name in ("protocol", "split"):
+            table.add_column(name, overflow="fold")
+        return table
+
+    labels = [row[:2] for row in rows_of]
+    for table in number_tables(make, labels, names, cells, sections=True):
+        output().print(table)
+
+
+def _seconds(result: Mapping[str, Any]) -> str:
+    trained = f"{result['seconds']:.0f} s"
+    # A folder of an earlier version has no total.
+    total = result.get("seconds_total")
+    return trained if total is None else f"{trained} of training, {total:.0f} s in all"
+
+
+def below_baselines(result: Mapping[str, Any]) -> list[str]:
+    """Return a line for each number of the last step that a baseline of the run exceeds."""
+    last: Mapping[str, float] = next(iter(result["results"].values()), {})
+    lines = []
+    for baseline, values in result["floors"].items():
+        for name, value in values.items():
+            if name in last and last[name] < value:
+                lines.append(
+                    f"BELOW A BASELINE: {name} {format_value(name, last[name])}, "
+                    f"{baseline} {format_value(name, value)}"
+                )
+    return lines
 
 
 def show(workdir: Path) -> None:
@@ -224,8 +256,10 @@ def show(workdir: Path) -> None:
     counts = ", ".join(f"{count} {split}" for split, count in result["examples"].items())
     print(
         f"{result['parameters']:,} parameters; examples: {counts}; seed {result['seed']}; "
-        f"{result['seconds']:.0f} s"
+        f"{_seconds(result)}"
     )
+    for line in below_baselines(result):
+        print(line)
     for split, count in result["skipped"].items():
         if count:
             print(f"{count} corrupt examples of {split} were skipped")

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,14 +14,14 @@ from rich.table import Table
 
 from cnnlab.evaluators import Features
 from cnnlab.launch import distributed
+from cnnlab.metrics.formatting import format_metrics, format_value, natural
 from cnnlab.plots.embedding import embedding_view
 from cnnlab.plots.run_figures import roc_curves
 from cnnlab.plots.tensorboard_projector import write_projector
 from cnnlab.training import run_folder
-from cnnlab.training.progress import format_metrics, format_value
 from cnnlab.training.representation_eval import Row
 from cnnlab.training.setup import Setup
-from cnnlab.utils.console import add_numbers, output
+from cnnlab.utils.console import number_tables, output
 
 RANDOM, PIXELS = "random weights", "pixels"
 
@@ -160,21 +161,18 @@ def show(saved: Sequence[Mapping[str, Any]]) -> None:
     for row in saved:
         blocks.setdefault((row["protocol"], row["split"]), []).append(row)
     for (protocol, split), block in blocks.items():
-        table = Table(title=f"{protocol} on {split}", title_justify="left", box=SIMPLE_HEAD)
-        table.add_column("", no_wrap=True)
-        names = list(dict.fromkeys(name for row in block for name in row["values"]))
-        names = [name for name in names if name != "collapsed"]
+        found = {name for row in block for name in row["values"]} - {"collapsed"}
+        names = sorted(found, key=natural)
         cells = [[format_value(n, row["values"].get(n)) for n in names] for row in block]
-        widest = max(len(_what(row)) for row in block)
-        add_numbers(table, names, zip(*cells, strict=True), widest)
-        for row, shown in zip(block, cells, strict=True):
-            table.add_row(_what(row), *shown)
-        console.print(table)
-        settings: dict[str, list[str]] = {}
-        for row in block:
-            settings.setdefault(row["setting"], []).append(_what(row))
-        for setting, those in settings.items():
-            print(f"  {setting}" if len(settings) == 1 else f"  {'; '.join(those)}: {setting}")
+        labels = [[_what(row)] for row in block]
+        title = f"{protocol} on {split}"
+        for table in number_tables(functools.partial(_empty, title), labels, names, cells):
+            console.print(table)
+        # The setting of most rows stands alone, another one beside the rows that have it.
+        settings = Counter(row["setting"] for row in block).most_common()
+        for number, (setting, _) in enumerate(settings):
+            those = "; ".join(_what(row) for row in block if row["setting"] == setting)
+            print(f"  {those}: {setting}" if number else f"  {setting}")
         print()
     for row in saved:
         if row["values"].get("collapsed"):
@@ -182,6 +180,12 @@ def show(saved: Sequence[Mapping[str, Any]]) -> None:
                 f"COLLAPSED: to the {row['encoder']} network all of '{row['split']}' is nearly "
                 f"the same ({row['endpoint']}): {format_metrics(row['values'])}"
             )
+
+
+def _empty(title: str) -> Table:
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
+    table.add_column("", overflow="fold")
+    return table
 
 
 def _what(row: Mapping[str, Any]) -> str:

@@ -1,16 +1,15 @@
 """A run from its config to its result: opened, trained, compared with its controls, reported."""
 
 import contextlib
+import time
 from pathlib import Path
 from typing import Any
-
-import jax
 
 from cnnlab import config as cfg
 from cnnlab import objectives
 from cnnlab.errors import UserError
 from cnnlab.launch import distributed, run_lock
-from cnnlab.runs import controls, final_report
+from cnnlab.runs import controls, final_report, header
 from cnnlab.training import class_names, config_check, loop, run_folder, setup
 from cnnlab.training.interruption import Interrupted, interruption_at_once
 from cnnlab.utils.console import LOG, console
@@ -40,6 +39,7 @@ def train(
         Interrupted: after a signal, with the state saved.
         UserError: for what cannot work.
     """
+    began = time.monotonic()
     config_check.check(config)
     experiment = objectives.create(
         config.experiment.to_dict(), config.model.to_dict(), sync_bn=config.parallel.sync_bn
@@ -59,7 +59,7 @@ def train(
         with contextlib.suppress(OSError):
             workdir.rmdir()
         raise
-    _run(parts, others, workdir, profile)
+    _run(parts, others, workdir, profile, began)
     if show:
         distributed.on_first_process(lambda: final_report.show(workdir))
 
@@ -102,19 +102,27 @@ def _controls(config: Any, workdir: Path, parts: setup.Setup) -> dict[str, Any]:
 
 
 def _run(
-    parts: setup.Setup, others: dict[str, Any], workdir: Path, profile: tuple[int, int]
+    parts: setup.Setup,
+    others: dict[str, Any],
+    workdir: Path,
+    profile: tuple[int, int],
+    began: float,
 ) -> None:
-    """Train what is set up, then the controls `others`, and write the results of both."""
+    """Train what is set up since `began`, then the controls `others`; write both results."""
     config = parts.config
     running = loop.Loop(parts, workdir, profile)
+    # What earlier commands trained counts too.
+    began -= running.position.seconds
 
     def begin() -> None:
         run_folder.record(workdir, config.to_dict())
         if running.step < parts.steps:
             # The result of fewer steps, or of another config, is not that of this run.
             (workdir / "result.json").unlink(missing_ok=True)
-        count = sum(x.size for x in jax.tree.leaves(parts.state.params))
-        LOG.info("%s: %s parameters", config.model.name, f"{count:,}")
+        for line in header.header(parts):
+            console.print(line, soft_wrap=True)
+        for line in header.doubts(parts):
+            LOG.warning(line)
 
     distributed.on_first_process(begin)
     first = distributed.is_first()
@@ -122,7 +130,7 @@ def _run(
     with recorded, interruption_at_once():
         try:
             state, position, reason = running.run()
-            ending = final_report.Closing(parts, running, state, position, reason)
+            ending = final_report.Closing(parts, running, state, position, reason, began)
             ending.numbers()
             _train_controls(others, workdir, running.step, ending.missing)
             ending.rest()

@@ -9,10 +9,10 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from cnnlab.metrics.formatting import format_value
 from cnnlab.sweeps.folder import STATES, SweepFolder, Trial
 from cnnlab.sweeps.measure import Metric
 from cnnlab.sweeps.values import text
-from cnnlab.training.progress import format_value
 from cnnlab.utils.console import console as shared
 
 # Trials that have ended and still stand in the live table.

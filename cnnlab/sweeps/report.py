@@ -17,12 +17,12 @@ from rich.measure import Measurement
 from rich.table import Table
 
 from cnnlab.launch import distributed
+from cnnlab.metrics.formatting import format_value
 from cnnlab.plots.run_figures import _save
 from cnnlab.sweeps import report_figures, summary
 from cnnlab.sweeps.folder import SweepFolder
 from cnnlab.sweeps.summary import Point, Row, Summary, short
 from cnnlab.sweeps.trial import command
-from cnnlab.training.progress import format_value
 from cnnlab.utils.console import output
 
 BEST, LISTED = 10, 10

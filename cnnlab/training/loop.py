@@ -12,13 +12,14 @@ import numpy as np
 
 from cnnlab.errors import UserError
 from cnnlab.launch import distributed
+from cnnlab.metrics.formatting import format_metrics
 from cnnlab.training import run_folder, selection
 from cnnlab.training.checkpoint import Checkpoints
 from cnnlab.training.checksum import first_not_finite
 from cnnlab.training.evaluation import Evaluation
 from cnnlab.training.interruption import Flag, Interrupted, interruption
 from cnnlab.training.metric_buffer import MetricBuffer, NonFinite
-from cnnlab.training.progress import ProgressDisplay, format_metrics
+from cnnlab.training.progress import ProgressDisplay
 from cnnlab.training.setup import Setup
 from cnnlab.training.state import TrainState, leaf_names
 from cnnlab.training.writer import Silent, Writer
@@ -164,6 +165,8 @@ class Loop:
                 return "early stopping"
             self._trace(size)
             batch = self.setup.parallel.place_batch(next(batches), scan=size > 1)
+            if not compiled:
+                self.progress.compiling()
             self.state, report = self.setup.train_step(self.state, batch, self.setup.data)
             if self.setup.parallel.blocks:
                 jax.block_until_ready(report)
@@ -171,9 +174,8 @@ class Loop:
             self.meter.add(self.step, report)
             self.progress.step(self.step)
             if not compiled:
-                # The first step waits for the compiler, which is no part of the speed.
                 jax.block_until_ready(report)
-                self.progress.restart_clock(self.step)
+                self.progress.compiled(self.step)
                 compiled = True
             self._after_step(flag)
         self._trace(0)

@@ -4,24 +4,10 @@ import time
 from collections.abc import Mapping
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Column
 
+from cnnlab.metrics.formatting import format_metrics
 from cnnlab.utils.console import console
-
-
-def format_value(name: str, value: float | None) -> str:
-    """Return a metric as people read it: a percentage where it is a share."""
-    if value is None:
-        return ""
-    share = "accuracy" in name or name.endswith(("top5", "exact_match"))
-    return f"{value:.2%}" if share else f"{value:.4g}"
-
-
-def format_metrics(values: Mapping[str, float]) -> str:
-    """Return the metrics of a record on one line."""
-    return "  ".join(
-        f"{name.removeprefix('train/')} {format_value(name, value)}"
-        for name, value in values.items()
-    )
 
 
 class ProgressDisplay:
@@ -33,15 +19,33 @@ class ProgressDisplay:
         self._mark = (time.monotonic(), start)
         self._bar: Progress | None = None
         if console.is_terminal:
+            # The metrics get what room the rest leaves: a narrow terminal cuts them, not the time.
+            whole, rest = Column(no_wrap=True), Column(ratio=1, no_wrap=True, overflow="ellipsis")
             columns = (
-                BarColumn(),
-                MofNCompleteColumn(),
-                TimeRemainingColumn(elapsed_when_finished=True),
-                TextColumn("{task.description}", markup=False),
+                BarColumn(bar_width=20, table_column=whole),
+                MofNCompleteColumn(table_column=whole),
+                TimeRemainingColumn(elapsed_when_finished=True, table_column=whole),
+                TextColumn("{task.description}", markup=False, table_column=rest),
             )
-            self._bar = Progress(*columns, console=console)
-            self._task = self._bar.add_task("compiling", total=steps, completed=start)
+            self._bar = Progress(*columns, console=console, expand=True)
+            self._task = self._bar.add_task("", total=steps, completed=start)
             self._bar.start()
+
+    def compiling(self) -> None:
+        """Show that the first step waits for the compiler."""
+        self._mark = (time.monotonic(), self._mark[1])
+        self._show("compiling")
+
+    def compiled(self, step: int) -> None:
+        """Show how long the first step took, and leave it out of the rate."""
+        self._show(f"compiled in {time.monotonic() - self._mark[0]:.1f} s")
+        self.restart_clock(step)
+
+    def _show(self, text: str) -> None:
+        if self._bar:
+            self._bar.update(self._task, description=text)
+        else:
+            console.print(text)
 
     def step(self, step: int) -> None:
         """Move the bar."""

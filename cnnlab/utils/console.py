@@ -1,8 +1,9 @@
 """Console and logging: one console on stderr that the log and the progress bar share."""
 
 import logging
+import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -10,8 +11,8 @@ from rich.logging import RichHandler
 from rich.table import Table
 from rich.text import Text
 
-# Columns of a terminal that a column of text is left at least.
-TEXT = 8
+# Columns of a terminal that a label gets before it is folded.
+WIDEST_LABEL = 32
 LOG = logging.getLogger("cnnlab")
 
 
@@ -50,25 +51,69 @@ def output(width: int | None = None, *, stderr: bool = False) -> Console:
 console = output(stderr=True)
 
 
-def add_numbers(
-    table: Table, names: Sequence[str], columns: Iterable[Sequence[str]], text: int = TEXT
-) -> None:
-    """Add columns of numbers: a narrow terminal folds their names, never the numbers.
+def number_tables(
+    make: Callable[[], Table],
+    labels: Sequence[Sequence[str]],
+    names: Sequence[str],
+    cells: Sequence[Sequence[str]],
+    *,
+    sections: bool = False,
+) -> list[Table]:
+    """Return tables of numbers beside labels, more than one where the terminal is too narrow.
+
+    Names of columns are folded between words, labels anywhere; numbers stay whole.
 
     Args:
-        table: with its columns of text, which share what room the numbers leave.
-        names: of the columns.
-        columns: their cells, to know how wide they have to be.
-        text: letters that a column of text needs.
+        make: an empty table with the columns of the labels.
+        labels: of each row.
+        names: of the columns of numbers.
+        cells: of each row, its numbers.
+        sections: draw a line where the first label changes.
     """
-    least = [max(map(len, cells), default=1) for cells in columns]
-    widths = [max(len(name), width) for name, width in zip(names, least, strict=True)]
-    room = output().width - 3 * len(names) - 1 - (text + 3) * len(table.columns)
-    while sum(widths) > room and widths != least:
-        # The longest name is folded first.
-        widths[max(range(len(widths)), key=lambda i: (widths[i] > least[i], widths[i]))] -= 1
-    for name, width, number in zip(names, widths, least, strict=True):
-        table.add_column(name, justify="right", overflow="fold", min_width=number, max_width=width)
+    least = [max(map(len, column), default=1) for column in zip(*cells, strict=True)]
+    pieces = [_pieces(name) for name in names]
+    narrowest = [max(n, *map(len, parts)) for n, parts in zip(least, pieces, strict=True)]
+    taken = sum(
+        min(WIDEST_LABEL, max(map(len, column))) + 3 for column in zip(*labels, strict=True)
+    )
+    room = max(output().width - taken - 1, max(narrowest) + 3)
+    tables, rest = [], list(range(len(names)))
+    while rest:
+        count, used = 0, 0
+        while count < len(rest) and used + narrowest[rest[count]] + 3 <= room:
+            used += narrowest[rest[count]] + 3
+            count += 1
+        chosen, rest = rest[:count], rest[count:]
+        widths = {i: max(len(names[i]), least[i]) for i in chosen}
+        while sum(widths.values()) + 3 * count > room and any(
+            widths[i] > narrowest[i] for i in chosen
+        ):
+            # The longest name is folded first.
+            widths[max(chosen, key=lambda i: (widths[i] > narrowest[i], widths[i]))] -= 1
+        table = make()
+        for i in chosen:
+            heading = _folded(pieces[i], widths[i])
+            table.add_column(heading, justify="right", no_wrap=True, min_width=narrowest[i])
+        for row, (label, numbers) in enumerate(zip(labels, cells, strict=True)):
+            if sections and row and label[0] != labels[row - 1][0]:
+                table.add_section()
+            table.add_row(*label, *(numbers[i] for i in chosen))
+        tables.append(table)
+    return tables
+
+
+def _pieces(name: str) -> list[str]:
+    """Return the parts of a metric's name that stay whole: `negative_`, `distance`."""
+    return [part for part in re.split(r"(?<=[_/ ])|(?=[@=])", name) if part] or [""]
+
+
+def _folded(parts: Sequence[str], width: int) -> str:
+    lines = [""]
+    for part in parts:
+        if len(lines[-1] + part) > width and lines[-1]:
+            lines.append("")
+        lines[-1] += part
+    return "\n".join(lines)
 
 
 def set_up_logging() -> None:

@@ -172,3 +172,15 @@ def test_file_in_the_place_of_the_figures_costs_the_figures_alone(tmp_path, sett
     assert run_folder.is_finished(run)
     assert result(run)["results"]
     final_report.show(run)
+
+
+def test_a_number_below_a_baseline_of_the_run_gets_a_line():
+    made = {
+        "results": {"last (step 4)": {"test/accuracy": 0.3, "validation/accuracy": 0.5}},
+        "floors": {
+            "majority": {"test/accuracy": 0.1, "validation/accuracy": 0.1},
+            "nearest_neighbor": {"test/accuracy": 0.9, "validation/accuracy": 0.5},
+        },
+    }
+    lines = final_report.below_baselines(made)
+    assert lines == ["BELOW A BASELINE: test/accuracy 30.00%, nearest_neighbor 90.00%"]

@@ -2,7 +2,6 @@
 
 import io
 
-import pytest
 from rich.console import Console
 
 from cnnlab.training import progress
@@ -59,9 +58,25 @@ def test_terminal_gets_a_bar(monkeypatch):
     assert "loss 0.25" in text.getvalue()
 
 
-@pytest.mark.parametrize(
-    ("name", "value", "text"),
-    [("test/accuracy", 0.98765, "98.77%"), ("loss", 0.0123456, "0.01235"), ("top5", None, "")],
-)
-def test_shares_are_percentages(name, value, text):
-    assert progress.format_value(name, value) == text
+def test_the_first_step_waits_for_the_compiler_and_is_left_out_of_the_rate(monkeypatch):
+    text = shown(monkeypatch, terminal=False)
+    display = progress.ProgressDisplay(steps=100, start=0, examples_per_step=1)
+    display.compiling()
+    display.compiled(1)
+    assert display.record(11, {}) == 1.0
+    assert text.getvalue().splitlines()[:2] == ["compiling", "compiled in 10.0 s"]
+
+
+def test_a_narrow_terminal_cuts_metrics_and_never_the_time_left(monkeypatch):
+    text = io.StringIO()
+    console = Console(file=text, force_terminal=True, width=80, highlight=False)
+    monkeypatch.setattr(progress, "console", console)
+    display = progress.ProgressDisplay(steps=100_000, start=0, examples_per_step=8)
+    display.compiling()
+    display.record(50_000, {f"train/metric{i}": 0.25 for i in range(9)})
+    display.close()
+    last = text.getvalue().splitlines()[-2]
+    assert "50000/100000" in last
+    assert "-:--:--" in last or "0:" in last
+    assert "examples/s" in last
+    assert "…" in last
