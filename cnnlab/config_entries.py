@@ -15,7 +15,7 @@ from cnnlab.data.preprocess.transforms import PREPROCESS
 from cnnlab.errors import UserError
 from cnnlab.evaluators import find as find_evaluator
 from cnnlab.training.optimizers import OPTIMIZERS
-from cnnlab.training.representation_eval import COMMON
+from cnnlab.training.representation_entries import COMMON
 from cnnlab.training.schedules import SCHEDULES
 from cnnlab.utils.registry import check_keywords, defaults, pick, suggest
 

@@ -53,12 +53,12 @@ def fields(name: str) -> dict[str, Any]:
     }
 
 
-def head_names(config: Any) -> tuple[str, ...]:
+def head_names(experiment: Mapping[str, Any], model: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the modules on top of the network that objective and model of a config declare.
 
     Those of models in its fields count too, for they are loaded by themselves.
     """
-    names = dict.fromkeys(getattr(find(config["experiment"]["name"]), "head_names", ()))
+    names = dict.fromkeys(getattr(find(experiment["name"]), "head_names", ()))
 
     def add(model: Any) -> None:
         names.update(dict.fromkeys(models.architecture(model["name"]).head_names))
@@ -66,7 +66,7 @@ def head_names(config: Any) -> tuple[str, ...]:
             if hasattr(value, "keys") and "name" in value:
                 add(value)
 
-    add(config["model"])
+    add(model)
     return tuple(names)
 
 

@@ -53,4 +53,4 @@ def test_an_evaluator_by_place_has_its_keywords_under_a_name_of_ones_own():
 def test_head_stands_for_what_objective_and_model_declare(objective, model, names):
     config = cfg.base()
     config.experiment, config.model = cfg.experiment(objective), cfg.model(**model)
-    assert set(objectives.head_names(config)) == names
+    assert set(objectives.head_names(config.experiment.to_dict(), config.model.to_dict())) == names

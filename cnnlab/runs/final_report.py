@@ -105,11 +105,17 @@ class Closing:
         return found
 
     def _baselines(self) -> None:
-        setup = self._setup
+        setup, config = self._setup, self._setup.config
         with distributed.optional("baselines", self.missing):
-            target = getattr(setup.experiment, "target", "label")
-            made = baselines.accuracies(setup.config, setup.evaluations, target)
-            self._found["floors"] = made
+            self._found["floors"] = baselines.accuracies(
+                config.representation.baselines,
+                config.data.to_dict(),
+                config.evaluate.splits,
+                setup.evaluations,
+                getattr(setup.experiment, "target", "label"),
+                batch_size=config.evaluate.batch_size,
+                seed=config.seed,
+            )
 
     def _curves(self) -> None:
         folder, setup = self._run.workdir / "figures", self._setup

@@ -6,6 +6,7 @@ training may be random.
 """
 
 import contextlib
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,27 +22,35 @@ from cnnlab.utils.console import LOG
 from cnnlab.utils.registry import pick, pick_all
 
 
-def check(config: Any) -> None:
+def check(chosen: Any) -> None:
     """Raise a `UserError` for an unknown baseline."""
-    chosen = config.representation.baselines
     pick_all(BASELINES, chosen, "representation.baselines", "baseline")
 
 
-def check_data(config: Any, evaluations: dict[str, EvalData], target: str) -> None:
+def check_data(
+    chosen: Sequence[str],
+    data: Mapping[str, Any],
+    choosing: Sequence[str],
+    evaluations: Mapping[str, EvalData],
+    target: str,
+) -> None:
     """Raise a `UserError` for data that baselines cannot be computed on.
 
     Args:
-        config: of the run.
-        evaluations: its splits, opened.
+        chosen: names of baselines.
+        data: the config's `data`.
+        choosing: `evaluate.splits`, those of model selection.
+        evaluations: the splits of the run, opened.
         target: key of what the run learns.
     """
-    if not config.representation.baselines:
+    if not chosen:
         return
-    if not _held_out(config, evaluations):
+    if not _held_out(choosing, evaluations):
         LOG.warning("baselines: no split to test on: every one is in evaluate.splits")
         return
-    train = pipeline.eval_source(config.data.to_dict(), config.data.train.split)
-    sources = {config.data.train.split: train, **{k: d.source for k, d in evaluations.items()}}
+    split = data["train"]["split"]
+    train = pipeline.eval_source(data, split)
+    sources = {split: train, **{k: d.source for k, d in evaluations.items()}}
     for source in sources.values():
         info = source.info
         if "image" not in source.keys:
@@ -66,41 +75,44 @@ def check_data(config: Any, evaluations: dict[str, EvalData], target: str) -> No
 
 
 def accuracies(
-    config: Any, evaluations: dict[str, EvalData], target: str
+    chosen: Sequence[str],
+    data: Mapping[str, Any],
+    choosing: Sequence[str],
+    evaluations: Mapping[str, EvalData],
+    target: str,
+    *,
+    batch_size: int,
+    seed: int,
 ) -> dict[str, dict[str, float]]:
     """Return the accuracy of each baseline on the splits that the run was not selected on.
 
     A baseline learns from the training split and the splits of model selection, without examples
-    of the split that it is tested on. If none are left, that split has no baseline.
+    of the split that it is tested on. If none are left, that split has no baseline. Arguments as
+    `check_data`; `batch_size` is that of reading, `seed` that of `per_class`.
     """
-    held_out = _held_out(config, evaluations)
-    if not config.representation.baselines or not held_out:
+    held_out = _held_out(choosing, evaluations)
+    if not chosen or not held_out:
         return {}
-    train = pipeline.eval_data(
-        config.data.to_dict(),
-        config.data.train.split,
-        batch_size=config.evaluate.batch_size,
-        per_class=config.data.train.per_class,
-        seed=config.seed,
-    )
-    parts = [train, *(evaluations[s] for s in config.evaluate.splits)]
-    known = [_pixels(data, target) for data in parts]
+    options = {"per_class": data["train"]["per_class"], "batch_size": batch_size, "seed": seed}
+    train = pipeline.eval_data(data, data["train"]["split"], **options)
+    parts = [train, *(evaluations[s] for s in choosing)]
+    known = [_pixels(part, target) for part in parts]
     images, labels, ids = (np.concatenate(part) for part in zip(*known, strict=True))
-    found: dict[str, dict[str, float]] = {name: {} for name in config.representation.baselines}
+    found: dict[str, dict[str, float]] = {name: {} for name in chosen}
     for split in held_out:
         test, truth, tested = _pixels(evaluations[split], target)
         other = ~np.isin(ids, tested)
         if not other.any():
             LOG.warning("baselines: none on '%s', which holds all examples to learn from", split)
             continue
-        for name in config.representation.baselines:
+        for name in chosen:
             predicted = pick(BASELINES, name, "baseline")(images[other], labels[other], test)
             found[name][f"{split}/accuracy"] = float(np.mean(predicted == truth))
     return found
 
 
-def _held_out(config: Any, evaluations: dict[str, EvalData]) -> list[str]:
-    return [split for split in evaluations if split not in config.evaluate.splits]
+def _held_out(choosing: Sequence[str], evaluations: Mapping[str, EvalData]) -> list[str]:
+    return [split for split in evaluations if split not in choosing]
 
 
 def _shape(source: PreprocessedSource) -> tuple[int, ...]:

@@ -11,7 +11,7 @@ from cnnlab.training import (
     limits,
     optimization,
     optimizers,
-    representation_eval,
+    representation_entries,
     schedules,
     selection,
     transfer,
@@ -50,15 +50,16 @@ def check(config: Any) -> None:
         transforms.check(chosen)
         needed = transforms.size_in_bytes(chosen, batch)
         memory.check(needed, f"data.{part}.preprocess, with a batch of {batch} examples,")
-    representation_eval.check(config)
-    baselines.check(config)
-    selection.check(config)
-    heads = objectives.head_names(config)
+    representation_entries.check(config.representation, list(splits), config.evaluate.every)
+    baselines.check(config.representation.baselines)
+    best, mode = config.checkpoint.best, config.checkpoint.mode
+    selection.check(best, mode, config.early_stopping, config.evaluate.splits)
+    heads = objectives.head_names(config.experiment.to_dict(), config.model.to_dict())
     # A run measured in epochs gets its length from the data; any long one does for now.
     steps, rate = config.steps or 10**9, config.optimizer.learning_rate
     schedule = optimization.make_schedule(config.schedule, rate, steps)
     optimization.make_optimizer(config.optimizer, schedule, Freeze(config.freeze, heads), heads)
-    initialization.make(config.init)
+    initialization.make(config.init.to_dict())
     transfer.check(config.init_from, config.init.name)
     for pattern in config.freeze:
         param_paths.expression(pattern, "freeze")

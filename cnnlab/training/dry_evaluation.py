@@ -5,7 +5,7 @@ raises what it would raise in the end. Labels that only decoding would tell are 
 """
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -18,8 +18,14 @@ from cnnlab.data.loading.in_memory import stack
 from cnnlab.errors import UserError
 from cnnlab.evaluators import Features, find
 from cnnlab.plots import projections
-from cnnlab.training import representation_eval
 from cnnlab.training.evaluation import Evaluation
+from cnnlab.training.representation_entries import (
+    keywords,
+    kind,
+    needs_bank,
+    needs_tuning,
+    scalar_names,
+)
 from cnnlab.utils.console import LOG
 from cnnlab.utils.registry import suggest
 
@@ -35,10 +41,14 @@ MADE_UP = 64
 
 
 def check(
-    config: Any,
-    steps: int,
+    representation: Any,
+    choosing: Sequence[str],
     train: TrainData,
     evaluations: Mapping[str, EvalData],
+    *,
+    best: str,
+    steps: int,
+    ema: bool,
     step: Callable[..., Any],
     variables: PyTree,
     summarize: Callable[..., Mapping[str, float]] | None = None,
@@ -46,23 +56,26 @@ def check(
     """Raise a `UserError` for what would fail after the first step.
 
     Args:
-        config: of the run.
-        steps: its length.
-        train, evaluations: its data, opened.
+        representation: the config's entry.
+        choosing: `evaluate.splits`, those of model selection.
+        train, evaluations: the data of the run, opened.
+        best: `checkpoint.best`, the metric that chooses the best checkpoint.
+        steps: length of the run.
+        ema: whether a moving average is evaluated too.
         step: of the evaluation, from `make_eval_step`.
         variables: shapes of `(params, model_state)`.
         summarize: of the experiment, if it has one; tried on made-up outputs for its names.
     """
-    _view(config, evaluations)
-    scalars = _evaluators(config, train, evaluations)
-    wanted = config.checkpoint.best
-    split, _, metric = wanted.partition("/")
-    if scalars.get(wanted, 0) > steps:
+    _view(representation.embedding_view, evaluations)
+    entries = representation.evaluators.to_dict()
+    scalars = _evaluators(entries, tuple(choosing), train, evaluations)
+    split, _, metric = best.partition("/")
+    if scalars.get(best, 0) > steps:
         raise UserError(
-            f"checkpoint.best='{wanted}' is never evaluated: it comes every {scalars[wanted]} "
+            f"checkpoint.best='{best}' is never evaluated: it comes every {scalars[best]} "
             f"steps, and the run has {steps}"
         )
-    if not wanted or wanted in scalars:
+    if not best or best in scalars:
         return
     batch = _rows(evaluations[split].source)
     found, (outputs, collected) = jax.eval_shape(step, variables, batch, {})
@@ -77,27 +90,28 @@ def check(
             LOG.warning(
                 "checkpoint.best='%s' could not be checked: summarize fails on made-up outputs: "
                 "%s: %s",
-                wanted,
+                best,
                 type(error).__name__,
                 reason,
             )
             return
-    names |= {f"ema/{name}" for name in names if config.ema_decay}
+    names |= {f"ema/{name}" for name in names if ema}
     if metric not in names:
         there = {*scalars, *(f"{split}/{name}" for name in names)}
-        hint = suggest(wanted, there) or "; set --config.checkpoint.best=''"
-        raise UserError(f"checkpoint.best='{wanted}' is not evaluated{hint}")
+        hint = suggest(best, there) or "; set --config.checkpoint.best=''"
+        raise UserError(f"checkpoint.best='{best}' is not evaluated{hint}")
 
 
 def _evaluators(
-    config: Any, train: TrainData, evaluations: Mapping[str, EvalData]
+    entries: Mapping[str, Any],
+    choosing: tuple[str, ...],
+    train: TrainData,
+    evaluations: Mapping[str, EvalData],
 ) -> dict[str, int]:
     """Try every evaluator; return after how many steps each scalar comes during training."""
     names: dict[str, int] = {}
-    bank, choosing = train, tuple(config.evaluate.splits)
-    entries = config.representation.evaluators.to_dict()
     for name, entry in entries.items():
-        own, evaluator = representation_eval.keywords(entry), representation_eval.kind(name, entry)
+        own, evaluator = keywords(entry), kind(name, entry)
         roles = {entry["key"]: "class", own.get("within", ""): "group", own.get("drawer", ""): ""}
         for key, most in LESS.items():
             if isinstance(own.get(key), int):
@@ -105,12 +119,10 @@ def _evaluators(
         for split in entry["splits"] or sorted(evaluations):
             query = _stand_in(evaluations[split], roles, name)
             rows = {"query": query, "train": query, "val": query}
-            if representation_eval.needs(evaluator, representation_eval.WITH_BANK):
-                rows["train"] = _stand_in(bank, roles, name)
-            if representation_eval.needs(evaluator, representation_eval.WITH_TUNING) and choosing[
-                :1
-            ] != (split,):
-                other = evaluations[choosing[0]] if choosing else bank
+            if needs_bank(evaluator):
+                rows["train"] = _stand_in(train, roles, name)
+            if needs_tuning(evaluator) and choosing[:1] != (split,):
+                other = evaluations[choosing[0]] if choosing else train
                 rows["val"] = _stand_in(other, roles, name)
             elif evaluator not in WHOLE:
                 # Of few rows a fifth may be too few, though it is not of all.
@@ -126,7 +138,7 @@ def _evaluators(
                 reason = str(error).partition("\n")[0]
                 raise UserError(f"{what}: {type(error).__name__}: {reason}") from error
             if entry["every"] and split in choosing:
-                found = representation_eval.scalar_names(split, name, entries, score.values)
+                found = scalar_names(split, name, entries, score.values)
                 names |= dict.fromkeys(found, entry["every"])
     return names
 
@@ -152,9 +164,8 @@ def _made_up(outputs: Mapping[str, Any], batch: Mapping[str, Any]) -> dict[str, 
     return {**{name: of(name, x) for name, x in outputs.items()}, "index": batch["index"]}
 
 
-def _view(config: Any, evaluations: Mapping[str, EvalData]) -> None:
+def _view(options: Any, evaluations: Mapping[str, EvalData]) -> None:
     """Raise a `UserError` for an embedding that cannot be drawn."""
-    options = config.representation.embedding_view
     if not options.split:
         return
     source = evaluations[options.split].source

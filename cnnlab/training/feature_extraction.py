@@ -8,7 +8,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PyTree
 
-from cnnlab.data.loading import pipeline
 from cnnlab.data.loading.batches import EvalData
 from cnnlab.data.sources.identity import ids_of
 from cnnlab.data.sources.info import COUNTERS
@@ -60,26 +59,26 @@ class FeatureExtractor:
 
     def __init__(
         self,
-        config: Any,
         experiment: Any,
         parallel: Parallel,
         prepare: Prepare,
         shapes: tuple[PyTree, PyTree],
         evaluations: Mapping[str, EvalData],
+        open_bank: Callable[[], EvalData],
         endpoints: tuple[str, ...],
     ):
         """Wrap the steps.
 
         Args:
-            config: of the run.
             experiment: whose `embed` gives the vectors.
             parallel: the strategy.
             prepare: the part of the input pipeline on the device.
             shapes: of `(params, model_state)`.
             evaluations: the splits, opened.
+            open_bank: opens the training split, when it is first embedded.
             endpoints: the vectors that are wanted.
         """
-        self._config, self._parallel, self._data = config, parallel, dict(evaluations)
+        self._open_bank, self._parallel, self._data = open_bank, parallel, dict(evaluations)
         self._ids: dict[str, np.ndarray] = {}
 
         def chosen(params, model_state, batch):
@@ -114,7 +113,7 @@ class FeatureExtractor:
             Stopped: once `stop` is true.
         """
         if split not in self._data:
-            self._data[split] = self._open(self._config.data.train.split)
+            self._data[split] = self._open_bank()
         found = evaluate(self._steps[raw], variables, self._data[split], self._parallel, stop)
         if found is None:
             raise Stopped
@@ -129,12 +128,3 @@ class FeatureExtractor:
             for name, x in outputs.items()
             if not name.startswith(KEY)
         }
-
-    def _open(self, split: str) -> EvalData:
-        return pipeline.eval_data(
-            self._config.data.to_dict(),
-            split,
-            batch_size=self._config.evaluate.batch_size,
-            host=jax.process_index(),
-            hosts=jax.process_count(),
-        )

@@ -1,6 +1,6 @@
 """What the parameters start from: the model's own random weights, or weights scaled on data."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import flax.linen as nn
@@ -49,7 +49,7 @@ def from_data(
         raise UserError(f"init.lsuv.batch_size={batch_size}: needs to be at least 1")
     scaled, report = lsuv(
         model,
-        variables,
+        jax.device_put(variables),
         batch(batch_size),
         key=key,
         tolerance=tolerance,
@@ -67,7 +67,7 @@ def from_data(
 INITS: dict[str, Callable[..., PyTree]] = {"model": from_model, "lsuv": from_data}
 
 
-def make(config: Any) -> Callable[..., PyTree]:
+def make(config: Mapping[str, Any]) -> Callable[..., PyTree]:
     """Return a function `(experiment, variables, source, prepare, key) -> variables` for an `init`.
 
     The model's input is what the experiment applies it to, from the first examples of the source
@@ -76,8 +76,8 @@ def make(config: Any) -> Callable[..., PyTree]:
     Raises:
         UserError: for an unknown name.
     """
-    function = pick(INITS, config.name, "init")
-    options = config.get(config.name, {})
+    function = pick(INITS, config["name"], "init")
+    options = config.get(config["name"], {})
 
     def init(
         experiment: Any, variables: PyTree, source: Any, prepare: Callable, key: Any
@@ -87,7 +87,7 @@ def make(config: Any) -> Callable[..., PyTree]:
             prepared = jax.jit(lambda batch: prepare(batch, key, train=False))(examples)
             return experiment.inputs(prepared)
 
-        return function(experiment.model, jax.device_put(variables), batch, key, **options)
+        return function(experiment.model, variables, batch, key, **options)
 
     return init
 

@@ -94,7 +94,14 @@ class Loop:
         if restored is not None:
             LOG.info("resuming at step %d of %d", self.step, setup.steps)
         self._judge_by(
-            selection.criterion(self.config, setup.evaluations, self.checkpoints.values.mode)
+            selection.criterion(
+                options.best,
+                self.checkpoints.values.mode,
+                setup.evaluations,
+                data=self.config.data.to_dict(),
+                experiment=self.config.experiment.to_dict(),
+                evaluators=self.config.representation.evaluators.to_dict(),
+            )
         )
         self.meter = MetricBuffer(setup.checked_names)
         self.meter.restore(self.position.meter)

@@ -60,6 +60,18 @@ def open_data(
     return train, evaluations
 
 
+def open_bank(data: Mapping[str, Any], batch_size: int) -> EvalData:
+    """Return the training split as evaluators see it: whole, and not augmented.
+
+    Args:
+        data: the config's `data`.
+        batch_size: over all processes.
+    """
+    host, hosts = jax.process_index(), jax.process_count()
+    split = data["train"]["split"]
+    return pipeline.eval_data(data, split, batch_size=batch_size, host=host, hosts=hosts)
+
+
 def check_memory(
     example: Any, prepare: Callable[..., Any] | None, batch_sizes: Mapping[str, int]
 ) -> None:

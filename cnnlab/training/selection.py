@@ -6,7 +6,7 @@ a split of that name that now means other examples, judges anew.
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +16,19 @@ from cnnlab.training import run_folder
 from cnnlab.utils import old_names
 
 
-def check(config: Any) -> None:
-    """Raise a `UserError` for a metric, a direction or an early stopping that cannot be meant."""
-    metric, stopping = config.checkpoint.best, config.early_stopping
+def check(metric: str, mode: str, stopping: Any, splits: Collection[str]) -> None:
+    """Raise a `UserError` for a metric, a direction or an early stopping that cannot be meant.
+
+    Args:
+        metric, mode: the config's `checkpoint.best` and `checkpoint.mode`.
+        stopping: its `early_stopping`.
+        splits: its `evaluate.splits`.
+    """
     split = metric.partition("/")[0]
-    if metric and split not in config.evaluate.splits:
+    if metric and split not in splits:
         raise UserError(f"checkpoint.best='{metric}' needs '{split}' in evaluate.splits")
     if metric:
-        direction(metric, config.checkpoint.mode)
+        direction(metric, mode)
     if stopping.patience < 0 or not 0 <= stopping.min_delta < math.inf:
         raise UserError(
             f"early_stopping.patience={stopping.patience} and min_delta={stopping.min_delta}: "
@@ -36,29 +41,38 @@ def check(config: Any) -> None:
         )
 
 
-def criterion(config: Any, evaluations: Mapping[str, Any], mode: str) -> dict[str, Any]:
-    """Return what `checkpoint.best` is, JSON-like; saved beside each checkpoint.
+def criterion(
+    best: str,
+    mode: str,
+    evaluations: Mapping[str, Any],
+    *,
+    data: Mapping[str, Any],
+    experiment: Mapping[str, Any],
+    evaluators: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Return what the best checkpoint is chosen by, JSON-like; saved beside each checkpoint.
 
     Args:
-        config: of the run.
-        evaluations: the opened splits.
+        best: `checkpoint.best`, the metric.
         mode: "max" or "min".
+        evaluations: the opened splits.
+        data, experiment: entries of the config, which the metric depends on.
+        evaluators: its `representation.evaluators`, one of which may give the metric.
     """
-    name = config.checkpoint.best
-    if not name:
+    if not best:
         return {"metric": ""}
-    split, _, metric = name.partition("/")
+    split, _, metric = best.partition("/")
     found = {
-        "metric": name,
+        "metric": best,
         "mode": mode,
         "examples": evaluations[split].description(),
-        "preprocess": json.dumps(config.data.eval.preprocess.to_dict(), sort_keys=True),
-        "normalize": config.data.normalize.to_dict(),
-        "experiment": config.experiment.to_dict(),
+        "preprocess": json.dumps(data["eval"]["preprocess"], sort_keys=True),
+        "normalize": data["normalize"],
+        "experiment": experiment,
     }
-    for evaluator, entry in config.representation.evaluators.items():
+    for evaluator, entry in evaluators.items():
         if metric.startswith(f"{evaluator}_"):
-            found |= {"evaluator": entry.to_dict(), "bank": config.data.train.split}
+            found |= {"evaluator": entry, "bank": data["train"]["split"]}
     return json.loads(json.dumps(found))
 
 

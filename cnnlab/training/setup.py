@@ -1,7 +1,6 @@
 """From a config to everything a run needs, checked before anything is compiled."""
 
 import dataclasses
-import functools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -150,7 +149,7 @@ def make(
     info = train.source.info
     lengths = {"steps": config.steps, "epochs": config.epochs, "batch_size": config.batch_size}
     steps = limits.length(train.count, **lengths)
-    heads = objectives.head_names(config)
+    heads = objectives.head_names(config.experiment.to_dict(), config.model.to_dict())
     freeze = Freeze(config.freeze, heads)
     rate = config.optimizer.learning_rate
     schedule = optimization.make_schedule(config.schedule, rate, steps)
@@ -187,27 +186,61 @@ def make(
     freeze.check(shapes.params)
     lr_multipliers.check(config.optimizer.multipliers, shapes.params, heads)
     evaluators = representation_eval.RepresentationEval(
-        config,
+        config.representation,
         experiment,
+        choosing=config.evaluate.splits,
+        seed=seed,
         parallel=parallel,
         prepare=prepare,
         shapes=inputs,
         evaluations=evaluations,
+        open_bank=lambda: run_data.open_bank(data, config.evaluate.batch_size),
     )
     evaluators.check(inputs, jax.eval_shape(lambda: prepare(example, key, train=False)))
     eval_step = step_lib.make_eval_step(experiment, prepare)
     if try_out:
-        baselines.check_data(config, evaluations, getattr(experiment, "target", "label"))
+        baselines.check_data(
+            config.representation.baselines,
+            data,
+            config.evaluate.splits,
+            evaluations,
+            getattr(experiment, "target", "label"),
+        )
         dry_evaluation.check(
-            config, steps, train, evaluations, eval_step, inputs, experiment.summarize
+            config.representation,
+            config.evaluate.splits,
+            train,
+            evaluations,
+            best=config.checkpoint.best,
+            steps=steps,
+            ema=bool(config.ema_decay),
+            step=eval_step,
+            variables=inputs,
+            summarize=experiment.summarize,
         )
     # What `init_from` names is read before anything is drawn.
-    start = (lambda x: x) if resume else _start_of(config, experiment, inputs, train, prepare)
-    variables = start(random_variables())
-    _, initial = initial_values.trace(state_of, variables)
+    given = (
+        {}
+        if resume
+        else transfer.load(
+            config.init_from,
+            *inputs,
+            model=config.model.to_dict(),
+            normalize=config.data.normalize,
+            heads=heads,
+            class_names=info.class_names if experiment.predicts_labels else (),
+        )
+    )
+    init = initialization.make({"name": "model"} if resume else config.init.to_dict())
+    variables = init(experiment, random_variables(), train.source, prepare, key)
+    _, initial = initial_values.trace(state_of, transfer.replace(variables, given))
     state = parallel.place_state(initial())
 
-    scan = _steps_per_dispatch(config, steps, parallel.platform)
+    scan = _steps_per_dispatch(
+        config.steps_per_dispatch,
+        [steps, config.log_every, config.evaluate.every, config.checkpoint.every],
+        many=parallel.platform != "cpu" and config.data.placement == "device",
+    )
     if training_set is not None:
         train_step: Callable[..., Any] = fitting.make_fit_step(
             experiment, training_set, variable_shapes, state_of, parallel.place_state
@@ -245,40 +278,11 @@ def make(
     )
 
 
-def _start_of(
-    config: Any,
-    experiment: Any,
-    shapes: tuple[PyTree, PyTree],
-    train: TrainData,
-    prepare: Callable[..., Any],
-) -> Callable[[PyTree], PyTree]:
-    """Return a function that makes of random variables what `init` and `init_from` say."""
-    given = transfer.load(
-        config.init_from,
-        *shapes,
-        model=config.model.to_dict(),
-        normalize=config.data.normalize,
-        heads=objectives.head_names(config),
-        class_names=train.source.info.class_names if experiment.predicts_labels else (),
-    )
-
-    def start(variables: PyTree) -> PyTree:
-        if config.init.name != "model":
-            init, key = initialization.make(config.init), jax.random.key(config.seed)
-            variables = init(experiment, variables, train.source, prepare, key)
-        return transfer.replace(variables, given) if given else variables
-
-    return start
-
-
-def _steps_per_dispatch(config: Any, steps: int, platform: str) -> int:
-    wanted = config.steps_per_dispatch
-    marks = [steps, config.log_every, config.evaluate.every, config.checkpoint.every]
-    common = functools.reduce(math.gcd, marks)
+def _steps_per_dispatch(wanted: int, marks: Sequence[int], *, many: bool) -> int:
+    common = math.gcd(*marks)
     if wanted == 0:
-        if platform == "cpu" or config.data.placement != "device":
-            return 1
-        return max(k for k in range(1, MAX_STEPS_PER_DISPATCH + 1) if common % k == 0)
+        most = MAX_STEPS_PER_DISPATCH if many else 1
+        return max(k for k in range(1, most + 1) if common % k == 0)
     if wanted < 1 or common % wanted:
         raise UserError(
             f"steps_per_dispatch={wanted} has to divide steps, log_every, evaluate.every and "

@@ -152,7 +152,7 @@ def _from_run(
     heads: Sequence[str] = ()
     # Of a run whose objective or model there is no more.
     with contextlib.suppress(UserError):
-        heads = objectives.head_names(settings)
+        heads = objectives.head_names(settings["experiment"], settings["model"])
     return given, origin, names, heads
 
 

@@ -102,7 +102,7 @@ def test_numbers_that_fail_cost_no_others_and_come_when_they_can(
 def test_killed_while_it_compares_a_run_keeps_its_numbers_and_goes_on(
     tmp_path, settings, monkeypatch
 ):
-    def killed(*arguments):
+    def killed(*arguments, **keywords):
         raise KeyboardInterrupt
 
     run = tmp_path / "run"

@@ -30,9 +30,16 @@ def write(folder, *, swap=False, sizes=(12,), per_class=6, broken=()):
     return f"folder:{folder}"
 
 
-def accuracies(settings):
-    setup = small.build(settings)
-    return baselines.accuracies(settings, setup.evaluations, "label")
+def accuracies(settings, setup=None):
+    return baselines.accuracies(
+        settings.representation.baselines,
+        settings.data.to_dict(),
+        settings.evaluate.splits,
+        (setup or small.build(settings)).evaluations,
+        "label",
+        batch_size=settings.evaluate.batch_size,
+        seed=settings.seed,
+    )
 
 
 def config(source, **changes):
@@ -117,7 +124,7 @@ def test_a_baseline_does_not_find_the_examples_that_it_is_tested_on():
     run = small.build(
         small.config(representation__baselines=("nearest_neighbor",), data__eval__splits=splits)
     )
-    found = baselines.accuracies(run.config, run.evaluations, "label")["nearest_neighbor"]
+    found = accuracies(run.config, run)["nearest_neighbor"]
     train, validation = run.train.source, run.evaluations["validation"].source
     images, labels = (
         np.array([s[i][key].reshape(-1) for s in (train, validation) for i in range(len(s))])

@@ -154,7 +154,8 @@ def dry_evaluation_of(settings):
         name: pipeline.eval_data(data, split, batch_size=8)
         for name, split in data["eval"]["splits"].items()
     }
-    baselines.check_data(settings, evaluations, "label")
+    chosen, choosing = settings.representation.baselines, settings.evaluate.splits
+    baselines.check_data(chosen, data, choosing, evaluations, "label")
 
 
 ALLOWED = {

@@ -9,7 +9,6 @@ from cnnlab import config as cfg
 from cnnlab.classical.baselines import nearest_neighbor
 from cnnlab.errors import UserError
 from cnnlab.evaluators import EVALUATORS
-from cnnlab.training import representation_eval
 
 ENTRIES = dict(
     knn={"every": 8, "k": 1, "endpoint": ("features", "embedding")},
@@ -94,28 +93,6 @@ def test_learned_similarity_serves_the_embedding_alone(built, monkeypatch):
     assert seen == [None, learned]  # features, embedding
     built.protocols.rows("", variables, entries, ("test",), learned=False)
     assert seen[2:] == [None, None]
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        (
-            dict(representation__evaluators=cfg.evaluators(knn={"every": 6})),
-            "multiple of evaluate.every=4",
-        ),
-        (
-            dict(representation__evaluators=cfg.evaluators(knn={"splits": ("tset",)})),
-            "did you mean 'test'",
-        ),
-        (dict(representation__evaluators=cfg.evaluators(knn={"kk": 3})), "no argument 'kk'"),
-        (dict(representation__evaluators={"knnn": {}}), "did you mean 'knn'"),
-        (dict(representation__embedding_view__split="tset"), "did you mean 'test'"),
-        (dict(representation__embedding_view__view="pac"), "did you mean 'pca'"),
-    ],
-)
-def test_what_cannot_be_is_refused_before_anything_is_compiled(changes, message):
-    with pytest.raises(UserError, match=message):
-        representation_eval.check(small.config(**changes))
 
 
 def test_unknown_endpoint_is_refused_with_the_nearest_before_training():

@@ -21,6 +21,17 @@ def best_of(folder, metric):
     return min(values) if metric.endswith("loss") else max(values)
 
 
+def criterion(settings):
+    return selection.criterion(
+        settings.checkpoint.best,
+        "max",
+        small.build(settings).evaluations,
+        data=settings.data.to_dict(),
+        experiment=settings.experiment.to_dict(),
+        evaluators=settings.representation.evaluators.to_dict(),
+    )
+
+
 def train(folder, **changes):
     loop, _ = small.train(small.config(**changes), folder)
     run_folder.record(folder, small.config(**changes).to_dict())
@@ -96,25 +107,26 @@ def test_moved_data_of_the_same_content_are_the_same_examples(tmp_path):
         )
     }
 
-    def criterion(name, **changed):
+    def written(name, **changed):
         np.savez(tmp_path / name, **{**arrays, **changed})
-        settings = small.config(data__source=f"npz:{tmp_path / name}", evaluate__batch_size=8)
-        evaluations = small.build(settings).evaluations
-        return selection.criterion(settings, evaluations, "max")
+        return criterion(
+            small.config(data__source=f"npz:{tmp_path / name}", evaluate__batch_size=8)
+        )
 
-    here = criterion("a.npz")
-    assert selection.changes(here, criterion("b.npz")) == []
-    other = criterion("a.npz", validation_image=255 - arrays["validation_image"])
+    here = written("a.npz")
+    assert selection.changes(here, written("b.npz")) == []
+    other = written("a.npz", validation_image=255 - arrays["validation_image"])
     assert len(selection.changes(here, other)) == 1
 
 
 def test_evaluators_settings_belong_to_its_metric():
-    def criterion(k):
-        settings = small.config(
-            checkpoint__best="validation/knn_accuracy",
-            representation__evaluators=cfg.evaluators(knn={"every": 4, "k": k}),
+    def of_k(k):
+        return criterion(
+            small.config(
+                checkpoint__best="validation/knn_accuracy",
+                representation__evaluators=cfg.evaluators(knn={"every": 4, "k": k}),
+            )
         )
-        return selection.criterion(settings, small.build(settings).evaluations, "max")
 
-    assert selection.changes(criterion(1), criterion(1)) == []
-    assert selection.changes(criterion(1), criterion(5)) == ["evaluator.k: 1 -> 5"]
+    assert selection.changes(of_k(1), of_k(1)) == []
+    assert selection.changes(of_k(1), of_k(5)) == ["evaluator.k: 1 -> 5"]

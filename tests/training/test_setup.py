@@ -136,16 +136,10 @@ def test_compute_type_leaves_parameters_in_float32():
 
 
 def test_dispatch_of_many_steps_is_chosen_for_accelerators_only():
-    settings = small.config(
-        data__placement="device", steps=1000, log_every=100, evaluate__every=500
-    )
-    with settings.unlocked():
-        settings.checkpoint.every = 250
-    assert setup._steps_per_dispatch(settings, 1000, "cpu") == 1
-    assert setup._steps_per_dispatch(settings, 1000, "gpu") == 50
-    with settings.unlocked():
-        settings.log_every = 7
-    assert setup._steps_per_dispatch(settings, 1000, "gpu") == 1
+    marks = [1000, 100, 500, 250]
+    assert setup._steps_per_dispatch(0, marks, many=False) == 1
+    assert setup._steps_per_dispatch(0, marks, many=True) == 50
+    assert setup._steps_per_dispatch(0, [1000, 7, 500, 250], many=True) == 1
 
 
 def test_learning_options_reach_the_optimizer():
