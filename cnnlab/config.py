@@ -78,8 +78,8 @@ def base() -> ConfigDict:
         "name": "model",
         **{name: keywords(function) for name, function in INITS.items() if keywords(function)},
     }
-    # Parameters of another training: a run's folder or a .pth or .safetensors file, without those
-    # whose path matches `skip` ("head": the classifier). Of a run: which checkpoint. Of both,
+    # Parameters of another training: a run's folder or a .pth, .safetensors or .h5 file, without
+    # those whose path matches `skip` ("head": the classifier). Of a run: which checkpoint. Of both,
     # whether to take the moving average where there is one, and which module of the network they
     # are for, such as backbone; "": all of it.
     config.init_from = {"path": "", "skip": (), "checkpoint": "latest", "ema": True, "module": ""}

@@ -1,4 +1,4 @@
-"""Weights of other libraries in and out: torchvision, timm, fastai; .pth and .safetensors.
+"""Weights of other libraries in and out: torchvision, timm, fastai; .pth, .safetensors, Keras' .h5.
 
     model, variables = pretrained.create("resnet50-0676ba61.pth")
     logits, endpoints = model.apply(variables, images)

@@ -1,4 +1,4 @@
-"""Checkpoint files as arrays by name: .safetensors and PyTorch's .pth, by their content."""
+"""Checkpoint files as arrays by name: .safetensors, PyTorch's .pth and Keras' .h5, by content."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,7 +9,7 @@ import numpy as np
 import safetensors
 
 from cnnlab.errors import UserError
-from cnnlab.pretrained import torch_file
+from cnnlab.pretrained import keras_file, torch_file
 from cnnlab.utils.files import parse_json
 
 # What PyTorch wraps modules in, at any place of a name: torch.compile, FSDP, checkpointing.
@@ -28,7 +28,7 @@ class Checkpoint(NamedTuple):
     Attributes:
         arrays: by name, behind the names of the dicts that they lie in: "state_dict.conv1.weight";
             floating-point numbers are float32.
-        metadata: texts in the header of a .safetensors file.
+        metadata: texts in the header of a .safetensors file; of a .h5 file its `fields`.
     """
 
     arrays: dict[str, np.ndarray]
@@ -36,11 +36,11 @@ class Checkpoint(NamedTuple):
 
 
 def read_checkpoint(path: str | Path) -> Checkpoint:
-    """Return the arrays and the metadata in a .safetensors or .pth file.
+    """Return the arrays and the metadata in a .safetensors, .pth or .h5 file.
 
     Raises:
-        UserError: no such file, or none of the two, a damaged one, or one without arrays by name;
-            with what to do.
+        UserError: no such file, or none of the three, a damaged one, or one without arrays by
+            name; with what to do.
     """
     path = Path(path)
     if not path.is_file():
@@ -52,11 +52,14 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
         raise UserError(f"{path}: the file is empty (0 bytes); get it again")
     if start.startswith((torch_file.ZIP_START, torch_file.LEGACY_START)):
         return Checkpoint(_named(torch_file.read(path), path), {})
+    if start.startswith(keras_file.START):
+        arrays, metadata = keras_file.read(path)
+        return Checkpoint(_named(arrays, path), metadata)
     if start[8:9] == b"{":
         arrays, metadata = _read_safetensors(path)
         return Checkpoint(_named(arrays, path), metadata)
     raise UserError(
-        f"{path} is no .pth or .safetensors file of weights: it begins with {start[:24]!r}"
+        f"{path} is no .pth, .safetensors or .h5 file of weights: it begins with {start[:24]!r}"
         + ("; a web page? Get the file itself" if start.lstrip()[:1] == b"<" else "")
     )
 

@@ -36,7 +36,8 @@ Fields = dict[str, Any]
 def trained_with(model_name: str, source: Source, metadata: Mapping[str, str]) -> Fields:
     """Return all fields that weights were trained with, but the free ones; none if not known.
 
-    A file that `save` wrote says so itself; of other files it is known from their library.
+    A file that `save` wrote says so itself, one of Keras in part; of other files it is known from
+    their library.
 
     Raises:
         UserError: a file that says it in a way that cannot be read.
@@ -45,6 +46,8 @@ def trained_with(model_name: str, source: Source, metadata: Mapping[str, str]) -
     if name not in MODELS:
         return {}
     given = source.arguments
+    if "fields" in metadata:
+        given = {**given, **json.loads(metadata["fields"])}
     if "model" in metadata:
         try:
             given = dict(json.loads(metadata.get("arguments", "{}")))

@@ -48,9 +48,9 @@ def _fits(arrays: Mapping[str, np.ndarray], model_name: str, free: bool) -> bool
     for source in SOURCES[model_name]:
         if not _looks_like(arrays, model_name, source):
             continue
-        slots = slots_of(shapes_of(model_name), source)
+        slots = slots_of(shapes_of(model_name, **source.arguments), source)
         found = match(arrays, {slot.name: slot.shape_there for slot in slots.values()}, ema=None)
-        if fit(model_name, source, slots, found, {}, given) is not None:
+        if fit(model_name, source, slots, found, source.arguments, given) is not None:
             return True
     return False
 

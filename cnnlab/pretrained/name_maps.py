@@ -126,6 +126,33 @@ def timm_mobilenet(modules: Iterable[str]) -> dict[str, str]:
     return _known(modules, names)
 
 
+def mlperf_tiny_mobilenet(modules: Iterable[str]) -> dict[str, str]:
+    """`conv2d`, `batch_normalization`, `depthwise_conv2d`, ..., `dense`, as Keras numbers them."""
+    names = {"stem": "conv2d", "stem_norm": "batch_normalization", "logits": "dense"}
+    for block in range(1, sum(MOBILENET_STAGES) + 1):
+        names[f"block{block}/depthwise"] = _numbered("depthwise_conv2d", block - 1)
+        names[f"block{block}/pointwise"] = _numbered("conv2d", block)
+        names[f"block{block}/depthwise_norm"] = _numbered("batch_normalization", 2 * block - 1)
+        names[f"block{block}/pointwise_norm"] = _numbered("batch_normalization", 2 * block)
+    return _known(modules, names)
+
+
+def mlperf_tiny_resnet(modules: Iterable[str]) -> dict[str, str]:
+    """`conv2d`, `batch_normalization`, ..., `dense`; a shortcut's convolution comes last."""
+    names = {"stem/conv1": "conv2d", "stem/norm1": "batch_normalization", "logits": "dense"}
+    convs = ["stage1/block1/conv1", "stage1/block1/conv2"]
+    for stage in ("stage2", "stage3"):
+        convs += [f"{stage}/block1/{conv}" for conv in ("conv1", "conv2", "shortcut_conv")]
+    names |= {path: _numbered("conv2d", n) for n, path in enumerate(convs, 1)}
+    norms = [path.replace("conv", "norm") for path in convs if "shortcut" not in path]
+    names |= {path: _numbered("batch_normalization", n) for n, path in enumerate(norms, 1)}
+    return _known(modules, names)
+
+
+def _numbered(kind: str, n: int) -> str:
+    return f"{kind}_{n}" if n else kind
+
+
 def _dense(*names: str) -> dict[str, str]:
     return dict(zip(("fc6", "fc7", "logits"), names, strict=True))
 

@@ -29,7 +29,7 @@ class Pretrained(NamedTuple):
         variables: "params" and "batch_stats" (if there are any) as of a model's `init`, without
             what was skipped.
         preprocessing: what images undergo; None if neither file nor layout tells.
-        layout: "torchvision", "timm", "fastai" or "cnnlab".
+        layout: "torchvision", "timm", "fastai", "akamaster", "mlperf_tiny" or "cnnlab".
         arguments: fields of our model that the weights were trained with, where they differ from
             the defaults of its name.
         prefix: what their names begin with in the file: "state_dict.model.".
@@ -65,7 +65,7 @@ def read(
 
     Args:
         model_name: as for `models.create`.
-        path: a .pth or .safetensors file.
+        path: a .pth, .safetensors or .h5 file.
         skip: regular expressions, searched in the paths of parameters and statistics
             ("stage4/block1/conv1/kernel"); "head" stands for the classifier and the auxiliary
             ones (`cnnlab.utils.param_paths`). Those are absent from the result, whatever the file
@@ -106,22 +106,23 @@ def take(
     slots = without_absent_auxiliaries(slots, found.arrays)
     wanted = {p: slot for p, slot in slots.items() if p not in skipped}
     differences = compare(found.arrays, wanted, [slots[p] for p in slots if p in skipped])
+    theirs = trained_with(model_name, source, checkpoint.metadata)
+    unasked = {key: value for key, value in theirs.items() if key not in arguments}
+    ours = models.fields(model_name)
     if any(differences):
+        others = {key: value for key, value in unasked.items() if ours[key] != value}
         raise UserError(
             describe(path, model_name, differences)
-            + advice(model_name, differences, checkpoint.arrays, wanted)
+            + (advice(model_name, differences, checkpoint.arrays, wanted) or _fields_hint(others))
         )
     for name in (slot.name for slot in wanted.values()):
         if not np.issubdtype(found.arrays[name].dtype, np.floating):
             raise UserError(
                 f"{path}: {name} holds {found.arrays[name].dtype}, which are no weights"
             )
-    theirs = trained_with(model_name, source, checkpoint.metadata)
-    unasked = {key: value for key, value in theirs.items() if key not in arguments}
     if other := contradictions(model_name, arguments, unasked):
         raise UserError(_contradiction(model_name, path, source, other))
     report(path, found, checkpoint.arrays)
-    ours = models.fields(model_name)
     return Pretrained(
         _variables(found.arrays, wanted),
         _preprocessing(source, checkpoint.metadata, path),
@@ -236,6 +237,11 @@ def _preprocessing(source: Source, metadata: Mapping[str, str], path: Any) -> Pr
     if "preprocessing" in metadata:
         return Preprocessing.from_json(metadata["preprocessing"])
     return known_preprocessing(source, Path(path).name)
+
+
+def _fields_hint(fields: Mapping[str, Any]) -> str:
+    listed = ", ".join(f"{key}={value!r}" for key, value in fields.items())
+    return f"\n  it was trained with {listed}; pretrained.create has these" if fields else ""
 
 
 def _contradiction(model_name: str, path: Any, source: Source, other: Mapping[str, Any]) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from cnnlab.models import MODELS
+from cnnlab.models.resnet_cifar import KERAS
 from cnnlab.pretrained import name_maps
 from cnnlab.pretrained.name_maps import Layout
 from cnnlab.pretrained.preprocessing import HALF, Preprocessing
@@ -69,6 +70,20 @@ _CIFAR = Source(
     preprocessing=Preprocessing(size=32, resize=32),
     written=False,
 )
+# Banbury et al. 2021: mlcommons/tiny. The ResNet's images are numbers of 0 to 255.
+_TINY_RESNET = Source(
+    "mlperf_tiny",
+    name_maps.mlperf_tiny_resnet,
+    preprocessing=Preprocessing(size=32, resize=32, mean=(0.0,) * 3, std=(1 / 255,) * 3),
+    written=False,
+)
+_TINY_MOBILENET = Source(
+    "mlperf_tiny",
+    name_maps.mlperf_tiny_mobilenet,
+    arguments=KERAS,
+    preprocessing=Preprocessing(size=96, resize=96, mean=(0.0,) * 3, std=(1.0,) * 3),
+    written=False,
+)
 _VGG = Source("torchvision", name_maps.torchvision_vgg, {"fc6": 7})
 _MOBILENET = Source(
     "timm",
@@ -100,6 +115,8 @@ SOURCES: dict[str, tuple[Source, ...]] = {
     **{f"xresnet{n}": _xresnet(_TIMM_D) for n in (18, 34, 50)},
     "xresnet101": _xresnet(_TIMM_101D),
     **{name: (_MOBILENET,) for name in MODELS if name.startswith("mobilenet_v1")},
+    "mobilenet_v1_025": (_MOBILENET, _TINY_MOBILENET),
+    "resnet8_mlperf_tiny": (_TINY_RESNET,),
 }
 
 # Files of torchvision's second recipe, which evaluates after a smaller resize.

@@ -1,7 +1,7 @@
 """Starting from the parameters of another training, as `config.init_from` says.
 
 `path` is the folder of another run, of which `checkpoint` (latest, best or a step) is read, with
-`ema` the moving average where one was kept; or a file of weights, .pth or .safetensors, which
+`ema` the moving average where one was kept; or a file of weights (.pth, .safetensors, .h5), which
 `cnnlab.pretrained` reads. BatchNorm's statistics come along. Parameters whose path matches an
 expression of `skip` (`cnnlab.utils.param_paths`; "head" is the classifier) keep the values that the
 model drew for them; all others have to be there, in the same shape. With `module` they are those of

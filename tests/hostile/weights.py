@@ -129,7 +129,7 @@ ROWS = [
     bad("empty", b"", "the file is empty"),
     bad("a web page", b"<!DOCTYPE html>", "a web page"),
     bad("a Git LFS pointer", b"version https://git-lfs.github.com", "begins with"),
-    bad("an HDF5 of Keras", b"\x89HDF\r\n\x1a\n" + bytes(50), "begins with"),
+    bad("an HDF5 of Keras", b"\x89HDF\r\n\x1a\n" + bytes(50), "HDF5"),
     bad("a zip that is cut", of(4, (4,), (1,))[:200]),
     bad("a zip of something else", zipped(b"").replace(b"data.pkl", b"date.pkl"), "data.pkl"),
     bad("a TorchScript program", zipped(pickled({}), **{"constants.pkl": b""}), "TorchScript"),
