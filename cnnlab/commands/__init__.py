@@ -29,9 +29,6 @@ COMMANDS = {
     "data": "list the data sets, show one, prepare one",
 }
 
-# Commands that compute.
-LONG = ("train", "sweep", "eval")
-
 OVERVIEW = """cnnlab: the convolutional-network course as a laboratory.
 
 usage: python launch.py [command] [arguments] [--flags]
@@ -113,13 +110,10 @@ def main(arguments: list[str]) -> int:
             return 0
         command, rest = _split(arguments)
         import_path.search(Path.cwd())
-        from cnnlab.commands.parsing import HELP, parse
+        from cnnlab.commands.parsing import parse
         from cnnlab.utils.console import set_up_logging
 
         set_up_logging()
-        if command in LONG and not any(argument in HELP for argument in rest):
-            # The libraries take seconds to load.
-            print(f"{command}: loading", file=sys.stderr, flush=True)
         parsed = parse(command, rest)
         if parsed is None:
             return 0

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from absl import flags
 
-from cnnlab.commands.parsing import define_path
+from cnnlab.commands.parsing import announce, define_path
 from cnnlab.errors import UserError
 
 
@@ -42,6 +42,7 @@ def run(values: flags.FlagValues, arguments: list[str]) -> int:
         raise UserError(f"unexpected argument '{arguments[0]}': flags begin with --")
     if not values.workdir:
         raise UserError("--workdir is missing: the folder of the run to evaluate")
+    announce(f"loading {values.workdir}")
     from cnnlab.runs import final_report, representation_report
     from cnnlab.runs.evaluate import evaluate
 

@@ -12,6 +12,7 @@ from ml_collections.config_flags import config_flags, tuple_parser
 
 from cnnlab.errors import UserError
 from cnnlab.utils import import_path, user_file
+from cnnlab.utils.console import printable
 from cnnlab.utils.files import expand
 from cnnlab.utils.installation import COMMAND, EXAMPLES, as_typed
 from cnnlab.utils.registry import suggest
@@ -69,6 +70,11 @@ def define_path(name: str, default: str, help_: str, values: flags.FlagValues) -
     """Define a flag that names a file or a folder; `~` and `$NAME` in it are replaced."""
     serializer: flags.ArgumentSerializer = flags.ArgumentSerializer()
     flags.DEFINE(_Path(), name, default, help_, flag_values=values, serializer=serializer)
+
+
+def announce(text: str) -> None:
+    """Print what takes seconds before anything is shown: importing jax and Flax."""
+    print(printable(text), file=sys.stderr, flush=True)
 
 
 def help_text(command: str, text: str, values: flags.FlagValues) -> str:
@@ -142,6 +148,7 @@ def _load_config(values: flags.FlagValues, arguments: list[str]) -> list[str]:
         if set_ := next(iter(_overrides(others)), None):
             raise UserError(f"--config is missing: which file's '{set_}' is to be set?")
         return others
+    announce(f"loading {file}")
     from cnnlab import config_file
 
     path, colon, variant = file.partition(":")

@@ -63,7 +63,7 @@ def test_mistake_is_explained_in_one_line(message, capsys, tmp_path, monkeypatch
     status, _, err = run(capsys, *arguments)
     assert status == 1
     assert "Traceback" not in err
-    assert err.startswith("error: ")
+    assert err.splitlines()[-1].startswith("error: ")
     if message.startswith("no config '"):
         message = message.replace("no config", "the config has no entry")
     assert message in err
