@@ -12,6 +12,11 @@ class LostProcess(UserError):
     """Another process of the run is gone or did not come: another start may find it back."""
 
 
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's message, or the kind of one without."""
+    return (str(error).strip() or type(error).__name__).partition("\n")[0][:500]
+
+
 _AGAIN = "start the same command again; it goes on from the last checkpoint that was written"
 # A disk without room: whatever runs beside this would fail too.
 NO_ROOM = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the disk quota is used up"}

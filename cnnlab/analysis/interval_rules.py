@@ -2,7 +2,8 @@
 
 A rule takes the equation, an `Interval` or None for each operand, of which at least one is not
 None, and the `TraceContext`. The result of a primitive without a rule may depend on everything.
-Convolutions and matrix products are in `interval_products`.
+Rules of primitives that only move elements are in `interval_movement`, convolutions and matrix
+products in `interval_products`.
 """
 
 from collections.abc import Callable
@@ -10,16 +11,16 @@ from typing import Any
 
 import numpy as np
 
+from cnnlab.analysis import interval_movement
+from cnnlab.analysis.interval_movement import single_operand
 from cnnlab.analysis.interval_products import convolution, dot_general
 from cnnlab.analysis.intervals import (
     Interval,
     Intervals,
     TraceContext,
-    concatenate,
     everything,
     reduce_axes,
     reduce_constant_axes,
-    reshape,
     shape_of,
     slide_window,
     union,
@@ -50,135 +51,9 @@ def _scalar(interval: Interval, ndim: int) -> Interval:
     )
 
 
-def _single_operand(rule: Callable[[Equation, Interval, TraceContext], Interval]):
-    """Return a rule, given one for the first operand; other operands depend on nothing."""
-
-    def apply(equation: Equation, intervals: Intervals, context: TraceContext) -> Interval | None:
-        return None if intervals[0] is None else rule(equation, intervals[0], context)
-
-    return apply
-
-
-def _broadcast_in_dim(equation: Equation, interval: Interval, context: TraceContext) -> Interval:
-    shape, places = equation.params["shape"], equation.params["broadcast_dimensions"]
-    old: list[int | None] = [None] * len(shape)
-    new = [1] * len(shape)
-    for source, target in enumerate(places):
-        # Along an axis of length 1 that is repeated, the position does not move.
-        old[target] = source if shape_of(equation.inputs[0])[source] == shape[target] else None
-    low, high = np.broadcast_arrays(interval.low, interval.high)
-    for source, target in enumerate(places):
-        new[target] = low.shape[source]
-    return with_axes(interval, low.reshape(new), high.reshape(new), old)
-
-
-def _reshape(equation: Equation, interval: Interval, context: TraceContext) -> Interval:
-    return reshape(interval, shape_of(equation.inputs[0]), shape_of(equation.outputs[0]))
-
-
-def _transpose(equation: Equation, interval: Interval, context: TraceContext) -> Interval:
-    order = equation.params["permutation"]
-    return with_axes(interval, interval.low.transpose(order), interval.high.transpose(order), order)
-
-
-def _reverse(equation: Equation, interval: Interval, context: TraceContext) -> Interval:
-    dims = equation.params["dimensions"]
-    step = -interval.step if interval.dim in dims else interval.step
-    return Interval(np.flip(interval.low, dims), np.flip(interval.high, dims), interval.dim, step)
-
-
-def _slice(equation: Equation, interval: Interval, context: TraceContext) -> Interval:
-    shape, p = shape_of(equation.inputs[0]), equation.params
-    strides = p["strides"] or (1,) * len(shape)
-    for axis, (start, stop, stride) in enumerate(
-        zip(p["start_indices"], p["limit_indices"], strides, strict=True)
-    ):
-        size = shape[axis]
-        if (start, stop, stride) != (0, size, 1):
-            interval = slide_window(
-                interval, axis, size, stride=stride, pad=(-int(start), int(stop) - size)
-            )
-    return interval
-
-
-def _pad(equation: Equation, interval: Interval, context: TraceContext) -> Interval:
-    shape = shape_of(equation.inputs[0])
-    for axis, config in enumerate(equation.params["padding_config"]):
-        low, high, interior = map(int, config)
-        if (low, high, interior) != (0, 0, 0):
-            interval = slide_window(
-                interval, axis, shape[axis], base_dilation=interior + 1, pad=(low, high)
-            )
-    return interval
-
-
-def _concatenate(
-    equation: Equation, intervals: Intervals, context: TraceContext
-) -> Interval | None:
-    axis = int(equation.params["dimension"])
-    return concatenate(intervals, axis, [shape_of(v)[axis] for v in equation.inputs])
-
-
-def _stack(equation: Equation, intervals: Intervals, context: TraceContext) -> Interval | None:
-    axis = int(equation.params["axis"])
-
-    def lifted(interval: Interval | None) -> Interval | None:
-        if interval is None:
-            return None
-        kept: list[int | None] = list(range(interval.low.ndim))
-        kept.insert(axis, None)
-        low, high = (np.expand_dims(ends, axis) for ends in (interval.low, interval.high))
-        return with_axes(interval, low, high, kept)
-
-    return concatenate([lifted(r) for r in intervals], axis, [1] * len(intervals))
-
-
-def _unstack(
-    equation: Equation, intervals: Intervals, context: TraceContext
-) -> list[Interval | None]:
-    (interval,) = (r for r in intervals if r is not None)
-    axis = int(equation.params["axis"])
-    kept = [d for d in range(interval.low.ndim) if d != axis]
-
-    def one(n: int) -> Interval:
-        low, high = (e.take(min(n, e.shape[axis] - 1), axis) for e in (interval.low, interval.high))
-        return with_axes(interval, low, high, kept)
-
-    return [one(n) for n in range(len(equation.outputs))]
-
-
-def _tile(equation: Equation, interval: Interval, context: TraceContext) -> Interval:
-    shape = shape_of(equation.inputs[0])
-    for axis, times in enumerate(equation.params["reps"]):
-        if times > 1:
-            tiled = concatenate([interval] * times, axis, [shape[axis]] * times)
-            assert tiled is not None
-            interval = tiled
-    return interval
-
-
-def _split(
-    equation: Equation, intervals: Intervals, context: TraceContext
-) -> list[Interval | None]:
-    (interval,) = (r for r in intervals if r is not None)
-    axis, start = int(equation.params["axis"]), 0
-    parts: list[Interval | None] = []
-    size = shape_of(equation.inputs[0])[axis]
-    for length in map(int, equation.params["sizes"]):
-        parts.append(slide_window(interval, axis, size, pad=(-start, start + length - size)))
-        start += length
-    return parts
-
-
 def _reduce(equation: Equation, interval: Interval, context: TraceContext) -> Interval:
     axes = tuple(map(int, equation.params["axes"]))
     interval = reduce_axes(interval, axes, context.size)
-    kept = [d for d in range(interval.low.ndim) if d not in axes]
-    return with_axes(interval, interval.low.squeeze(axes), interval.high.squeeze(axes), kept)
-
-
-def _squeeze(equation: Equation, interval: Interval, context: TraceContext) -> Interval:
-    axes = equation.params["dimensions"]
     kept = [d for d in range(interval.low.ndim) if d not in axes]
     return with_axes(interval, interval.low.squeeze(axes), interval.high.squeeze(axes), kept)
 
@@ -272,18 +147,7 @@ def unknown(
 
 
 RULES: dict[str, Callable[..., Any]] = {
-    "broadcast_in_dim": _single_operand(_broadcast_in_dim),
-    "reshape": _single_operand(_reshape),
-    "transpose": _single_operand(_transpose),
-    "rev": _single_operand(_reverse),
-    "slice": _single_operand(_slice),
-    "pad": _single_operand(_pad),
-    "squeeze": _single_operand(_squeeze),
-    "concatenate": _concatenate,
-    "stack": _stack,
-    "unstack": _unstack,
-    "tile": _single_operand(_tile),
-    "split": _split,
+    **interval_movement.RULES,
     "sort": _sort,
     "top_k": _top_k,
     "conv_general_dilated": convolution,
@@ -295,15 +159,15 @@ RULES: dict[str, Callable[..., Any]] = {
     "optimization_barrier": _barrier,
     **dict.fromkeys(ELEMENTWISE, elementwise),
     **{
-        f"reduce_{name}": _single_operand(_reduce)
+        f"reduce_{name}": single_operand(_reduce)
         for name in ("sum", "max", "min", "prod", "and", "or", "xor")
     },
-    "argmax": _single_operand(_reduce),
-    "argmin": _single_operand(_reduce),
+    "argmax": single_operand(_reduce),
+    "argmin": single_operand(_reduce),
     **{
-        f"cum{name}": _single_operand(_cumulative)
+        f"cum{name}": single_operand(_cumulative)
         for name in ("sum", "prod", "max", "min", "logsumexp")
     },
-    **{f"reduce_window_{name}": _single_operand(_reduce_window) for name in ("sum", "max", "min")},
-    "reduce_window": _single_operand(_reduce_window),
+    **{f"reduce_window_{name}": single_operand(_reduce_window) for name in ("sum", "max", "min")},
+    "reduce_window": single_operand(_reduce_window),
 }

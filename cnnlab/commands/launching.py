@@ -55,9 +55,9 @@ def define_launch(values: flags.FlagValues) -> None:
 
 def join(values: flags.FlagValues) -> None:
     """Find the other processes of this run, if there are any."""
-    from cnnlab.launch import distributed
+    from cnnlab.launch import process_group
 
-    distributed.connect(
+    process_group.connect(
         values.coordinator,
         values.processes,
         values.process,

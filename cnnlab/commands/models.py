@@ -41,13 +41,11 @@ from typing import Any
 from absl import flags
 
 from cnnlab.analysis import listings, tables
+from cnnlab.commands import model_tables
 from cnnlab.commands.parsing import define_path
 from cnnlab.errors import UserError
 from cnnlab.utils.console import console
 from cnnlab.utils.registry import suggest
-
-# What a narrow terminal goes without, in this order.
-DISPENSABLE = ("paper", "activations", "input", "stride", "paper_top5", "paper_top1")
 
 
 def define(values: flags.FlagValues) -> None:
@@ -136,9 +134,9 @@ def _list(entries: dict[str, dict | None], values: flags.FlagValues) -> None:
     if values.sort:
         rows = tables.ordered(rows, values.sort)
     if values.format == "table":
-        _print_list(rows)
+        model_tables.print_list(rows)
     else:
-        _print_plain(rows, tables.COLUMNS, values.format)
+        model_tables.print_plain(rows, tables.COLUMNS, values.format)
     for name, message in failures.items():
         place = "" if message.startswith(f"{name}:") else f"{name}: "
         print(f"left out: {place}{message}", file=sys.stderr)
@@ -159,9 +157,9 @@ def _one(name: str, entry: dict | None, values: flags.FlagValues) -> None:
     if values.format == "json":
         print(tables.json_text({**model, "stages": entry["stages"]}), flush=True)
     elif values.format != "table":
-        _print_plain(entry["stages"], tables.STAGE_COLUMNS, values.format)
+        model_tables.print_plain(entry["stages"], tables.STAGE_COLUMNS, values.format)
     else:
-        _print_one(model, entry["stages"])
+        model_tables.print_one(model, entry["stages"])
     if values.picture:
         out = sys.stdout if values.format == "table" else sys.stderr
         print(f"drawn in {values.picture}", file=out)
@@ -236,70 +234,3 @@ def _read(key: str, text: str, default: Any) -> Any:
     if type(value) is not kind:
         raise UserError(f"--set={key}={text} must be of type {kind.__name__}, such as {default}")
     return value
-
-
-def _print_plain(rows: list[dict], columns: dict[str, str], form: str) -> None:
-    texts = {
-        "csv": lambda: tables.csv_text(rows, columns),
-        "json": lambda: tables.json_text(rows),
-        "markdown": lambda: tables.markdown_text(rows, columns),
-    }
-    print(texts[form](), flush=True)
-
-
-def _print_list(rows: list[dict]) -> None:
-    console = _console()
-    columns = {key: title for key, title in tables.COLUMNS.items() if key != "protocol"}
-    missing = []
-    unlimited = console.options.update(max_width=1000)
-    for key in DISPENSABLE:
-        if console.measure(_table(rows, columns), options=unlimited).maximum <= console.width:
-            break
-        missing.append(columns.pop(key))
-    console.print(_table(rows, columns))
-    if missing:
-        print(f"no room for: {', '.join(missing)} (--format=csv has them)", flush=True)
-
-
-def _print_one(model: dict, rows: list[dict]) -> None:
-    cell, total = tables.cell, tables.total_row(model)
-    table = _table(rows, tables.STAGE_COLUMNS)
-    table.add_section()
-    table.add_row(*map(cell, total.values()))
-    lines = [f"{model['name']}: {model['paper']}; image {cell(model['input'])}"]
-    accuracies = [
-        f"{title} {cell(model[key])} %"
-        for key, title in (("paper_top1", "top-1"), ("paper_top5", "top-5"))
-        if model[key] is not None
-    ]
-    if accuracies:
-        lines.append(f"in the paper: {', '.join([*accuracies, model['protocol']])}")
-    print("\n".join(lines), flush=True)
-    _console().print(table)
-
-
-def _table(rows: list[dict], columns: dict[str, str]) -> Any:
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
-    from cnnlab.analysis.tables import TEXT, cell
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for key, title in columns.items():
-        table.add_column(title, justify="left" if key in TEXT else "right", no_wrap=True)
-    for row in rows:
-        # Of an endpoint that has a value, no number means that it depends on everything.
-        everything = {"receptive_field"} if row.get("shape") else set()
-        texts = (
-            "all" if key in everything and row[key] is None else cell(row[key]) for key in columns
-        )
-        table.add_row(*map(Text, texts))
-    return table
-
-
-def _console() -> Any:
-    from cnnlab.utils.console import output
-
-    # Into a file or a pipe everything goes: there is no edge.
-    return output(None if sys.stdout.isatty() else 1000)

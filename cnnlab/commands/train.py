@@ -100,14 +100,14 @@ def run(values: flags.FlagValues, arguments: list[str]) -> int:
     if values.launcher != "none":
         return launch(values, config, workdir)
     join(values)
-    from cnnlab.launch import distributed, run_lock
+    from cnnlab.launch import distributed, process_group, run_lock
     from cnnlab.runs.train import train
     from cnnlab.training.interruption import Interrupted
 
     try:
         with (
             run_lock.hold(workdir) if distributed.is_first() else contextlib.nullcontext(),
-            distributed.explain_lost_process(),
+            process_group.explain_lost_process(),
         ):
             train(config, workdir, values.on_change, profile)
     except Interrupted as signal:

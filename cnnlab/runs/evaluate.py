@@ -10,7 +10,8 @@ from cnnlab.data.sources import source as sources
 from cnnlab.errors import UserError
 from cnnlab.runs import final_report
 from cnnlab.training import class_names, run_folder, setup
-from cnnlab.training.checkpoint import Checkpoints, Damaged, pick_step
+from cnnlab.training.checkpoint import Checkpoints
+from cnnlab.training.checkpoint_record import Damaged
 from cnnlab.training.representation_eval import Row
 from cnnlab.utils.registry import suggest
 
@@ -58,7 +59,7 @@ def evaluate(
     checkpoints = Checkpoints(
         workdir / "checkpoints", metric=options.best, mode=options.mode, read_only=True
     )
-    step = pick_step(checkpoints, checkpoint)
+    step = checkpoints.step_of(checkpoint)
     experiment = objectives.create(
         config.experiment.to_dict(), config.model.to_dict(), sync_bn=config.parallel.sync_bn
     )

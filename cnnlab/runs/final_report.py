@@ -16,7 +16,8 @@ from cnnlab.plots import run_figures
 from cnnlab.runs import representation_report
 from cnnlab.training import baselines, run_folder
 from cnnlab.training.evaluation import Evaluation
-from cnnlab.training.loop import Loop, Position
+from cnnlab.training.loop import Loop
+from cnnlab.training.position import Position
 from cnnlab.training.setup import Setup
 from cnnlab.training.state import TrainState
 from cnnlab.training.writer import read_rows

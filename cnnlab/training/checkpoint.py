@@ -17,19 +17,23 @@ from orbax.checkpoint import checkpoint_managers as managers
 
 from cnnlab.errors import UserError
 from cnnlab.launch import distributed
-from cnnlab.training.checkpoint_record import damaged_file, damaged_notes, seal, unseal
+from cnnlab.training.checkpoint_record import (
+    Damaged,
+    check_layout,
+    damaged_notes,
+    layout,
+    nested,
+    seal,
+    unreadable,
+    unseal,
+)
 from cnnlab.training.checkpoint_values import Values
 from cnnlab.training.checksum import checksum_of_array, checksums
 from cnnlab.training.state import TrainState, leaf_names
 from cnnlab.utils.files import is_text, write_json
-from cnnlab.utils.registry import whole
 
 LOG = logging.getLogger("cnnlab")
 T = TypeVar("T")
-
-
-class Damaged(UserError):
-    """A checkpoint that cannot be read back as it was written."""
 
 
 class Checkpoints:
@@ -106,6 +110,14 @@ class Checkpoints:
         """Return the step with the best value of the metric, None if none was saved with one."""
         return self.values.best(self.steps())
 
+    def step_of(self, which: str) -> int:
+        """Return the step meant by `latest`, `best` or a number.
+
+        Raises:
+            UserError: if there is no such checkpoint; names those there are.
+        """
+        return self.values.step_of(which, self.steps())
+
     def _repair_notes(self) -> None:
         """Move what Orbax would fail on, and can do without, out of its way; recover values."""
         values = self.values.damaged()
@@ -145,7 +157,7 @@ class Checkpoints:
             if not replace:
                 return
             self._manager.delete(step)
-        record = {**position, "leaves": _layout(state), "fingerprint": checksums(state)}
+        record = {**position, "leaves": layout(state), "fingerprint": checksums(state)}
         self._manager.save(
             step,
             args=ocp.args.Composite(
@@ -164,18 +176,7 @@ class Checkpoints:
         """
         like = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
         record = self.record(step)
-        saved, wanted = record.pop("leaves"), _layout(like)
-        for name in sorted(saved.keys() ^ wanted.keys()):
-            where = "only in the checkpoint" if name in saved else "only in the config's model"
-            raise UserError(
-                f"checkpoint {self.folder / str(step)} is of another model: '{name}' is {where}"
-            )
-        for name, layout in wanted.items():
-            if saved[name] != layout:
-                raise UserError(
-                    f"checkpoint {self.folder / str(step)}: '{name}' is {saved[name]}, "
-                    f"the config makes it {layout}"
-                )
+        check_layout(record.pop("leaves"), like, self.folder / str(step))
         state = self._read(step, state=ocp.args.StandardRestore(like))["state"]
         expected = record.pop("fingerprint")
         for name, a, b in zip(leaf_names(state), expected, checksums(state), strict=True):
@@ -223,7 +224,7 @@ class Checkpoints:
         names = [name for name in record["leaves"] if name.partition("/")[0] in parts]
         if not names:
             return {}
-        like = _nested(names)
+        like = nested(names)
         if "ema" in like and len(like["ema"]) == 1:
             # Of the pair (parameters, model state), which is empty in a network without BatchNorm.
             like["ema"].append({})
@@ -257,24 +258,17 @@ class Checkpoints:
         return self._read_together(step, lambda: self._manager.restore(step, args=arguments))
 
     def _read_together(self, step: int, read: Callable[[], T]) -> T:
-        # What one process cannot read is of use to none.
-        return distributed.all_or_none(lambda: self._read_here(step, read), Damaged)
+        def here() -> T:
+            try:
+                return read()
+            except MemoryError:
+                raise
+            except Exception as error:
+                # Orbax, tensorstore and zarr each have errors of their own for a damaged file.
+                raise unreadable(self.folder / str(step), self._root / str(step), error) from error
 
-    def _read_here(self, step: int, read: Callable[[], T]) -> T:
-        try:
-            return read()
-        except MemoryError:
-            raise
-        except Exception as error:
-            # Orbax, tensorstore and zarr each have errors of their own for a damaged file.
-            reason = str(error).strip().partition("\n")[0].partition(". See full")[0][:200]
-            if file := damaged_file(self._root / str(step)):
-                reason = f"its {file} is damaged"
-            else:
-                reason = f"{type(error).__name__}: {reason}"
-            raise Damaged(
-                f"checkpoint {self.folder / str(step)} cannot be read ({reason})"
-            ) from error
+        # What one process cannot read is of use to none.
+        return distributed.all_or_none(here, Damaged)
 
     def restore_latest(self, like: PyTree) -> tuple[TrainState, dict[str, Any]] | None:
         """Read the newest checkpoint that is whole, naming those that are not; None without any.
@@ -321,53 +315,3 @@ class Checkpoints:
         self._manager.close()
         if self._alias is not None:
             self._alias.cleanup()
-
-
-def _nested(names: list[str]) -> PyTree:
-    """Return a tree with these names; where all keys of a node are numbers, it is a list."""
-    children: dict[str, list[str]] = {}
-    for name in names:
-        key, _, rest = name.partition("/")
-        children.setdefault(key, []).append(rest)
-    if children.keys() == {""}:
-        return 0
-    tree = {key: _nested(rests) for key, rests in children.items()}
-    return list(tree.values()) if all(key.isdigit() for key in tree) else tree
-
-
-def _layout(state: PyTree) -> dict[str, str]:
-    leaves = jax.tree.leaves(state)
-    described = (f"{x.dtype}[{','.join(map(str, x.shape))}]" for x in leaves)
-    return dict(zip(leaf_names(state), described, strict=True))
-
-
-def pick_step(checkpoints: Checkpoints, which: str) -> int:
-    """Return the step meant by `latest`, `best` or a number.
-
-    Raises:
-        UserError: if there is no such checkpoint; names those there are.
-    """
-    steps = checkpoints.steps()
-    if not steps:
-        raise UserError(f"no checkpoint in {checkpoints.folder}: train there first")
-    if which == "latest":
-        return steps[-1]
-    if which == "best":
-        best = checkpoints.best_step()
-        if not checkpoints.values.metric:
-            raise UserError(
-                "checkpoint=best: the run keeps no best checkpoint (checkpoint.best is empty): use "
-                f"latest or a step of {steps}"
-            )
-        if best is None:
-            raise UserError(
-                f"no checkpoint in {checkpoints.folder} was saved with the metric "
-                f"'{checkpoints.values.metric}': use latest or a step of {steps}"
-            )
-        return best
-    step = whole(which)
-    if step is None or step not in steps:
-        raise UserError(
-            f"checkpoint '{which}': needs latest, best or a step of {', '.join(map(str, steps))}"
-        )
-    return step

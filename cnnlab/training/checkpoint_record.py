@@ -11,7 +11,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import jax
+from jaxtyping import PyTree
+
 from cnnlab.errors import UserError
+from cnnlab.training.state import leaf_names
 from cnnlab.utils.files import fault, read_json
 
 LOG = logging.getLogger("cnnlab")
@@ -43,6 +47,42 @@ NOTE_FORM = {
 }
 
 
+class Damaged(UserError):
+    """A checkpoint that cannot be read back as it was written."""
+
+
+def layout(state: PyTree) -> dict[str, str]:
+    """Return dtype and shape of each array of a state, as `float32[3,2]`."""
+    leaves = jax.tree.leaves(state)
+    described = (f"{x.dtype}[{','.join(map(str, x.shape))}]" for x in leaves)
+    return dict(zip(leaf_names(state), described, strict=True))
+
+
+def check_layout(saved: Mapping[str, str], like: PyTree, where: Path) -> None:
+    """Raise a `UserError` if the checkpoint at a place is of another model or optimizer."""
+    wanted = layout(like)
+    for name in sorted(saved.keys() ^ wanted.keys()):
+        side = "only in the checkpoint" if name in saved else "only in the config's model"
+        raise UserError(f"checkpoint {where} is of another model: '{name}' is {side}")
+    for name, form in wanted.items():
+        if saved[name] != form:
+            raise UserError(
+                f"checkpoint {where}: '{name}' is {saved[name]}, the config makes it {form}"
+            )
+
+
+def nested(names: list[str]) -> PyTree:
+    """Return a tree with these names; where all keys of a node are numbers, it is a list."""
+    children: dict[str, list[str]] = {}
+    for name in names:
+        key, _, rest = name.partition("/")
+        children.setdefault(key, []).append(rest)
+    if children.keys() == {""}:
+        return 0
+    tree = {key: nested(rests) for key, rests in children.items()}
+    return list(tree.values()) if all(key.isdigit() for key in tree) else tree
+
+
 def damaged_notes(folder: Path) -> list[Path]:
     """Return the notes of Orbax that are damaged, with a warning for each."""
     found = []
@@ -55,7 +95,23 @@ def damaged_notes(folder: Path) -> list[Path]:
     return found
 
 
-def damaged_file(folder: Path) -> str | None:
+def unreadable(where: Path, folder: Path, error: Exception) -> Damaged:
+    """Return what to raise for a checkpoint that cannot be read.
+
+    Args:
+        where: its place, for a person.
+        folder: its place on disk, in which the damaged file is looked for.
+        error: of the library that reads it.
+    """
+    reason = str(error).strip().partition("\n")[0].partition(". See full")[0][:200]
+    if file := _damaged_file(folder):
+        reason = f"its {file} is damaged"
+    else:
+        reason = f"{type(error).__name__}: {reason}"
+    return Damaged(f"checkpoint {where} cannot be read ({reason})")
+
+
+def _damaged_file(folder: Path) -> str | None:
     """Return the first file of a checkpoint that is empty or no JSON where it has to be."""
     for path in sorted(folder.rglob("*")):
         is_json = path.name in ("_METADATA", "_sharding", "metadata", "array_metadatas")

@@ -17,6 +17,7 @@ from cnnlab.metrics.direction import direction, implied
 from cnnlab.training.checkpoint_record import seal, unseal
 from cnnlab.training.writer import read_rows
 from cnnlab.utils.files import damaged, read_json
+from cnnlab.utils.registry import whole
 
 LOG = logging.getLogger("cnnlab")
 FORM = {"best?": (float, int), "metric?": str, "mode?": str, "since?": int, "checksum?": int}
@@ -64,6 +65,35 @@ class Values:
         values = {step: self.of(step) for step in steps}
         ranked = [(sign * value, step) for step, value in values.items() if value is not None]
         return max(ranked)[1] if ranked else None
+
+    def step_of(self, which: str, steps: Sequence[int]) -> int:
+        """Return which of the steps is meant by `latest`, `best` or a number.
+
+        Raises:
+            UserError: if there is no such checkpoint; names those there are.
+        """
+        if not steps:
+            raise UserError(f"no checkpoint in {self._folder}: train there first")
+        if which == "latest":
+            return steps[-1]
+        if which == "best":
+            best = self.best(steps)
+            if not self.metric:
+                raise UserError(
+                    "checkpoint=best: the run keeps no best checkpoint (checkpoint.best is empty): "
+                    f"use latest or a step of {steps}"
+                )
+            if best is None:
+                raise UserError(
+                    f"no checkpoint in {self._folder} was saved with the metric "
+                    f"'{self.metric}': use latest or a step of {steps}"
+                )
+            return best
+        step = whole(which)
+        if step is None or step not in steps:
+            known = ", ".join(map(str, steps))
+            raise UserError(f"checkpoint '{which}': needs latest, best or a step of {known}")
+        return step
 
     def read(self, step: int) -> dict[str, Any]:
         """Return what is saved at a step, or with a warning what can be recovered of it."""

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from cnnlab.errors import UserError
-from cnnlab.training.checkpoint import Checkpoints, Damaged
+from cnnlab.training.checkpoint import Checkpoints
+from cnnlab.training.checkpoint_record import Damaged
 
 # Evaluators that compare labels of a split with those of the training split.
 COMPARING = ("knn", "linear_probe")

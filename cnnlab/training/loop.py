@@ -1,11 +1,10 @@
 """The loop: steps, records, evaluations and checkpoints, until done or asked to stop."""
 
-import dataclasses
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import jax
 import numpy as np
@@ -19,51 +18,12 @@ from cnnlab.training.checksum import first_not_finite
 from cnnlab.training.evaluation import Evaluation
 from cnnlab.training.interruption import Flag, Interrupted, interruption
 from cnnlab.training.metric_buffer import MetricBuffer, NonFinite
+from cnnlab.training.position import Position
 from cnnlab.training.progress import ProgressDisplay
 from cnnlab.training.setup import Setup
 from cnnlab.training.state import TrainState, leaf_names
 from cnnlab.training.writer import Silent, Writer
 from cnnlab.utils.console import LOG
-
-
-@dataclasses.dataclass
-class Position:
-    """Where a run stands, beside its state: saved with every checkpoint.
-
-    Attributes:
-        criterion: what `best` and `stopping_best` are values of; see `selection`.
-        since: the step from which on the criterion has been the same.
-        best: best value of the checkpoint metric since then, None before the first evaluation.
-        stopping_best: its value when it last improved by more than `early_stopping.min_delta`.
-        num_bad_evals: evaluations since then.
-        recorded: step of the last record of metrics.
-        evaluated: whether the evaluation due at this step is done.
-        seconds: time spent, over all resumptions.
-        meter: metrics not yet recorded.
-    """
-
-    criterion: dict[str, Any] | None = None
-    since: int = 0
-    best: float | None = None
-    stopping_best: float | None = None
-    num_bad_evals: int = 0
-    recorded: int = 0
-    evaluated: bool = True
-    seconds: float = 0.0
-    meter: list[float] | None = None
-
-    # Keys of a checkpoint's file, which stay what they were.
-    IN_FILE: ClassVar = {"stopping_best": "mark", "num_bad_evals": "stale"}
-
-    @classmethod
-    def from_record(cls, record: Mapping[str, Any]) -> "Position":
-        """Return the position that a checkpoint's file holds."""
-        names = {key: name for name, key in cls.IN_FILE.items()}
-        return cls(**{names.get(key, key): value for key, value in record.items()})
-
-    def to_record(self) -> dict[str, Any]:
-        """Return what a checkpoint's file holds."""
-        return {self.IN_FILE.get(k, k): value for k, value in dataclasses.asdict(self).items()}
 
 
 class Loop:
@@ -125,8 +85,7 @@ class Loop:
                 self.step,
                 "; ".join(changed),
             )
-            position.best = position.stopping_best = None
-            position.num_bad_evals, position.since = 0, self.step
+            position.start_anew(self.step)
         position.criterion, self.checkpoints.values.since = now, position.since
 
     def run(self) -> tuple[TrainState, Position, str]:
@@ -265,23 +224,12 @@ class Loop:
 
     def _judge(self, values: dict[str, float]) -> bool:
         metric = self.config.checkpoint.best
-        if not metric:
-            return False
-        if metric not in values:
+        if not metric or metric not in values:
             # Of an evaluator that is not due at this step, or has failed and said so.
             return False
-        value, position = values[metric], self.position
-        sign = 1 if self.checkpoints.values.mode == "max" else -1
-        self._value = value
-        far = self.config.early_stopping.min_delta
-        if position.stopping_best is None or sign * (value - position.stopping_best) > far:
-            position.stopping_best, position.num_bad_evals = value, 0
-        else:
-            position.num_bad_evals += 1
-        better = position.best is None or sign * (value - position.best) > 0
-        if better:
-            position.best = value
-        return better
+        self._value = values[metric]
+        mode, min_delta = self.checkpoints.values.mode, self.config.early_stopping.min_delta
+        return self.position.judge(self._value, mode, min_delta)
 
     def _stops(self) -> bool:
         patience = self.config.early_stopping.patience

@@ -20,50 +20,11 @@ import optax
 from cnnlab.errors import UserError
 from cnnlab.training import lr_multipliers as multipliers_lib
 from cnnlab.training.lookahead import ranger
+from cnnlab.training.weight_decay import DECAY_MASKS, Mask, add_decay
 from cnnlab.utils.param_paths import HEADS
 from cnnlab.utils.registry import defaults, pick, suggest
 
 Number = int | float
-Mask = Callable[[Any], Any]
-
-
-def kernels(params: Any) -> Any:
-    """Return True for the parameters that are decayed: rank 2 or more, and no bias or scale.
-
-    Shrinking a bias or a norm's scale restrains no capacity, and a scale is undone by the layer
-    that follows. The name is looked at too because layers stacked for a scan give their biases a
-    second axis.
-    """
-
-    def decayed(path, leaf):
-        name = str(getattr(path[-1], "key", getattr(path[-1], "name", ""))) if path else ""
-        return jnp.ndim(leaf) >= 2 and not name.endswith(("bias", "scale"))
-
-    return jax.tree_util.tree_map_with_path(decayed, params)
-
-
-def everything(params: Any) -> Any:
-    """Return True for every parameter, as the early papers had it."""
-    return jax.tree.map(lambda _: True, params)
-
-
-def not_depthwise(params: Any) -> Any:
-    """Return True as `kernels`, but for depthwise filters, which MobileNet does not decay.
-
-    Howard et al. 2017, section 3.2: they have so few parameters. Told by the name of the layer.
-    """
-
-    def decayed(path, wanted):
-        return wanted and "depthwise" not in jax.tree_util.keystr(path)
-
-    return jax.tree_util.tree_map_with_path(decayed, kernels(params))
-
-
-DECAY_MASKS: dict[str, Mask] = {
-    "kernels": kernels,
-    "not_depthwise": not_depthwise,
-    "all": everything,
-}
 
 
 def sgd(
@@ -86,7 +47,7 @@ def sgd(
     trace = optax.trace(momentum, nesterov) if momentum else optax.identity()
     rate = optax.scale_by_learning_rate(schedule)
     order = (rate, trace) if rate_in_momentum else (trace, rate)
-    return optax.chain(_decay(weight_decay, mask), *order)
+    return optax.chain(add_decay(weight_decay, mask), *order)
 
 
 def adam(
@@ -102,7 +63,7 @@ def adam(
     """Adam (Kingma & Ba 2015, algorithm 1); weight decay is L2 in the gradient."""
     _below_one(b1=b1, b2=b2)
     return optax.chain(
-        _decay(weight_decay, mask),
+        add_decay(weight_decay, mask),
         optax.scale_by_adam(b1, b2, eps),
         optax.scale_by_learning_rate(schedule),
     )
@@ -126,7 +87,7 @@ def adamw(
     _below_one(b1=b1, b2=b2)
     return optax.chain(
         optax.scale_by_adam(b1, b2, eps),
-        _decay(weight_decay, mask),
+        add_decay(weight_decay, mask),
         optax.scale_by_learning_rate(schedule),
     )
 
@@ -148,7 +109,7 @@ def rmsprop(
     """
     _below_one(decay=decay, momentum=momentum)
     return optax.chain(
-        _decay(weight_decay, mask),
+        add_decay(weight_decay, mask),
         optax.scale_by_rms(decay, eps, initial_scale=1.0, eps_in_sqrt=True),
         optax.scale_by_learning_rate(schedule),
         optax.trace(momentum) if momentum else optax.identity(),
@@ -169,7 +130,7 @@ def adagrad(
     s += g^2, p -= lr g / sqrt(s + eps), from s = `initial`.
     """
     return optax.chain(
-        _decay(weight_decay, mask),
+        add_decay(weight_decay, mask),
         optax.scale_by_rss(initial, eps),
         optax.scale_by_learning_rate(schedule),
     )
@@ -218,7 +179,7 @@ def lamb(
     _below_one(b1=b1, b2=b2)
     return optax.chain(
         optax.scale_by_adam(b1, b2, eps),
-        _decay(weight_decay, mask),
+        add_decay(weight_decay, mask),
         optax.masked(optax.scale_by_trust_ratio(), mask),
         optax.scale_by_learning_rate(schedule),
     )
@@ -279,10 +240,6 @@ def make(
 
     rule = multipliers_lib.by_path(multipliers, rule_of, heads)
     return optax.chain(optax.clip_by_global_norm(clip_norm), rule) if clip_norm else rule
-
-
-def _decay(weight_decay: Number, mask: Mask) -> optax.GradientTransformation:
-    return optax.add_decayed_weights(weight_decay, mask) if weight_decay else optax.identity()
 
 
 def _scale_by_layer(weight_decay, trust_coefficient, eps) -> optax.GradientTransformation:

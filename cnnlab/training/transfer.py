@@ -24,7 +24,7 @@ from cnnlab import models, objectives
 from cnnlab.errors import UserError
 from cnnlab.training import class_names as classes
 from cnnlab.training import run_folder
-from cnnlab.training.checkpoint import Checkpoints, pick_step
+from cnnlab.training.checkpoint import Checkpoints
 from cnnlab.training.state import leaf_names
 from cnnlab.utils import param_paths
 from cnnlab.utils.console import LOG
@@ -134,7 +134,7 @@ def _from_run(
         read_only=True,
     )
     try:
-        step = pick_step(checkpoints, options.checkpoint)
+        step = checkpoints.step_of(options.checkpoint)
         average = options.ema and bool(settings.get("ema_decay"))
         names = classes.saved(checkpoints) if classes.head_of(settings) else ()
         state = checkpoints.read(step, *(("ema",) if average else ("params", "model_state")))

@@ -14,6 +14,7 @@ import pytest
 from cnnlab import commands, models
 from cnnlab.analysis import listings
 from cnnlab.analysis.tables import COLUMNS
+from cnnlab.commands import model_tables
 
 LENET = {
     "name": "lenet5",
@@ -194,9 +195,7 @@ def test_models_that_cannot_take_the_images_are_left_out_and_named(capsys, few):
 def test_narrow_terminal_goes_without_the_least_needed_columns(capsys, few, monkeypatch):
     from rich.console import Console
 
-    from cnnlab.commands import models as command
-
-    monkeypatch.setattr(command, "_console", lambda: Console(width=80, highlight=False))
+    monkeypatch.setattr(model_tables, "_console", lambda: Console(width=80, highlight=False))
     _, out, _ = run(capsys)
     *table, note = out.splitlines()
     assert all(len(line) <= 80 for line in table)

@@ -15,7 +15,7 @@ import numpy as np
 import process_cases
 import small
 
-from cnnlab.launch import distributed
+from cnnlab.launch import distributed, process_group
 from cnnlab.runs.train import train
 from cnnlab.training.interruption import Flag, Interrupted
 from cnnlab.training.loop import Loop
@@ -91,7 +91,7 @@ def found(loop, state):
 
 
 def main(folder, coordinator, number, process):
-    distributed.connect(coordinator, int(number), int(process), initialization_timeout=120)
+    process_group.connect(coordinator, int(number), int(process), initialization_timeout=120)
     last = int(number) - 1
     said = {"talk": talk()}
     run = process_cases.run("fsdp")
@@ -116,5 +116,5 @@ def main(folder, coordinator, number, process):
 
 
 if __name__ == "__main__":
-    with distributed.explain_lost_process():
+    with process_group.explain_lost_process():
         main(Path(sys.argv[1]), *sys.argv[2:])

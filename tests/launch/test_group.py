@@ -16,11 +16,11 @@ from cnnlab.training.state import leaf_names
 
 ALONE = """
 import sys, time
-from cnnlab.launch import distributed
+from cnnlab.launch import distributed, process_group
 
-distributed.connect(*sys.argv[2:3], *map(int, sys.argv[3:5]))
+process_group.connect(*sys.argv[2:3], *map(int, sys.argv[3:5]))
 distributed.barrier("all are here")
-with distributed.explain_lost_process():
+with process_group.explain_lost_process():
     if distributed.kv_store.process_index() == 1:
         if sys.argv[1] == "fails":
             raise ValueError("of my own")
@@ -141,8 +141,8 @@ def test_what_ends_one_process_ends_all_and_is_told():
 
 def test_process_that_waits_in_vain_says_for_whom():
     code = (
-        "import sys; from cnnlab.launch import distributed\n"
-        "distributed.connect(sys.argv[1], 2, int(sys.argv[3]), initialization_timeout=1)"
+        "import sys; from cnnlab.launch import process_group\n"
+        "process_group.connect(sys.argv[1], 2, int(sys.argv[3]), initialization_timeout=1)"
     )
     (started,) = process_group.start(["-c", code], 1)
     ((status, printed),) = process_group.finish([started], seconds=600)

@@ -11,7 +11,8 @@ import pytest
 
 from cnnlab.errors import UserError
 from cnnlab.training import checkpoint, parallel
-from cnnlab.training.checkpoint import Checkpoints, Damaged, pick_step
+from cnnlab.training.checkpoint import Checkpoints
+from cnnlab.training.checkpoint_record import Damaged
 from cnnlab.training.state import TrainState
 
 
@@ -231,25 +232,25 @@ def test_checkpoint_of_another_optimizer_is_refused(tmp_path):
 
 def test_checkpoint_is_chosen_by_name_or_step(tmp_path):
     checkpoints = save(tmp_path / "c", [1, 2, 3], {2: 0.9, 3: 0.1}, keep=5, metric="v/accuracy")
-    assert pick_step(checkpoints, "latest") == 3
-    assert pick_step(checkpoints, "best") == 2
-    assert pick_step(checkpoints, "1") == 1
+    assert checkpoints.step_of("latest") == 3
+    assert checkpoints.step_of("best") == 2
+    assert checkpoints.step_of("1") == 1
     for which in ("7", "²"):
         with pytest.raises(UserError, match="needs latest, best or a step of 1, 2, 3"):
-            pick_step(checkpoints, which)
+            checkpoints.step_of(which)
 
 
 def test_no_best_without_a_metric(tmp_path):
     checkpoints = save(tmp_path / "c", [1], metric="v/accuracy")
     with pytest.raises(UserError, match="was saved with the metric 'v/accuracy'"):
-        pick_step(checkpoints, "best")
+        checkpoints.step_of("best")
     with pytest.raises(UserError, match=r"checkpoint.best is empty\): use latest or a step of"):
-        pick_step(Checkpoints(tmp_path / "c"), "best")
+        Checkpoints(tmp_path / "c").step_of("best")
 
 
 def test_no_checkpoint_at_all(tmp_path):
     with pytest.raises(UserError, match="train there first"):
-        pick_step(Checkpoints(tmp_path / "c"), "latest")
+        Checkpoints(tmp_path / "c").step_of("latest")
 
 
 def test_values_of_another_metric_or_of_before_are_not_compared(tmp_path):
