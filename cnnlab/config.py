@@ -65,7 +65,7 @@ OPEN: dict[str, type] = {
 
 
 def base() -> ConfigDict:
-    """Return a config with the default of everything that a run reads.
+    """Return a config with the default of everything that a run reads; `config_docs` says what.
 
     It is locked: assigning to an entry that does not exist is an error, but for those in `OPEN`.
     """
@@ -73,21 +73,13 @@ def base() -> ConfigDict:
     config.seed = 0
     config.experiment = {"name": "supervised"}
     config.model = {"name": "lenet5"}
-    # What the parameters start from: the model's own random weights, or lsuv.
     config.init = {
         "name": "model",
         **{name: keywords(function) for name, function in INITS.items() if keywords(function)},
     }
-    # Parameters of another training: a run's folder or a .pth, .safetensors or .h5 file, without
-    # those whose path matches `skip` ("head": the classifier). Of a run: which checkpoint. Of both,
-    # whether to take the moving average where there is one, and which module of the network they
-    # are for, such as backbone; "": all of it.
     config.init_from = {"path": "", "skip": (), "checkpoint": "latest", "ema": True, "module": ""}
-    # Parameters that stay as they are, by expressions searched in their paths.
     config.freeze = ()
 
-    # The length of a run: one of the two is above zero. A step is one update of the parameters
-    # by batch_size examples over all devices, in `accumulation` parts.
     config.steps = 0
     config.epochs = 0.0
     config.batch_size = 64
@@ -95,8 +87,6 @@ def base() -> ConfigDict:
 
     config.optimizer = optimizer("sgd")
     config.schedule = schedule("cosine")
-    # Decay of the moving average of parameters and BatchNorm statistics; 0: none. With warm-up the
-    # decay of step t is at most (1 + t) / (10 + t), so that it soon forgets the initial values.
     config.ema_decay = 0.0
     config.ema_warmup = True
 
@@ -104,13 +94,9 @@ def base() -> ConfigDict:
         "source": "digits",
         "data_dir": "",
         "keys": ("image", "label"),
-        # Names or numbers of the classes to keep, renumbered in this order; (): all.
         "classes": (),
         "placement": "auto",
         "on_corrupt": "stop",
-        # per_class: examples drawn of each class, by the seed; 0: all. sampler: which of them make
-        # a batch. views: how often each image is augmented; `second_view` has the transforms that
-        # the later views undergo in place of the first one's.
         "train": {
             "split": "train",
             "per_class": 0,
@@ -123,54 +109,39 @@ def base() -> ConfigDict:
             "views": 1,
             "second_view": {},
         },
-        # sources: of splits that are another data set's.
         "eval": {
             "splits": {"validation": "validation", "test": "test"},
             "sources": {},
             "preprocess": {},
         },
         "normalize": {"mean": (0.0,), "std": (1.0,)},
-        # A geometric transform drops an object of whose box it leaves less than this share.
         "min_visible": 0.0,
         "grain": {"threads": 8, "workers": 0},
     }
-    # Steps between two evaluations, and between two checkpoints, unless evaluate.every or
-    # checkpoint.every is set by itself.
     config.eval_every = 500
     config.evaluate = {
         "every": config.get_oneway_ref("eval_every"),
         "batch_size": 256,
         "splits": ("validation",),
     }
-    # mode: whether more (max) or less (min) of `best` is better; auto: as its name implies.
     config.checkpoint = {
         "every": config.get_oneway_ref("eval_every"),
         "keep": 2,
         "best": "validation/accuracy",
         "mode": "auto",
     }
-    # Evaluations without a gain of more than min_delta in checkpoint.best; 0: never stop early.
     config.early_stopping = {"patience": 0, "min_delta": 0.0}
 
     config.parallel = {"strategy": "pmap", "devices": 0, "sync_bn": False}
-    # Steps in one program; 0: one, or on an accelerator with data on the device, up to 50.
     config.steps_per_dispatch = 0
-    # Bit-reproducible kernels where the platform has a choice (slower on GPU).
     config.deterministic = False
     config.log_every = 50
     config.representation = {
-        # Classical classifiers on raw pixels, printed in the closing table.
         "baselines": (),
-        # Evaluation protocols of the features; see `evaluators` below.
         "evaluators": {},
-        # Features to compare with those of the trained network: pixels; random (the same network
-        # with its random weights); supervised (the same network trained on the labels); fine_tune
-        # (trained on the labels from the learned weights). The last two are runs in subfolders.
         "controls": (),
         "supervised": dict(CONTROL_RUN),
         "fine_tune": dict(CONTROL_RUN),
-        # A figure of the features of a split in two dimensions (pca, tsne or umap) and, with
-        # projector, files for TensorBoard's embedding projector.
         "embedding_view": {
             "split": "",
             "endpoint": "features",
@@ -185,7 +156,7 @@ def base() -> ConfigDict:
     return config
 
 
-# A supervised control: 0 is the value of the run itself; per_class: examples of each class.
+# Of a supervised control.
 CONTROL_RUN = {"steps": 0, "learning_rate": 0.0, "batch_size": 0, "per_class": 0}
 
 

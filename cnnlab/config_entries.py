@@ -96,7 +96,6 @@ COMMON_OPTIONS = {
     "weight_decay": 0.0,
     "clip_norm": 0.0,
     "decay_mask": "kernels",
-    # Pairs of an expression and a factor of the learning rate, as in (("/bias$", 2.0),).
     "multipliers": (),
 }
 

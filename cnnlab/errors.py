@@ -8,6 +8,10 @@ class UserError(ValueError):
     """Something a person can mend: the message says what is wrong and what to do."""
 
 
+class MissingData(UserError):
+    """The data set is not on this machine, or not where the config says."""
+
+
 class LostProcess(UserError):
     """Another process of the run is gone or did not come: another start may find it back."""
 

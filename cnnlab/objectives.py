@@ -29,6 +29,11 @@ def find(name: str) -> Any:
     return import_path.pick(table, name, "experiment", _is_objective, "dataclass with a loss()")
 
 
+def available() -> list[str]:
+    """Return the names of the objectives, sorted."""
+    return sorted(importlib.import_module(_package()).EXPERIMENTS)
+
+
 def _package() -> str:
     """Return the name of the package of objectives; a person's own `experiments` is not it."""
     spec = importlib.util.find_spec("experiments")

@@ -135,7 +135,7 @@ class JointEmbedding(Experiment):
     """Learn equal embeddings for two views of an image, without collapse.
 
     Attributes:
-        method: one of `METHODS`.
+        method: "no_negatives", "nt_xent", "simsiam", "byol", "vicreg" or "barlow".
         projector: widths of its layers; (): no projector, the loss is on the features.
         predictor: widths of its hidden layers; the last layer is as wide as the projections. Only
             simsiam and byol have a predictor.

@@ -19,7 +19,7 @@ ROWS = (
     ("cnnlab.objectives", "experiments"),
     ("cnnlab.training",),
     ("cnnlab.config", "cnnlab.config_entries", "cnnlab.config_file"),
-    ("cnnlab.runs",),
+    ("cnnlab.config_docs", "cnnlab.runs"),
     ("cnnlab.sweeps",),
     ("cnnlab.commands",),
 )

@@ -40,20 +40,12 @@ def train(
         UserError: for what cannot work.
     """
     began = time.monotonic()
-    config_check.check(config)
-    experiment = objectives.create(
-        config.experiment.to_dict(), config.model.to_dict(), sync_bn=config.parallel.sync_bn
-    )
+    experiment = _experiment(config)
     finished, resume = _open_folder(config, workdir, on_change, show=show)
     if finished:
         return
     try:
-        names = class_names.of_run(workdir) if resume else ()
-        parts = distributed.all_or_none(
-            lambda: setup.make(config, experiment, resume=resume, class_names=names),
-            name="setup",
-        )
-        others = _controls(config, workdir, parts)
+        parts, others = _set_up(config, experiment, workdir, resume=resume)
     except UserError:
         # A folder that nothing was written to is removed.
         with contextlib.suppress(OSError):
@@ -62,6 +54,35 @@ def train(
     _run(parts, others, workdir, profile, began)
     if show:
         distributed.on_first_process(lambda: final_report.show(workdir))
+
+
+def check(config: Any) -> None:
+    """Check a config as `train` does before its first step.
+
+    Raises:
+        MissingData: the data is not on this machine; what does not depend on it has been checked.
+        UserError: for what cannot work.
+    """
+    controls.check(config)
+    _set_up(config, _experiment(config), Path("run"), resume=False)
+
+
+def _experiment(config: Any) -> Any:
+    config_check.check(config)
+    return objectives.create(
+        config.experiment.to_dict(), config.model.to_dict(), sync_bn=config.parallel.sync_bn
+    )
+
+
+def _set_up(
+    config: Any, experiment: Any, workdir: Path, *, resume: bool
+) -> tuple[setup.Setup, dict[str, Any]]:
+    """Return the parts of the run, and the configs of the controls that train."""
+    names = class_names.of_run(workdir) if resume else ()
+    parts = distributed.all_or_none(
+        lambda: setup.make(config, experiment, resume=resume, class_names=names), name="setup"
+    )
+    return parts, _controls(config, workdir, parts)
 
 
 def _open_folder(config: Any, workdir: Path, on_change: str, *, show: bool) -> tuple[bool, bool]:

@@ -3,6 +3,13 @@
 RAdam is Liu et al. 2020, "On the variance of the adaptive learning rate and beyond", algorithm 2;
 Lookahead is Zhang et al. 2019, "Lookahead optimizer: k steps forward, 1 step back", algorithm 1.
 The combination and its defaults are fast.ai's, which trains XResNets with it.
+
+Args:
+    b1: decay of the mean of gradients.
+    b2: decay of the mean of their squares.
+    eps: added to the denominator.
+    every: updates between two of the slow weights.
+    alpha: share of the way to the fast weights that the slow ones go.
 """
 
 from collections.abc import Callable

@@ -7,6 +7,17 @@ the results:
 - sgd, rmsprop, adam: "coupled" L2, added to the gradient before moments and momentum.
 - adamw, lamb, ranger: "decoupled" (Loshchilov & Hutter 2019), added to the rule's own update.
 - lars: in the gradient and in the denominator of the trust ratio.
+
+Args:
+    momentum: m, the share of the last update that is kept; 0: none.
+    nesterov: look ahead by the momentum.
+    rate_in_momentum: the learning rate is within the momentum, not outside.
+    b1: decay of the mean of gradients.
+    b2: decay of the mean of their squares.
+    decay: d, of the mean of squared gradients.
+    eps: added to the denominator.
+    initial: value that the sum of squares starts from.
+    trust_coefficient: of the ratio of the norms of parameters and gradient.
 """
 
 import math

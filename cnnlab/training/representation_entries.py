@@ -1,17 +1,15 @@
 """The entries of a config's `representation`: checked, and what they ask for.
 
 `config.representation.evaluators` names protocols (`cnnlab.evaluators`), each with its keywords
-and
+and these; an entry under a name of one's own also with `name`.
 
-    every     steps between two evaluations during training, a multiple of `evaluate.every`;
-              0: at the end only
-    endpoint  of the model, averaged over space, or "embedding"; several as a tuple
-    splits    of `data.eval.splits`; () for all
-    key       integers that are taken for the classes, where it is not "label"
-
-and an entry under a name of one's own also
-
-    name      of the evaluator, or its place: `package.module:function`
+Args:
+    every: steps between two evaluations during training, a multiple of evaluate.every; 0: at the
+        end only.
+    endpoint: of the model, averaged over space, or "embedding"; several as a tuple.
+    splits: of data.eval.splits; (): all.
+    key: integers that are taken for the classes.
+    name: of the evaluator, or its place, package.module:function.
 """
 
 from collections.abc import Iterable, Mapping

@@ -10,6 +10,20 @@ Every schedule is `shape(learning_rate, steps, *, warmup=0, ...)` and follows th
   `learning_rate`, so a sweep over the rate scales the whole curve.
 
 All are traceable: `step` may be an int or a traced scalar; the value is a float32 scalar.
+
+Args:
+    warmup: length of the linear warm-up.
+    boundaries: steps at which the rate changes, from the start of the run.
+    factor: by which the rate is multiplied at each boundary.
+    factors: of the full rate, one from each boundary on.
+    final: last value, as a fraction of the full rate.
+    power: exponent of the fall.
+    rate: factor of each fall.
+    every: steps between two falls.
+    staircase: fall at once, not smoothly.
+    flat: part of the steps at the full rate.
+    peak_fraction: part of the steps up to the full rate.
+    start: first value, as a fraction of the full rate.
 """
 
 import math

@@ -30,6 +30,13 @@ def affine(
     ±`shear` degrees, the shift in ±`translate` as a fraction of height and of width. Simard et al.
     2003, "Best Practices for Convolutional Neural Networks Applied to Visual Document Analysis",
     section 2, is where digit classifiers learned it. Bilinear; `fill` lies beyond the border.
+
+    Args:
+        degrees: largest angle, either way.
+        scale: smallest and largest factor of the size.
+        shear: largest slant of vertical lines in degrees, either way.
+        translate: largest shift as a share of height and of width, either way.
+        fill: value beyond the border.
     """
     size = jnp.array(image.shape[1:3])
 

@@ -42,6 +42,11 @@ def color_jitter(
     CIFAR-10; 0.8 too in Grill et al. 2020, "Bootstrap Your Own Latent", appendix B, with 0.4, 0.4,
     0.2 and 0.1. Gray images have no saturation and hue to change, so those do nothing there.
     Raises `UserError` for images of 2, 4 or more channels.
+
+    Args:
+        brightness, contrast, saturation: b of a factor from max(0, 1 - b) to 1 + b; 0: none.
+        hue: largest rotation of the hue circle, either way; 0: none.
+        probability: of each image to be changed.
     """
     image = image_of(batch, "color_jitter")
     check_color(image, "color_jitter")
@@ -86,6 +91,9 @@ def grayscale(
     Chen et al. 2020, "A Simple Framework for Contrastive Learning of Visual Representations",
     appendix A. Gray images stay as they are. Raises `UserError` for images of 2, 4 or more
     channels.
+
+    Args:
+        probability: of each image to become gray.
     """
     image = image_of(batch, "grayscale")
     check_color(image, "grayscale")
@@ -107,6 +115,10 @@ def solarize(
     Grill et al. 2020, "Bootstrap Your Own Latent", appendix B, where the probability is 0 for one
     view and 0.2 for the other. The operation of the same name in `rand_augment` rounds to 8 bits
     first, this does not.
+
+    Args:
+        threshold: values from here on are inverted.
+        probability: of each image to be changed.
     """
     image = image_of(batch, "solarize")
     chosen = jax.vmap(lambda key: jax.random.bernoulli(key, float(probability)))(keys)
@@ -140,6 +152,9 @@ def pca_noise(
     `std` 0.1 it is 0.022 along the first axis, 5.5 of 255 levels.
 
     Raises `UserError` for images that are not RGB.
+
+    Args:
+        std: standard deviation of the factor of each axis.
     """
     image = image_of(batch, "pca_noise")
     if image.shape[-1] != 3:

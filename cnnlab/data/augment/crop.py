@@ -32,6 +32,11 @@ def random_resized_crop(
     area and an aspect (width / height) from 3/4 to 4/3; after ten draws that do not fit it is the
     largest central one of that aspect. Bilinear, with antialiasing where it shrinks. Deviation: at
     the crop's border the resampling sees the image beyond it, not a repeated border pixel.
+
+    Args:
+        scale: smallest and largest share of the area.
+        ratio: smallest and largest aspect, width / height.
+        size: side of the result in pixels; 0: the shape that the image had.
     """
     height, width = image.shape[1:3]
     shape = (size or height, size or width)
@@ -77,6 +82,10 @@ def pad_crop(
     He et al. 2015, "Deep Residual Learning for Image Recognition", section 4.2 (CIFAR-10).
     Targets see the outside where the image is padded, by reflection too. Raises `UserError` if
     reflection has too few pixels.
+
+    Args:
+        padding: pixels on every side.
+        mode: what the padding has: zeros ("constant") or the mirrored image ("reflect").
     """
     if mode == "reflect" and padding >= min(image.shape[1:3]):
         raise UserError(

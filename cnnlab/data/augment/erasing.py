@@ -28,6 +28,12 @@ def random_erasing(
     where 0 is the mean color. Deviations: the aspect is log-uniform, so that wide and tall are
     equally likely; after ten draws that do not fit, the image stays whole; the paper's probability
     is 0.5 (here the 0.25 of later recipes) and its largest area 0.4.
+
+    Args:
+        probability: of each image to lose a rectangle.
+        scale: smallest and largest share of the area.
+        ratio: smallest and largest aspect of the rectangle.
+        fill: what it becomes: "zero" or "noise", N(0, 1).
     """
     image = image_of(batch, "random_erasing")
     height, width = image.shape[1:3]

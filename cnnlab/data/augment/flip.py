@@ -12,7 +12,11 @@ from cnnlab.data.augment.batch_transform import geometric
 def flip(
     image: Float[Array, "b h w c"], keys: Key[Array, " b"], /, *, probability: Probability = 0.5
 ) -> tuple[Float[Array, "b h w c"], Float[Array, "b 2 3"]]:
-    """Mirror left and right, each image with `probability`."""
+    """Mirror left and right, each image with `probability`.
+
+    Args:
+        probability: of each image to be mirrored.
+    """
     mirrored = jax.vmap(lambda key: jax.random.bernoulli(key, float(probability)))(keys)
     mirror = jnp.array([[1.0, 0, 0], [0, -1, image.shape[2]]])
     matrix = jnp.where(mirrored[:, None, None], mirror, jnp.eye(2, 3))

@@ -42,6 +42,11 @@ def gaussian_blur(
     2 r + 1 pixels along an axis of n, r being `kernel` n / 2 rounded down, but 1 at least: 3 of 32
     pixels, 9 of 96, 23 of 224. Beyond its border the image is mirrored, without repeating the
     outermost pixels; SimCLR's own code has zeros there, which darkens the border.
+
+    Args:
+        sigma: smallest and largest standard deviation in pixels.
+        kernel: side of the kernel as a share of the image's.
+        probability: of each image to be blurred.
     """
     image = image_of(batch, "gaussian_blur")
     radii = [max(1, int(kernel * size / 2)) for size in image.shape[1:3]]

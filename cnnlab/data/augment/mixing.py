@@ -54,6 +54,10 @@ def mixup(
     Zhang et al. 2017, "mixup: Beyond Empirical Risk Minimization", section 1 (alpha for ImageNet:
     3.1); one weight a batch as in the authors' code, or one an example. `alpha` 0 mixes nothing.
     Raises `UserError` without a label, and for boxes, masks and other targets with a place.
+
+    Args:
+        alpha: of the Beta distribution of the weight; 0: no mixing.
+        per_example: draw a weight for each example, not one for the batch.
     """
     image = _check(batch, targets, "mixup")
     weight = _weights(keys, alpha, per_example)
@@ -82,6 +86,10 @@ def cutmix(
     uniform in the image, beyond whose border it is cut off. One rectangle a batch as in the
     authors' code, or one an example. `alpha` 0 mixes nothing.
     Raises `UserError` without a label, and for boxes, masks and other targets with a place.
+
+    Args:
+        alpha: of the Beta distribution of the area kept; 0: no mixing.
+        per_example: draw a rectangle for each example, not one for the batch.
     """
     image = _check(batch, targets, "cutmix")
     pasted = _pasted(keys, (image.shape[1], image.shape[2]), alpha, per_example)

@@ -127,6 +127,12 @@ def rand_augment(
     With `magnitude_std` each operation's magnitude is drawn from a normal distribution, clipped to
     0 to 30. What comes in from beyond the border is `fill`, the reference's gray. On gray images
     "color" does nothing. Raises `UserError` for images of 2, 4 or more channels.
+
+    Args:
+        layers: operations an image.
+        magnitude: of every operation, 0 to 30.
+        magnitude_std: standard deviation of each operation's magnitude.
+        fill: value beyond the border.
     """
     check_color(image, "rand_augment")
 

@@ -48,6 +48,10 @@ def normalize(
 
     `mean` and `std` have a number per channel, or one for all. Nothing is random: no keys needed.
     Raises `UserError` if their lengths do not fit the channels.
+
+    Args:
+        mean: of each channel, or one for all, of values from 0 to 1.
+        std: standard deviation of each channel, or one for all.
     """
     image = image_of(batch, "normalize")
     channels = image.shape[-1]

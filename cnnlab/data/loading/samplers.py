@@ -45,6 +45,9 @@ def classes(
     """Return `per_class` examples of each of `batch_size / per_class` classes, one after another.
 
     Of a class with fewer examples some come twice: augmented, they still differ.
+
+    Args:
+        per_class: examples of each class in a batch, K.
     """
     del count
     if per_class < 2 or batch_size % per_class:
@@ -77,6 +80,9 @@ def pairs(
     """Return pairs of examples; `same` is the share of those of one class, rounded, in mixed order.
 
     Classes are drawn uniformly, whatever their size; the two of one class are never one example.
+
+    Args:
+        same: share of pairs of one class.
     """
     del count
     if not 0 <= same <= 1:

@@ -28,6 +28,9 @@ def center_crop(
     """Cut the central `size` x `size` pixels out.
 
     Raises `UserError` for a smaller image.
+
+    Args:
+        size: side of the crop in pixels.
     """
     height, width = image.shape[:2]
     if min(height, width) < size:
@@ -50,6 +53,9 @@ def random_crop(
     """Cut `size` x `size` pixels out, all places alike.
 
     Raises `UserError` for a smaller image.
+
+    Args:
+        size: side of the crop in pixels.
     """
     height, width = image.shape[:2]
     if min(height, width) < size:
@@ -77,6 +83,12 @@ def random_resized_crop(
     Szegedy et al. 2014, "Going Deeper with Convolutions", section 6. The area is uniform in
     `scale`, the aspect (width / height) log-uniform in `ratio`; after ten draws that do not fit it
     is the largest central part of that aspect.
+
+    Args:
+        size: side of the result in pixels.
+        scale: smallest and largest share of the area.
+        ratio: smallest and largest aspect, width / height.
+        interpolation: "area", "linear", "cubic" or "auto": see `resampling`.
     """
     top, left, height, width = _random_part(rng, image.shape[:2], scale, ratio)
     part = image[top : top + height, left : left + width]

@@ -24,6 +24,9 @@ def pad_objects(
     `objects_valid` (max_objects,) is True where a row is an object, `objects_cut` counts those
     that were cut off, `objects_dropped` those that geometric transforms had dropped before. Raises
     `UserError` for an example without such keys, or whose keys differ in their number of objects.
+
+    Args:
+        max_objects: rows of every key that has a row an object.
     """
     kinds = targets.kinds
     rows = {k: np.asarray(x) for k, x in example.items() if k in kinds}

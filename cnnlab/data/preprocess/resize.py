@@ -34,6 +34,11 @@ def resize(
     """Resize to a shorter side of `size`, keeping the aspect, or to exactly `size` x `size`.
 
     The longer side is rounded down, as in torchvision.
+
+    Args:
+        size: in pixels.
+        mode: "shorter": `size` is that of the shorter side; "exact": of both.
+        interpolation: "area", "linear", "cubic" or "auto": see `resampling`.
     """
     height, width = image.shape[:2]
     shorter = min(height, width) if mode == "shorter" else 0
@@ -55,6 +60,10 @@ def random_resize(
 
     The aspect stays; the longer side is rounded down. (256, 480) is ResNet's range, (256, 512)
     VGG's.
+
+    Args:
+        shorter: smallest and largest shorter side in pixels.
+        interpolation: "area", "linear", "cubic" or "auto": see `resampling`.
     """
     size = int(rng.integers(shorter[0], shorter[1], endpoint=True))
     height, width = image.shape[:2]

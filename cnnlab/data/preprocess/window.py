@@ -26,6 +26,10 @@ def random_window(
 
     A shorter one is refused with a `UserError`, or padded with zeros at its end. (Silence is easily
     distinguished from sound, so many padded windows make contrastive learning easy.)
+
+    Args:
+        size: samples of the window.
+        shorter: what to do with a shorter waveform: "refuse" it or "pad" it with zeros.
     """
     waveform = _long_enough(example, "random_window", size, shorter)
     start = rng.integers(len(waveform) - size + 1)
@@ -40,7 +44,12 @@ def center_window(
     size: PositiveWhole = 20_480,
     shorter: Literal["refuse", "pad"] = "refuse",
 ) -> dict[str, Any]:
-    """Cut the middle `size` samples out of "waveform"; for shorter ones see `random_window`."""
+    """Cut the middle `size` samples out of "waveform"; for shorter ones see `random_window`.
+
+    Args:
+        size: samples of the window.
+        shorter: what to do with a shorter waveform: "refuse" it or "pad" it with zeros.
+    """
     waveform = _long_enough(example, "center_window", size, shorter)
     start = (len(waveform) - size) // 2
     return {**example, "waveform": waveform[start : start + size]}

@@ -22,7 +22,7 @@ from typing import NamedTuple
 import numpy as np
 
 from cnnlab.data.sources.arrays import ArraysSource
-from cnnlab.errors import UserError
+from cnnlab.errors import MissingData, UserError
 from cnnlab.utils.array_pickle import read_arrays
 from cnnlab.utils.files import expand, read_file
 
@@ -104,7 +104,7 @@ class CifarSource(ArraysSource):
 def _find(name: str, root: Path) -> tuple[Path, Layout]:
     """Return the folder of the batches, and its layout."""
     if not root.is_dir():
-        raise UserError(f"{name}: there is no such folder; {PUBLISHED}")
+        raise MissingData(f"{name}: there is no such folder; {PUBLISHED}")
     found = [
         (folder, layout)
         for layout in LAYOUTS

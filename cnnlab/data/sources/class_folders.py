@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cnnlab.data.sources.splits import resolve
-from cnnlab.errors import UserError
+from cnnlab.errors import MissingData, UserError
 from cnnlab.utils.files import expand
 
 # Spellings of the splits, in lower case and without an ending such as "_set".
@@ -70,7 +70,7 @@ def list_split(kind: Kind, path: str, split: str) -> tuple[tuple[str, ...], list
     root = Path(expand(path))
     name = f"{kind.prefix}:{path}"
     if not root.is_dir():
-        raise UserError(f"{name}: there is no such folder")
+        raise MissingData(f"{name}: there is no such folder")
     folders = _find_splits(kind, root)
     class_names = _list_classes(kind, folders["train"])
     found = {key: _list_files(kind, folder, class_names) for key, folder in folders.items()}

@@ -22,7 +22,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from cnnlab.data.sources.arrays import ArraysSource
-from cnnlab.errors import UserError
+from cnnlab.errors import MissingData, UserError
 from cnnlab.utils.files import expand
 from cnnlab.utils.memory import memory
 
@@ -78,7 +78,7 @@ class IdxSource(ArraysSource):
 def _find(name: str, root: Path) -> dict[str, dict[str, Path]]:
     """Return the files of each split: images and labels."""
     if not root.is_dir():
-        raise UserError(f"{name}: there is no such folder; {PUBLISHED}")
+        raise MissingData(f"{name}: there is no such folder; {PUBLISHED}")
     files: dict[str, dict[str, Path]] = {}
     folder = next((f for f in (root, root / "MNIST/raw", root / "raw") if _named(f)), root)
     for match, file in _named(folder):

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from cnnlab.data.sources.arrays import ArraysSource
-from cnnlab.errors import UserError
+from cnnlab.errors import MissingData, UserError
 from cnnlab.utils.console import LOG
 from cnnlab.utils.files import expand
 from cnnlab.utils.memory import memory
@@ -55,7 +55,7 @@ class NpzSource(ArraysSource):
 
 def _read(name: str, path: Path) -> dict[str, np.ndarray]:
     if not path.is_file():
-        raise UserError(f"{name}: there is no such file")
+        raise MissingData(f"{name}: there is no such file")
     try:
         with path.open("rb") as file:
             if file.read(len(NPY)) == NPY:

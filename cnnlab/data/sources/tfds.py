@@ -18,7 +18,7 @@ from cnnlab.data.preprocess.decode import decode
 from cnnlab.data.sources.identity import row_ids
 from cnnlab.data.sources.info import Info
 from cnnlab.data.sources.splits import resolve
-from cnnlab.errors import UserError
+from cnnlab.errors import MissingData, UserError
 from cnnlab.utils.registry import suggest
 
 # For suggestions only; any set of the library will do.
@@ -77,7 +77,7 @@ def find(name: str, folder: str) -> Path:
     there = _prepared(name, folder)
     if not there and not is_known(name):
         raise unknown(name)
-    raise UserError(
+    raise MissingData(
         f"'{name}' is not prepared in {folder}"
         + (f", only {', '.join(there)} is" if there else "")
         + f": run `CNNLAB_DATA={shlex.quote(str(folder))} python launch.py data prepare {name}`, "
