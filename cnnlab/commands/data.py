@@ -5,9 +5,10 @@ usage: python launch.py data [NAME] [--split=SPLIT] [--sheet=PNG]
 
 NAME is an embedded set (digits, shapes, glyphs, tones), a TFDS set (mnist, cifar10, imagenette,
 imagenet2012, ...), folder:/path with a folder of images per class, wav:/path with one of sounds,
-npz:/path, or a published set in its own files: idx:/path (MNIST) or cifar:/path. SPLIT is any TFDS
-split expression. Embedded sets are built on first use; a standard one is prepared once, which needs
-TensorFlow (requirements-data.txt) and the network, and is read afterwards with neither.
+npz:/path, or a published set in its own files: idx:/path (MNIST), cifar:/path or
+omniglot:/path. SPLIT is any TFDS split expression. Embedded sets are built on first use; a standard
+one is prepared once, which needs TensorFlow (requirements-data.txt) and the network, and is read
+afterwards with neither.
 
 examples:
   python launch.py data
@@ -73,6 +74,7 @@ def _list() -> int:
     print(f"{'npz:P':10} arrays image and label, or train_image, train_label, test_image, ...")
     print(f"{'idx:P':10} MNIST's four idx files; likewise Fashion-MNIST and KMNIST")
     print(f"{'cifar:P':10} batches of CIFAR-10 or CIFAR-100, binary or Python's")
+    print(f"{'omniglot:P':10} Omniglot's folders, with Vinyals' split and the one-shot runs")
     return 0
 
 

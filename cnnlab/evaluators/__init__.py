@@ -17,6 +17,7 @@ from cnnlab.evaluators.few_shot import few_shot
 from cnnlab.evaluators.knn import knn
 from cnnlab.evaluators.linear_probe import linear_probe
 from cnnlab.evaluators.listed_pairs import listed_pairs
+from cnnlab.evaluators.one_shot_runs import one_shot_runs
 from cnnlab.evaluators.retrieval import retrieval
 from cnnlab.evaluators.verification import verification
 from cnnlab.utils import import_path
@@ -28,6 +29,7 @@ EVALUATORS: dict[str, Callable[..., EvalResult]] = {
     "few_shot": few_shot,
     "verification": verification,
     "listed_pairs": listed_pairs,
+    "one_shot_runs": one_shot_runs,
     "retrieval": retrieval,
 }
 

@@ -30,10 +30,10 @@ from cnnlab.utils.console import LOG
 from cnnlab.utils.registry import suggest
 
 # These look at all labels and are quick; the others get this many of this many classes.
-WHOLE = ("few_shot", "listed_pairs", "verification")
+WHOLE = ("few_shot", "listed_pairs", "one_shot_runs", "verification")
 CLASSES, EACH = 20, 20
 # Keywords that make an evaluator slow and not wrong: never more than so much of them.
-LESS = {"episodes": 2, "max_iterations": 10}
+LESS = {"episodes": 2, "max_iterations": 10, "runs": 1}
 # Examples of which outputs are made up.
 ROWS = 8
 # Of a class whose labels are made up.
@@ -117,16 +117,16 @@ def _evaluators(
             if isinstance(own.get(key), int):
                 own[key] = min(own[key], most)
         for split in entry["splits"] or sorted(evaluations):
-            query = _stand_in(evaluations[split], roles, name)
+            query = _stand_in(evaluations[split], roles, evaluator)
             rows = {"query": query, "train": query, "val": query}
             if needs_bank(evaluator):
-                rows["train"] = _stand_in(train, roles, name)
+                rows["train"] = _stand_in(train, roles, evaluator)
             if needs_tuning(evaluator) and choosing[:1] != (split,):
                 other = evaluations[choosing[0]] if choosing else train
-                rows["val"] = _stand_in(other, roles, name)
+                rows["val"] = _stand_in(other, roles, evaluator)
             elif evaluator not in WHOLE:
                 # Of few rows a fifth may be too few, though it is not of all.
-                rows["val"] = _stand_in(evaluations[split], roles, name)
+                rows["val"] = _stand_in(evaluations[split], roles, evaluator)
             what = f"representation.evaluators.{name} on '{split}'"
             try:
                 given = {role: x.labeled_by(entry["key"]) for role, x in rows.items()}
@@ -206,7 +206,7 @@ def _stand_in(data: TrainData | EvalData, roles: Mapping[str, str], evaluator: s
         kept = _few(label)
         keys = {key: values[kept] for key, values in keys.items()}
     features = np.random.default_rng(0).normal(size=(len(kept), 2)).astype(np.float32)
-    index = data.readable() if isinstance(data, EvalData) and keys is known else None
+    index = data.readable()[kept] if isinstance(data, EvalData) and keys is known else None
     return Features(features, keys, source.source, index)
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import PyTree
 
 from cnnlab.evaluators import EvalResult, Features, find
+from cnnlab.evaluators.similarities import DISTANCES
 from cnnlab.launch import distributed, kv_store
 from cnnlab.training import representation_entries as entries
 from cnnlab.training.feature_extraction import BANK, PIXELS, FeatureExtractor, Stopped
@@ -152,7 +153,7 @@ class RepresentationEval:
             if raw and evaluator == "collapse":
                 continue
             own = entries.keywords(entry)
-            if raw and "distance" in own:
+            if raw and own.get("distance") in DISTANCES:
                 own["distance"] = "euclidean"
             for split in entry["splits"] or self._splits:
                 if splits and split not in splits:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import fabricated
 import numpy as np
+import published
 import pytest
 import small
 from short_googlenet import short_googlenet  # noqa: F401 (a fixture)
@@ -33,6 +34,7 @@ EXAMPLES = {
     "imagenet2012": 1_281_167,
     "imagenette/320px-v2": 9469,
     "omniglot": 19_280,
+    "omniglot:omniglot": 19_280,
     # Any set of faces: CASIA-WebFace has about as many.
     "folder:faces": 490_000,
 }
@@ -102,6 +104,7 @@ def sets(tmp_path_factory):
     folder = tmp_path_factory.mktemp("sets")
     for name in fabricated.SETS:
         fabricated.fabricate(name, folder)
+    published.omniglot(folder / "drawings", runs=1)
     for person, image in itertools.product(range(4), range(8)):
         path = folder / "faces" / f"person{person}" / f"person{person}_{image:04}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -114,6 +117,8 @@ def here(settings, sets):
     settings.data.data_dir = sets
     if settings.data.source.startswith("folder:"):
         settings.data.source = f"folder:{sets}/faces"
+    if settings.data.source.startswith("omniglot:"):
+        settings.data.source = f"omniglot:{sets}/drawings"
     for split in settings.data.eval.sources:
         settings.data.eval.sources[split] = f"folder:{sets}/faces"
 

@@ -29,8 +29,8 @@ def test_every_hyper_parameter_is_a_keyword_that_a_config_can_hold(name):
         assert isinstance(value, bool | int | float | str | tuple)
 
 
-# listed_pairs needs files, and has tests of its own.
-@pytest.mark.parametrize("name", sorted(EVALUATORS.keys() - {"listed_pairs"}))
+# These need files, and have tests of their own.
+@pytest.mark.parametrize("name", sorted(EVALUATORS.keys() - {"listed_pairs", "one_shot_runs"}))
 def test_an_evaluator_is_a_pure_function_and_gives_finite_numbers(name):
     splits = [split(n, seed) for seed, n in enumerate((60, 90, 50))]
     before = [(s.features.copy(), s.label.copy()) for s in splits]

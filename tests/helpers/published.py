@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 
 def real(name):
@@ -59,3 +60,41 @@ def cifar10_python(folder, images, labels, names=("cat", "dog"), protocol=2):
         content = {"batch_label": name, "labels": y.tolist(), "data": rows, "filenames": [name]}
         (folder / name).write_bytes(pickle.dumps(content, protocol))
     return folder
+
+
+def omniglot(folder, alphabets=None, runs=0):
+    """Write drawings: by alphabet, the drawers of each of its characters."""
+    rng = np.random.default_rng(0)
+    small = {"images_background/Greek": (3, 3), "images_evaluation/Gurmukhi": (2,) * 43}
+    number = 0
+    for alphabet, characters in (alphabets or small).items():
+        (folder / alphabet).mkdir(parents=True)
+        for character, drawers in enumerate(characters, 1):
+            number += 1
+            for drawer in range(1, drawers + 1):
+                name = f"character{character:02}/{number:04}_{drawer:02}.png"
+                drawing(folder / alphabet / name, rng)
+    for run in range(1, runs + 1):
+        place = folder / f"all_runs/run{run:02}"
+        order = rng.permutation(3)
+        lines = [
+            f"run{run:02}/test/item{i}.png run{run:02}/training/class{c}.png"
+            for i, c in enumerate(order)
+        ]
+        (place / "training").mkdir(parents=True)
+        (place / "class_labels.txt").write_text("\n".join(lines) + "\n")
+        for i, c in enumerate(order):
+            image = drawing(place / f"training/class{c}.png", rng)
+            # Another place, which the modified Hausdorff distance does not mind.
+            drawing(place / f"test/item{i}.png", rng, np.roll(image, (3, -2), (0, 1)))
+    return folder
+
+
+def drawing(path, rng, ink=None):
+    """Write 105 x 105 pixels of one bit, False where there is ink, and return the ink."""
+    if ink is None:
+        ink = np.zeros((105, 105), bool)
+        ink[10:90, 10:90] = rng.random((80, 80)) < 0.01
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(~ink).save(path)
+    return ink

@@ -3,11 +3,12 @@
 import gzip
 import os
 import pickle
+import shutil
 
 import numpy as np
-from hostile.images import flipped
+from hostile.images import PNG, flipped
 from hostile.row import Row, Table, link, place
-from published import cifar10, cifar10_python, idx, mnist
+from published import cifar10, cifar10_python, idx, mnist, omniglot
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (6, 3, 32, 32, 3), np.uint8)
 LABELS = np.arange(18).reshape(6, 3) % 2
@@ -198,8 +199,92 @@ ROWS = [
 ]
 
 
+def drawings(name, words, make, split="train"):
+    """A row of Omniglot."""
+    return Row(f"omniglot: {name}", words, make, f"data omniglot:omni --split={split}")
+
+
+def removed(name):
+    """Make what takes a folder away."""
+    return lambda folder: shutil.rmtree(folder / "omni" / name)
+
+
+GREEK, RUN = "images_background/Greek", "omni/all_runs/run01"
+LINE = "run01/test/item0.png run01/training/class0.png"
+ROWS += [
+    Row("omniglot: no such folder", "repository 'omniglot'", read="data omniglot:gone"),
+    Row(
+        "omniglot: an empty folder",
+        "has no alphabets",
+        lambda f: (f / "e").mkdir(),
+        "data omniglot:e",
+    ),
+    drawings("only one part", "are: test (4)", removed("images_background")),
+    drawings(
+        "an empty alphabet",
+        "omni/images_background/A has no characters",
+        lambda f: (f / "omni/images_background/A").mkdir(),
+    ),
+    drawings(
+        "an empty character",
+        "character09 has 0 drawing(s)",
+        lambda f: (f / f"omni/{GREEK}/character09").mkdir(),
+    ),
+    drawings(
+        "a character with one drawer",
+        "character09 has 1 drawing(s)",
+        place(f"omni/{GREEK}/character09/0009_01.png", PNG),
+    ),
+    drawings(
+        "images of other names",
+        "character09 has 0 drawing(s)",
+        place(f"omni/{GREEK}/character09/a.png", PNG),
+    ),
+    drawings(
+        "a drawing that is text",
+        "cannot decode image",
+        place(f"omni/{GREEK}/character01/0001_01.png", b"text"),
+    ),
+    drawings(
+        "a drawing of another size",
+        "64 pixels, not 105^2",
+        place(f"omni/{GREEK}/character01/0001_01.png", PNG),
+    ),
+    drawings("a split that there is not", "are: train (9)", lambda f: None, "vinyals"),
+    drawings("runs and others", "their labels differ", lambda f: None, "runs+train"),
+    drawings("no runs", "Unknown split 'runs'", removed("all_runs"), "runs"),
+    drawings(
+        "an empty list of a run",
+        "class_labels.txt is empty",
+        place(f"{RUN}/class_labels.txt", b""),
+        "runs",
+    ),
+    drawings(
+        "a list that is no text", "it is no text", place(f"{RUN}/class_labels.txt", b"\xff"), "runs"
+    ),
+    drawings(
+        "a list of three words a line",
+        "line 1: wanted",
+        place(f"{RUN}/class_labels.txt", f"{LINE} c"),
+        "runs",
+    ),
+    drawings(
+        "a list that names no image",
+        "line 1: there is no",
+        place(f"{RUN}/class_labels.txt", "a/b.png c/d.png"),
+        "runs",
+    ),
+    drawings(
+        "a run without examples", "line 1: there is no", removed("all_runs/run01/training"), "runs"
+    ),
+    drawings("hidden files", "9 examples", place(f"omni/{GREEK}/.x/y", b""))._replace(works=True),
+]
+
+
 def before(folder):
-    """A small MNIST, and a small CIFAR-10 in both forms."""
+    """A small MNIST, Omniglot, and a small CIFAR-10 in both forms."""
+    alphabets = {"images_background/Greek": (3, 3, 3), "images_evaluation/Keble": (2, 2)}
+    omniglot(folder / "omni", alphabets, runs=1)
     mnist(folder / "mnist", GRAY, DIGITS)
     cifar10(folder / "bin", IMAGES, LABELS)
     cifar10_python(folder / "py", IMAGES, LABELS)

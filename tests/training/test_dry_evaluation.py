@@ -110,6 +110,12 @@ def test_split_with_one_image_a_class_is_refused_where_pairs_are_needed(one_each
         small.build(small.config(**settings))
 
 
+def test_an_evaluator_under_a_name_of_its_own_is_given_as_many_rows():
+    # 25 examples of a class, where evaluators that look at few rows get 20.
+    own = evaluated(mine={"name": "few_shot", "ways": 4, "shots": 24})
+    small.build(small.config(**own))
+
+
 def test_probe_of_one_class_is_refused(tmp_path, one_each):
     changes = dict(data__source=one_each, data__classes=("0",), model__num_classes=1)
     with pytest.raises(UserError, match="two classes or more in the training split"):

@@ -19,6 +19,7 @@ PATH_SOURCES = {
     "npz": "cnnlab.data.sources.npz:NpzSource",
     "idx": "cnnlab.data.sources.idx:IdxSource",
     "cifar": "cnnlab.data.sources.cifar:CifarSource",
+    "omniglot": "cnnlab.data.sources.omniglot:OmniglotSource",
 }
 # Keys by which batches number their rows and tell real ones from padding.
 COUNTERS = ("ordinal", "index", "valid")
@@ -82,6 +83,20 @@ class Source(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: int) -> dict[str, np.ndarray]: ...
+
+
+def path_of(name: str) -> tuple[str, str]:
+    """Return kind and path of a source `kind:path`, two empty texts for the name of a set.
+
+    TFDS has an `omniglot` too, without a colon.
+    """
+    kind, colon, path = name.partition(":")
+    return (kind, path) if colon and kind in PATH_SOURCES else ("", "")
+
+
+def no_path(name: str) -> UserError:
+    """Return the error for a kind of source without its path."""
+    return UserError(f"data set '{name}' names no path: write {name.rstrip(':')}:/path")
 
 
 def data_folder(data_dir: str = "") -> str:

@@ -6,6 +6,7 @@
     wav:/path                             a folder of sounds per class
     npz:/path/to/file.npz                 arrays
     idx:/path, cifar:/path                MNIST and CIFAR in the files they are published in
+    omniglot:/path                        Omniglot, likewise
     package.module:Name                   one's own: called with the split, returns a `Source`
 
 An example is a flat dict of numpy arrays: `image` uint8 of shape (h, w, c), or `waveform` of shape
@@ -22,7 +23,7 @@ import numpy as np
 from jaxtyping import Integer
 
 from cnnlab.data.preprocess.decode import CorruptFile
-from cnnlab.data.sources.info import PATH_SOURCES, Info, Source, data_folder
+from cnnlab.data.sources.info import PATH_SOURCES, Info, Source, data_folder, no_path, path_of
 from cnnlab.errors import UserError
 from cnnlab.utils import import_path
 
@@ -42,13 +43,14 @@ def load(name: str, split: str, *, data_dir: str = "") -> Source:
         UserError: if the set is unknown, not prepared or badly laid out, or if it has no such
             split. Nothing is ever downloaded here: `tfds_prepare.prepare` does that.
     """
-    kind, _, path = name.partition(":")
-    if kind in PATH_SOURCES and not path:
-        raise UserError(f"data set '{name}' names no path: write {kind}:/path")
-    if kind in PATH_SOURCES:
+    kind, path = path_of(name)
+    if kind and not path:
+        raise no_path(name)
+    if kind:
         module, _, loader = PATH_SOURCES[kind].partition(":")
         return getattr(importlib.import_module(module), loader)(path, split)
-    if all(part.isidentifier() for part in (*kind.split("."), path)):
+    place, _, attribute = name.partition(":")
+    if all(part.isidentifier() for part in (*place.split("."), attribute)):
         return _own(name, split)
     from cnnlab.data.builders import EMBEDDED
     from cnnlab.data.sources.tfds import TFDSSource, find
@@ -86,13 +88,13 @@ def moved(data: Mapping[str, Any], place: str) -> dict[str, Any]:
             `data["eval"]["sources"]` has at or below that path moves along. Otherwise in place of
             `data["data_dir"]`.
     """
-    kind, _, old = data["source"].partition(":")
-    if kind not in PATH_SOURCES:
+    kind, old = path_of(data["source"])
+    if not kind:
         return {**data, "data_dir": place}
 
     def follow(name: str) -> str:
-        own, _, path = name.partition(":")
-        if own not in PATH_SOURCES or not Path(path).is_relative_to(old):
+        own, path = path_of(name)
+        if not own or not Path(path).is_relative_to(old):
             return name
         return f"{own}:{Path(place) / Path(path).relative_to(old)}"
 

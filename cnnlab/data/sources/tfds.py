@@ -16,7 +16,7 @@ import tensorflow_datasets as tfds
 from cnnlab.data.builders import EMBEDDED
 from cnnlab.data.preprocess.decode import decode
 from cnnlab.data.sources.identity import row_ids
-from cnnlab.data.sources.info import Info
+from cnnlab.data.sources.info import PATH_SOURCES, Info, no_path
 from cnnlab.data.sources.splits import resolve
 from cnnlab.errors import MissingData, UserError
 from cnnlab.utils.registry import suggest
@@ -47,6 +47,8 @@ def is_known(name: str) -> bool:
 
 def unknown(name: str) -> UserError:
     """Return the error for a name that is neither a set nor a path."""
+    if name in PATH_SOURCES:
+        return no_path(name)
     if name and Path(name).expanduser().exists():
         kind = "npz" if name.endswith(".npz") else "folder"
         return UserError(f"unknown data set '{name}'; for files of your own write '{kind}:{name}'")
@@ -54,7 +56,7 @@ def unknown(name: str) -> UserError:
     return UserError(
         f"unknown data set '{name}'{nearest}; embedded: {', '.join(EMBEDDED)}; TFDS: mnist, "
         "cifar10, imagenette, imagenet2012, ...; your own: folder:/path, wav:/path, "
-        "npz:/path/to/file.npz, idx:/path, cifar:/path"
+        "npz:/path/to/file.npz, idx:/path, cifar:/path, omniglot:/path"
     )
 
 

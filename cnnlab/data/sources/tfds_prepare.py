@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from cnnlab.data.builders import EMBEDDED, builder_class
-from cnnlab.data.sources.info import PATH_SOURCES, data_folder
+from cnnlab.data.sources.info import data_folder, path_of
 from cnnlab.errors import UserError
 from cnnlab.utils.files import lock
 
@@ -45,7 +45,7 @@ def prepare(name: str, data_dir: str = "") -> Path:
     folder = Path(data_folder(data_dir))
     if name in EMBEDDED:
         return _embedded(name, folder)
-    if name.partition(":")[0] in PATH_SOURCES:
+    if path_of(name)[0]:
         raise UserError(f"'{name}' needs no preparing: it is read as it is")
     return _standard(name, folder)
 
