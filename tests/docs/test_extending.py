@@ -34,14 +34,15 @@ def folder(tmp_path, monkeypatch):
 
 
 def test_every_example_of_the_page_trains_and_is_evaluated(folder, capfd):
-    assert len(FILES) == 5 and len(COMMANDS) == 4
+    assert len(FILES) == 6 and len(COMMANDS) == 5
     for command in COMMANDS:
         extra = ["--config.parallel.devices=1"] if command.startswith("train") else []
         assert main([*command.split(), *extra]) == 0, capfd.readouterr().err
     out = capfd.readouterr().out
     assert "top" in out
-    for run in ("net", "rotation"):
+    for run, steps in {"net": 20, "means": 1, "rotation": 20}.items():
         result = json.loads((folder / "runs" / run / "result.json").read_text())
+        assert "validation/accuracy" in result["results"][f"last (step {steps})"]
         assert "missing" not in result
         rows = [row for row in result["representation"] if row["protocol"] == "means"]
         assert {row["split"] for row in rows} == {"validation", "test"}
@@ -51,4 +52,3 @@ def test_every_example_of_the_page_trains_and_is_evaluated(folder, capfd):
         ("mine.net:OnTop", "mine.rotation:Rotation", "mine.rings:Rings", "mine.judge:nearest_mean"),
         str(folder),
     )
-    assert "validation/accuracy" in result["results"]["last (step 20)"]

@@ -1,6 +1,7 @@
 """The objectives that must not depend on how a batch is spread over devices or processes.
 
-A new experiment joins by one row.
+A new experiment joins by one row. What is fitted has neither losses nor gradients to compare: see
+`training/test_fitting.py` for devices, and `launch/test_group.py` for processes.
 """
 
 from cnnlab import config as cfg

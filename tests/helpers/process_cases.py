@@ -67,6 +67,17 @@ def run(strategy, devices=4):
     )
 
 
+def fitted(devices=4):
+    """Return a run without gradients, whose variables are the solution of a linear SVM."""
+    return small.config(
+        experiment=cfg.experiment("fitted"),
+        model=cfg.model("cnnlab.classical.pixel_classifiers:LinearSVM"),
+        **{"steps": 1, "log_every": 1, "evaluate__every": 1, "checkpoint__every": 1},
+        data__train__split="train[:300]",
+        parallel__devices=devices,
+    )
+
+
 def same(a, b):
     """Whether two flat dictionaries hold the very same numbers."""
     return a.keys() == b.keys() and all(np.array_equal(a[name], b[name]) for name in a)

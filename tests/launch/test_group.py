@@ -12,6 +12,7 @@ import process_group
 import pytest
 import small
 
+from cnnlab.runs.train import train
 from cnnlab.training.state import leaf_names
 
 ALONE = """
@@ -27,6 +28,19 @@ with process_group.explain_lost_process():
         import os
         os.kill(os.getpid(), 9)
     distributed.barrier("never")
+"""
+FITTED = """
+import sys
+from pathlib import Path
+
+import process_cases
+from cnnlab.launch import process_group
+from cnnlab.runs.train import train
+
+process_group.connect(sys.argv[2], *map(int, sys.argv[3:5]))
+with process_group.explain_lost_process():
+    for _ in range(2):  # a finished run is not fitted again
+        train(process_cases.fitted(), Path(sys.argv[1]), "stop")
 """
 # How process 1 ends, and with which status.
 ENDS = {"fails": 1, "is killed": -9}
@@ -128,7 +142,25 @@ def test_several_processes_are_as_good_as_one(groups, tmp_path):
         np.testing.assert_allclose(value, whole[name], atol=1e-6, err_msg=name)
 
 
-def test_what_ends_one_process_ends_all_and_is_told():
+@pytest.mark.cluster
+def test_two_processes_fit_as_one(tmp_path):
+    folder = tmp_path / "two"
+    group = process_group.start(["-c", FITTED, folder], 2)
+    for status, printed in process_group.finish(group, seconds=600):
+        assert status == 0, printed
+    train(process_cases.fitted(devices=1), tmp_path / "one", "stop")
+    one, two = (
+        json.loads((tmp_path / name / "result.json").read_text()) for name in ("one", "two")
+    )
+    assert two["results"] == one["results"] and two["examples"] == one["examples"]
+    assert one["results"]["last (step 1)"]["test/accuracy"] > 0.8
+    environment = json.loads((folder / "environment.json").read_text())
+    assert environment["processes"] == 2
+    states = [small.train(process_cases.fitted(devices=1), tmp_path / x)[1] for x in ("one", "two")]
+    jax.tree.map(np.testing.assert_array_equal, *states)
+
+
+def test_what_ends_one_process_ends_all():
     # At once: most of the time they wait for each other's heartbeats.
     groups = {how: process_group.start(["-c", ALONE, how], 2, devices=2) for how in ENDS}
     for how, own in ENDS.items():
