@@ -121,7 +121,7 @@ def _folder(values: flags.FlagValues, path: Path) -> Any:
 
 def _settings(values: flags.FlagValues) -> Any:
     """Return what the flags ask for, every point checked."""
-    from cnnlab.sweeps import measure, points
+    from cnnlab.sweeps import points, trial_metric
     from cnnlab.sweeps import space as space_lib
     from cnnlab.sweeps.settings import Settings
     from cnnlab.sweeps.values import plain
@@ -149,7 +149,7 @@ def _settings(values: flags.FlagValues) -> Any:
     base = flatten(values.config.to_dict())
     metric = None
     if values.metric or values.search or base["checkpoint.best"]:
-        metric = measure.metric_for(base, values.metric, values.mode)
+        metric = trial_metric.metric_for(base, values.metric, values.mode)
     space = points.load(Path(values.sweep))
     tried = list(points.corners(space)) if values.search else space.points()
     unique, repeated = points.check(tried, config.config_filename, overrides)
@@ -199,12 +199,12 @@ def _source(folder: Any, first: int = 0) -> Any:
 
 def _work(folder: Any, parallel: int = 1, limit: int = 0) -> int:
     """Run trials here; return the exit status: 1 if there are failed ones."""
-    from cnnlab.sweeps import live, measure, workers
+    from cnnlab.sweeps import live, trial_metric, workers
 
     settings = folder.settings
     metric = None
     if settings.metric:
-        metric = measure.metric_for(settings.base, settings.metric, settings.mode)
+        metric = trial_metric.metric_for(settings.base, settings.metric, settings.mode)
     # Elements of an array job start at different trials: fewer meet at the same lock.
     first = int(os.environ.get("SLURM_ARRAY_TASK_ID", "0")) if limit else 0
     display = live.Display(folder, metric=metric)

@@ -15,8 +15,8 @@ from cnnlab.evaluators.collapse import collapse
 from cnnlab.evaluators.features import EvalResult, Features
 from cnnlab.evaluators.few_shot import few_shot
 from cnnlab.evaluators.knn import knn
+from cnnlab.evaluators.lfw_protocol import listed_pairs
 from cnnlab.evaluators.linear_probe import linear_probe
-from cnnlab.evaluators.listed_pairs import listed_pairs
 from cnnlab.evaluators.one_shot_runs import one_shot_runs
 from cnnlab.evaluators.retrieval import retrieval
 from cnnlab.evaluators.verification import verification

@@ -13,9 +13,9 @@ from jaxtyping import Bool, Float, Integer
 
 from cnnlab.errors import UserError
 from cnnlab.evaluators.features import EvalResult, Features, without
-from cnnlab.evaluators.pairing import draw_pairs, has_pairs
 from cnnlab.evaluators.roc import accuracy_at, best_threshold, roc, summary
 from cnnlab.evaluators.similarities import matrix, paired
+from cnnlab.evaluators.verification_pairs import draw_pairs, has_pairs
 
 
 def verification(

@@ -47,7 +47,7 @@ from cnnlab.models import (
     xresnet,
 )
 from cnnlab.models.architecture import Architecture
-from cnnlab.models.own import with_endpoints
+from cnnlab.models.user_module import with_endpoints
 from cnnlab.utils import import_path
 from cnnlab.utils.registry import suggest
 

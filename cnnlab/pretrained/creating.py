@@ -10,8 +10,8 @@ from cnnlab import models
 from cnnlab.pretrained.checkpoint_file import Checkpoint, read_checkpoint
 from cnnlab.pretrained.comparing import is_head, without_absent_auxiliaries
 from cnnlab.pretrained.fields import trained_with
-from cnnlab.pretrained.fitting import fit
 from cnnlab.pretrained.matching import Match
+from cnnlab.pretrained.model_search import fit
 from cnnlab.pretrained.param_map import Slot
 from cnnlab.pretrained.reading import find_source, name_and_path, name_of_file, take
 

@@ -14,8 +14,8 @@ from cnnlab.models import MODELS
 from cnnlab.pretrained.checkpoint_file import Checkpoint, read_checkpoint, read_metadata
 from cnnlab.pretrained.comparing import compare, describe, without_absent_auxiliaries
 from cnnlab.pretrained.fields import contradictions, trained_with
-from cnnlab.pretrained.fitting import advice, fitting
 from cnnlab.pretrained.matching import Match, match, report
+from cnnlab.pretrained.model_search import advice, fitting
 from cnnlab.pretrained.param_map import Slot, shapes_of, slots_for, slots_of
 from cnnlab.pretrained.preprocessing import Preprocessing
 from cnnlab.pretrained.zoo import Source, known_preprocessing, sources

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from typing import IO, TYPE_CHECKING, Any
 
 from cnnlab.errors import UserError
-from cnnlab.sweeps import measure
+from cnnlab.sweeps import trial_metric
 from cnnlab.sweeps.folder import ENDED, SweepFolder, Trial
 from cnnlab.utils.console import LOG
 from cnnlab.utils.files import lock, try_lock
@@ -67,7 +67,7 @@ class AdaptiveSource:
         from cnnlab.sweeps import study
 
         mode = mode or (settings.mode if settings.metric else "")
-        self.metric = measure.metric_for(settings.base, metric or settings.metric, mode)
+        self.metric = trial_metric.metric_for(settings.base, metric or settings.metric, mode)
         self.folder, self.limit = folder, trials or settings.trials
         self._threads, self._files = threading.Lock(), folder.path / "locks"
         self._asked: dict[int, Asked] = {}
@@ -109,7 +109,7 @@ class AdaptiveSource:
         """
         value = values.get(self.metric.name)
         if value is None:
-            measure.check_reported(self.metric.name, values)
+            trial_metric.check_reported(self.metric.name, values)
             return False
         asked = self._asked.get(trial.number)
         if asked is None or step <= self._reported.get(trial.number, -1):
@@ -220,7 +220,7 @@ class AdaptiveSource:
         """Return state and value for the study: those of the run folder where it has them."""
         if state == "finished":
             try:
-                found = measure.measured(trial.path, self.metric)
+                found = trial_metric.measured(trial.path, self.metric)
                 value = found[1] if found else value
             except UserError as error:
                 self._error = error

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from cnnlab.metrics.formatting import format_value
 from cnnlab.sweeps.folder import STATES, SweepFolder, Trial
-from cnnlab.sweeps.measure import Metric
+from cnnlab.sweeps.trial_metric import Metric
 from cnnlab.sweeps.values import text
 from cnnlab.utils.console import console as shared
 

@@ -20,8 +20,8 @@ from optuna.trial import FrozenTrial, TrialState
 from cnnlab.errors import UserError
 from cnnlab.sweeps import journal, optuna_space
 from cnnlab.sweeps.folder import Trial
-from cnnlab.sweeps.measure import Metric
 from cnnlab.sweeps.space import Space
+from cnnlab.sweeps.trial_metric import Metric
 from cnnlab.utils.registry import pick
 
 SAMPLERS: dict[str, Callable[[int], BaseSampler]] = {

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from cnnlab.errors import UserError
-from cnnlab.sweeps import measure
+from cnnlab.sweeps import trial_metric
 from cnnlab.sweeps.distributions import Integers, LogUniform
 from cnnlab.sweeps.folder import SweepFolder, Trial
-from cnnlab.sweeps.measure import Metric
+from cnnlab.sweeps.trial_metric import Metric
 from cnnlab.training.writer import read_rows
 
 
@@ -149,12 +149,12 @@ def read(folder: SweepFolder, metric: str = "", mode: str = "") -> Summary:
     settings = folder.settings
     if not metric and settings.metric:
         metric, mode = settings.metric, mode or settings.mode
-    compared = measure.metric_for(settings.base, metric, mode)
+    compared = trial_metric.metric_for(settings.base, metric, mode)
     selected = tuple(settings.base.get("evaluate.splits", ()))
     rows = [_row(folder, trial, compared, selected) for trial in folder.trials()]
     if not any(row.curve for row in rows):
         names = {name for row in rows for name in _names(row.trial)}
-        measure.check_reported(compared.name, names)
+        trial_metric.check_reported(compared.name, names)
     points: dict[int, list[Row]] = {}
     for row in rows:
         points.setdefault(row.trial.point, []).append(row)
@@ -180,14 +180,14 @@ def _row(folder: SweepFolder, trial: Trial, metric: Metric, selected: Sequence[s
     state, record = folder.state(trial), folder.record(trial)
     try:
         rows = read_rows(trial.path / "metrics.jsonl")
-        result = measure.read_result(trial.path) if state == "finished" else {}
+        result = trial_metric.read_result(trial.path) if state == "finished" else {}
     except UserError as error:
         # One damaged file is that trial's failure, not the report's.
         rows, result, state = [], {}, "failed"
         record = dataclasses.replace(record, reason=str(error))
-    curve = [p for p in measure.curve(rows, metric.name) if math.isfinite(p[1])]
+    curve = [p for p in trial_metric.curve(rows, metric.name) if math.isfinite(p[1])]
     step, value = metric.of(curve) or (None, None)
-    held_out = measure.held_out(result, metric.kind, selected)
+    held_out = trial_metric.held_out(result, metric.kind, selected)
     return Row(
         trial,
         state,

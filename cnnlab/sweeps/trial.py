@@ -12,9 +12,9 @@ from pathlib import Path
 
 from cnnlab.errors import NO_ROOM, UserError
 from cnnlab.launch import jobs
+from cnnlab.sweeps.cpu_gpu_shares import Share
 from cnnlab.sweeps.folder import SweepFolder, Trial
 from cnnlab.sweeps.follow import Follower, last_words
-from cnnlab.sweeps.shares import Share
 from cnnlab.sweeps.values import arguments
 from cnnlab.training.run_folder import is_finished
 from cnnlab.utils.installation import COMMAND, PROGRAM

@@ -10,11 +10,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
 from cnnlab.errors import UserError
+from cnnlab.sweeps.cpu_gpu_shares import Share, available_cores, available_gpus, shares
 from cnnlab.sweeps.folder import ENDED, SweepFolder, Trial
 from cnnlab.sweeps.live import Display
-from cnnlab.sweeps.measure import measured
-from cnnlab.sweeps.shares import Share, available_cores, available_gpus, shares
 from cnnlab.sweeps.trial import Stop, run_trial
+from cnnlab.sweeps.trial_metric import measured
 from cnnlab.utils.installation import PROGRAM
 from cnnlab.utils.signals import handled
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from cnnlab.layers.convolution.channel_shuffle import channel_shuffle
 from cnnlab.layers.convolution.depthwise import depthwise_conv
-from cnnlab.layers.convolution.grouped import channel_shuffle
 from cnnlab.layers.convolution.transposed import conv_transpose
 from cnnlab.layers.pooling.upsample import BilinearUpsampling
 

@@ -7,7 +7,7 @@ import stub_sweep
 from rich.console import Console
 
 from cnnlab.sweeps import live
-from cnnlab.sweeps.measure import Metric
+from cnnlab.sweeps.trial_metric import Metric
 
 METRIC = Metric("validation/accuracy", "max", "best")
 

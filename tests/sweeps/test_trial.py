@@ -11,7 +11,7 @@ import stub_sweep
 from cnnlab.errors import UserError
 from cnnlab.launch import jobs
 from cnnlab.sweeps import trial as tr
-from cnnlab.sweeps.shares import Share
+from cnnlab.sweeps.cpu_gpu_shares import Share
 
 
 def run(folder, number=0, **options):

@@ -17,7 +17,7 @@ from cnnlab.errors import UserError
 from cnnlab.sweeps import workers as wk
 from cnnlab.sweeps.folder import SweepFolder
 from cnnlab.sweeps.live import Display
-from cnnlab.sweeps.measure import Metric
+from cnnlab.sweeps.trial_metric import Metric
 from cnnlab.sweeps.workers import FixedSource, work
 
 ROOT = Path(__file__).parents[2]

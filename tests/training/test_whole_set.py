@@ -2,10 +2,10 @@
 
 import json
 
+import average_precision_objective as ranked
 import jax
 import numpy as np
 import pytest
-import ranked
 import small
 from sklearn.metrics import average_precision_score
 
@@ -14,7 +14,7 @@ from cnnlab import config as cfg
 from cnnlab.errors import UserError
 from cnnlab.runs import final_report
 from cnnlab.runs.train import train
-from cnnlab.sweeps.measure import measured, metric_for
+from cnnlab.sweeps.trial_metric import measured, metric_for
 from cnnlab.training import evaluation, run_folder
 from cnnlab.training.setup import Setup
 from cnnlab.training.writer import read_rows

@@ -6,9 +6,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from cnnlab.layers.catalog.layer import Layer, normal
+from cnnlab.layers.convolution.channel_shuffle import ChannelShuffle, channel_shuffle
 from cnnlab.layers.convolution.connection_table import TableConv, table_conv
 from cnnlab.layers.convolution.depthwise import DepthwiseConv, depthwise_conv
-from cnnlab.layers.convolution.grouped import ChannelShuffle, channel_shuffle
 from cnnlab.layers.convolution.lightweight import DynamicConv, LightConv, LightConvBlock, light_conv
 from cnnlab.layers.convolution.locally_connected import LocallyConnected, local_conv
 from cnnlab.layers.convolution.separable import SeparableConv, separable_conv

@@ -5,7 +5,7 @@ import re
 
 import numpy as np
 import pytest
-from fake import Fake
+from list_source import ListSource
 from PIL import Image
 
 from cnnlab import config as cfg
@@ -33,7 +33,7 @@ def pixels(batches):
 @pytest.mark.parametrize("placement", ["memory", "device", "grain"])
 def test_batches_from_the_middle_are_those_of_the_whole(monkeypatch, placement):
     data = pipeline.train_data(
-        entry(monkeypatch, Fake(), placement=placement), seed=3, batch_size=6
+        entry(monkeypatch, ListSource(), placement=placement), seed=3, batch_size=6
     )
     whole, rest = take(data, 0, 8), take(data, 5, 3)
     for a, b in zip(whole[5:], rest, strict=True):
@@ -43,7 +43,7 @@ def test_batches_from_the_middle_are_those_of_the_whole(monkeypatch, placement):
 
 def test_placements_deliver_the_same_examples(monkeypatch):
     held, device, streamed = (
-        pipeline.train_data(entry(monkeypatch, Fake(), placement=p), seed=3, batch_size=6)
+        pipeline.train_data(entry(monkeypatch, ListSource(), placement=p), seed=3, batch_size=6)
         for p in ("memory", "device", "grain")
     )
     expected = pixels(take(held, 0, 8))
@@ -58,7 +58,7 @@ def test_placements_deliver_the_same_examples(monkeypatch):
 def test_placements_and_hosts_deliver_the_same_classes_and_pairs(monkeypatch, sampler):
     def batches(placement, **host):
         train = {"sampler": {"name": sampler, "classes": {"per_class": 3}, "pairs": {}}}
-        data = entry(monkeypatch, Fake(), placement=placement, train=train)
+        data = entry(monkeypatch, ListSource(), placement=placement, train=train)
         return take(pipeline.train_data(data, seed=3, batch_size=6, **host), 4, 3)
 
     for held, streamed, on_device in zip(*map(batches, ("memory", "grain", "device")), strict=True):
@@ -76,14 +76,14 @@ def test_placements_and_hosts_deliver_the_same_classes_and_pairs(monkeypatch, sa
 
 def test_classes_of_a_batch_need_labels(monkeypatch):
     train = {"sampler": {"name": "pairs", "pairs": {}}}
-    data = entry(monkeypatch, Fake(), keys=("image",), train=train)
+    data = entry(monkeypatch, ListSource(), keys=("image",), train=train)
     with pytest.raises(UserError, match="add 'label' to data\\.keys"):
         pipeline.train_data(data, seed=0, batch_size=4)
 
 
 @pytest.mark.parametrize("placement", ["memory", "grain"])
 def test_hosts_share_each_batch_between_them(monkeypatch, placement):
-    settings = entry(monkeypatch, Fake(), placement=placement)
+    settings = entry(monkeypatch, ListSource(), placement=placement)
     whole = take(pipeline.train_data(settings, seed=1, batch_size=8), 0, 4)
     parts = [
         take(pipeline.train_data(settings, seed=1, batch_size=8, host=h, hosts=2), 0, 4)
@@ -98,7 +98,7 @@ def test_hosts_share_each_batch_between_them(monkeypatch, placement):
 @pytest.mark.parametrize("placement", ["memory", "grain"])
 def test_evaluation_covers_the_split_once_in_order(monkeypatch, placement):
     data = pipeline.eval_data(
-        entry(monkeypatch, Fake(13), placement=placement), "test", batch_size=5
+        entry(monkeypatch, ListSource(13), placement=placement), "test", batch_size=5
     )
     batches = list(data.batches())
     index = np.concatenate([b["index"][b["valid"]] for b in batches])
@@ -108,20 +108,22 @@ def test_evaluation_covers_the_split_once_in_order(monkeypatch, placement):
 
 @pytest.mark.parametrize("placement", ["auto", "memory", "grain"])
 def test_corrupt_image_stops_with_its_name(monkeypatch, placement):
-    settings = entry(monkeypatch, Fake(corrupt=[4]), placement=placement)
+    settings = entry(monkeypatch, ListSource(corrupt=[4]), placement=placement)
     with pytest.raises(CorruptImage, match=r"image4\.png"):
         take(pipeline.train_data(settings, seed=0, batch_size=10), 0, 2)
 
 
 def test_skipped_examples_are_left_out_of_memory_and_counted(monkeypatch):
-    settings = entry(monkeypatch, Fake(corrupt=[0, 7]), placement="auto", on_corrupt="skip")
+    settings = entry(monkeypatch, ListSource(corrupt=[0, 7]), placement="auto", on_corrupt="skip")
     data = pipeline.train_data(settings, seed=0, batch_size=9)
     assert (data.count, data.readable(), data.corrupt, data.skipped()) == (18, 18, [0, 7], 2)
     assert sorted(pixels(take(data, 0, 2))) == [i for i in range(20) if i not in (0, 7)]
 
 
 def test_skipped_examples_are_replaced_by_the_next_in_a_stream(monkeypatch):
-    settings = entry(monkeypatch, Fake(corrupt=[0, 7, 8]), placement="grain", on_corrupt="skip")
+    settings = entry(
+        monkeypatch, ListSource(corrupt=[0, 7, 8]), placement="grain", on_corrupt="skip"
+    )
     data = pipeline.train_data(settings, seed=0, batch_size=10)
     expected = sorted([i for i in range(20) if i not in (0, 7, 8)] + [1, 9, 9])
     assert sorted(pixels(take(data, 0, 2))) == expected
@@ -136,7 +138,7 @@ def test_skipped_examples_count_nowhere_in_an_evaluation(
 ):
     settings = entry(
         monkeypatch,
-        Fake(12, corrupt=corrupt),
+        ListSource(12, corrupt=corrupt),
         placement=placement,
         on_corrupt="skip",
         eval={"preprocess": preprocess, "splits": {}},
@@ -170,7 +172,7 @@ def test_skipped_examples_count_nowhere_in_an_evaluation(
 @pytest.mark.parametrize("placement", ["memory", "grain"])
 @pytest.mark.parametrize("sampler", ["shuffle", "pairs"])
 def test_images_of_several_sizes_are_explained(monkeypatch, placement, sampler):
-    class Growing(Fake):
+    class Growing(ListSource):
         def __getitem__(self, index):
             example = super().__getitem__(index)
             return {**example, "image": np.zeros((4, 4 + index, 1), np.uint8)}
@@ -185,10 +187,10 @@ def test_images_of_several_sizes_are_explained(monkeypatch, placement, sampler):
 
 def test_random_preprocessing_differs_between_epochs_and_repeats(monkeypatch):
     rng = np.random.default_rng(0)
-    source = Fake(4, shape=(16, 16, 1))
+    source = ListSource(4, shape=(16, 16, 1))
     noise = rng.integers(0, 255, (4, 16, 16, 1), np.uint8)
     monkeypatch.setattr(
-        Fake, "__getitem__", lambda _, i: {"image": noise[i], "label": np.array(0, np.int32)}
+        ListSource, "__getitem__", lambda _, i: {"image": noise[i], "label": np.array(0, np.int32)}
     )
     crop = cfg.preprocess(random_resized_crop={"size": 8}).to_dict()
     settings = entry(monkeypatch, source, train={"preprocess": crop})
@@ -202,34 +204,36 @@ def test_random_preprocessing_differs_between_epochs_and_repeats(monkeypatch):
 
 def test_random_preprocessing_cannot_be_held_in_memory(monkeypatch):
     crop = cfg.preprocess(random_resized_crop={"size": 8}).to_dict()
-    settings = entry(monkeypatch, Fake(), placement="memory", train={"preprocess": crop})
+    settings = entry(monkeypatch, ListSource(), placement="memory", train={"preprocess": crop})
     with pytest.raises(UserError, match="preprocesses once"):
         pipeline.train_data(settings, seed=0, batch_size=4)
 
 
 def test_random_evaluation_is_refused(monkeypatch):
     crop = cfg.preprocess(random_resized_crop={"size": 8}).to_dict()
-    settings = entry(monkeypatch, Fake(), eval={"preprocess": crop, "splits": {}})
+    settings = entry(monkeypatch, ListSource(), eval={"preprocess": crop, "splits": {}})
     with pytest.raises(UserError, match=r"data\.eval\.preprocess is random"):
         pipeline.eval_data(settings, "test", batch_size=4)
 
 
 def test_large_sets_are_streamed_unless_asked_for(monkeypatch):
     monkeypatch.setattr(pipeline.in_memory, "AUTO_LIMIT_BYTES", 100)
-    data = pipeline.train_data(entry(monkeypatch, Fake()), seed=0, batch_size=4)
+    data = pipeline.train_data(entry(monkeypatch, ListSource()), seed=0, batch_size=4)
     assert not data._held
-    data = pipeline.train_data(entry(monkeypatch, Fake(), placement="memory"), seed=0, batch_size=4)
+    data = pipeline.train_data(
+        entry(monkeypatch, ListSource(), placement="memory"), seed=0, batch_size=4
+    )
     assert len(data._held["image"]) == 20
 
 
 def test_empty_split_is_refused(monkeypatch):
     with pytest.raises(UserError, match="is empty"):
-        pipeline.train_data(entry(monkeypatch, Fake(0)), seed=0, batch_size=4)
+        pipeline.train_data(entry(monkeypatch, ListSource(0)), seed=0, batch_size=4)
 
 
 def test_position_tells_one_training_set_from_another(monkeypatch):
-    a = pipeline.train_data(entry(monkeypatch, Fake(20)), seed=0, batch_size=4)
-    b = pipeline.train_data(entry(monkeypatch, Fake(19)), seed=0, batch_size=4)
+    a = pipeline.train_data(entry(monkeypatch, ListSource(20)), seed=0, batch_size=4)
+    b = pipeline.train_data(entry(monkeypatch, ListSource(19)), seed=0, batch_size=4)
     assert a.position() == {**b.position(), "examples": 20}
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from fake import Fake
+from list_source import ListSource
 from PIL import Image
 
 from cnnlab.data.sources.identity import ids_of, unwrap
@@ -66,6 +66,6 @@ def test_a_link_to_a_file_and_another_name_of_a_folder_are_the_same(folder, tmp_
 
 
 def test_a_source_that_says_nothing_is_known_by_its_name_and_split():
-    one, other = Fake(5), Fake(5)
+    one, other = ListSource(5), ListSource(5)
     np.testing.assert_array_equal(ids_of(one), ids_of(other))
     assert len(set(ids_of(one).tolist())) == 5

@@ -2,7 +2,7 @@ import pickle
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
-import fake
+import list_source
 import numpy as np
 import pytest
 
@@ -179,9 +179,11 @@ def test_a_source_without_its_path_is_refused(name):
 
 
 def test_a_kind_of_source_is_one_line_of_the_table(monkeypatch):
-    asked, made = [], fake.Fake(3)
-    monkeypatch.setitem(info.PATH_SOURCES, "pair", "fake:pair")
-    monkeypatch.setattr(fake, "pair", lambda *given: asked.append(given) or made, raising=False)
+    asked, made = [], list_source.ListSource(3)
+    monkeypatch.setitem(info.PATH_SOURCES, "pair", "list_source:pair")
+    monkeypatch.setattr(
+        list_source, "pair", lambda *given: asked.append(given) or made, raising=False
+    )
     assert load("pair:/some/where", "train") is made and asked == [("/some/where", "train")]
     with pytest.raises(UserError, match="write pair:/path"):
         load("pair:", "train")

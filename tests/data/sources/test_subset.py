@@ -5,7 +5,7 @@ import pickle
 
 import numpy as np
 import pytest
-from fake import Fake
+from list_source import ListSource
 
 from cnnlab import config as cfg
 from cnnlab.data.loading import pipeline
@@ -81,7 +81,7 @@ def test_what_is_not_there_is_named(options, message):
 
 
 def test_a_set_without_labels_has_no_classes():
-    source = Fake()
+    source = ListSource()
     source.info = Info("pictures", "train", (), {"image": ((4, 4, 1), "uint8")})
     with pytest.raises(UserError, match="'pictures' has no classes to choose from"):
         Subset(source, classes=(0,))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cnnlab.errors import UserError
-from cnnlab.evaluators.pairing import draw_pairs
+from cnnlab.evaluators.verification_pairs import draw_pairs
 
 LABELS = np.array([5, 2, 5, 9, 2, 5, 2, 5])
 
@@ -22,13 +22,13 @@ def test_drawn_pairs_are_balanced_and_each_is_equally_likely():
     size = 40_000
     small = np.tile(LABELS, 1)
     # More pairs are asked than would be left to draw: the drawing itself is called.
-    from cnnlab.evaluators import pairing
+    from cnnlab.evaluators import verification_pairs
 
     _, number, counts = np.unique(small, return_inverse=True, return_counts=True)
     rng = np.random.default_rng(0)
     for draw, want in (
-        (lambda: pairing._same(number, counts, size, rng), True),
-        (lambda: pairing._different(number, size, rng), False),
+        (lambda: verification_pairs._same(number, counts, size, rng), True),
+        (lambda: verification_pairs._different(number, size, rng), False),
     ):
         first, second = draw()
         assert (first != second).all()

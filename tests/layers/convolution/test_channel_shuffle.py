@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from cnnlab.errors import UserError
+from cnnlab.layers.convolution.channel_shuffle import ChannelShuffle, channel_shuffle
 from cnnlab.layers.convolution.conv import Conv, conv
-from cnnlab.layers.convolution.grouped import ChannelShuffle, channel_shuffle
 
 
 def test_channels_are_dealt_one_to_each_new_group():

@@ -9,7 +9,7 @@ from PIL import Image
 from cnnlab.data.sources.source import SkipCorrupt, load
 from cnnlab.errors import UserError
 from cnnlab.evaluators import Features
-from cnnlab.evaluators.listed_pairs import listed_pairs
+from cnnlab.evaluators.lfw_protocol import listed_pairs
 
 PEOPLE = ("Ann_Lee", "Bo_Ek")
 FILES = [f"{name}/{name}_000{i}.png" for name in PEOPLE for i in (1, 2)]

@@ -6,7 +6,7 @@ from cnnlab.data.preprocess.decode import CorruptImage
 from cnnlab.data.sources.info import Info
 
 
-class Fake:
+class ListSource:
     """Images whose every pixel is the index; those in `corrupt` cannot be read."""
 
     def __init__(self, count=20, corrupt=(), shape=(4, 4, 1)):

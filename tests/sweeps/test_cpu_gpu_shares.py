@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from cnnlab.sweeps import shares as sh
+from cnnlab.sweeps import cpu_gpu_shares as sh
 
 
 def test_cores_and_gpus_are_divided():
