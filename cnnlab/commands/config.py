@@ -60,7 +60,7 @@ def run(values: flags.FlagValues, arguments: list[str]) -> int:
         raise UserError(f"unexpected argument '{arguments[0]}': flags begin with --")
     if not values["config"].present:
         raise UserError("--config is missing, as in --config=configs/digits_lenet5.py")
-    from cnnlab.plots import run_figures
+    from cnnlab.plots import run_figures, style
     from cnnlab.runs import train
     from cnnlab.training import optimization, run_folder
 
@@ -83,7 +83,7 @@ def run(values: flags.FlagValues, arguments: list[str]) -> int:
             raise UserError("--plot needs a length in steps: set --config.steps")
         rate = config.optimizer.learning_rate
         schedule = optimization.make_schedule(config.schedule, rate, config.steps)
-        run_figures.schedule(schedule, config.steps, Path(values.plot))
+        style.save(run_figures.schedule(schedule, config.steps), Path(values.plot))
         print(f"learning rate drawn in {values.plot}")
     return 0
 

@@ -100,17 +100,20 @@ def _show(name: str, values: flags.FlagValues) -> int:
         print(f"  {len(info.class_names)} classes: {shown}")
     if "image" not in info.spec or len(source) == 0:
         return 0
-    from cnnlab.plots import run_figures
+    from cnnlab.plots import run_figures, style
 
-    chosen = np.linspace(0, len(source) - 1, min(values.samples, len(source))).astype(int)
-    examples = [source[int(i)] for i in chosen]
+    # At random: a stride through labels that go round would show some of the classes alone.
+    drawn = np.random.default_rng(0).choice(
+        len(source), min(values.samples, len(source)), replace=False
+    )
+    examples = [source[int(i)] for i in np.sort(drawn)]
     path = Path(values.sheet or f"{name.rstrip('/').rpartition('/')[2]}_{values.split}.png")
-    run_figures.image_sheet(
+    sheet = run_figures.image_sheet(
         [example["image"] for example in examples],
         [_caption(example, info.class_names) for example in examples],
-        path,
-        title=f"{info.name}, {info.split}",
+        title=f"{info.name}, {info.split}: {len(examples)} of {len(source):,} at random",
     )
+    style.save(sheet, path)
     print(f"samples drawn in {path}")
     return 0
 

@@ -5,14 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from cnnlab.launch import distributed
-from cnnlab.plots import run_figures
+from cnnlab.plots import run_figures, style
 
 # Images on the sheet of misclassified examples.
 MISTAKES = 40
-# Letters of a class's name above one of them.
-CAPTION = 12
 
 
 def draw(
@@ -31,13 +30,17 @@ def draw(
     names = source.info.output_names(len(counts))
     path = folder / "confusion_matrix.png"
     with distributed.optional(str(path)):
-        run_figures.confusion_matrix(counts, names, path)
+        where = f"{source.info.name}, {source.info.split}"
+        style.save(run_figures.confusion_matrix(counts, names, title=where), path)
     # Sound has nothing to draw.
     if "image" in source.keys and "logits" in evaluation.outputs:
         path = folder / "misclassified.png"
         with distributed.optional(str(path)):
             scores = np.asarray(activation(evaluation.outputs["logits"]))
-            mistakes(scores, evaluation.outputs[target], evaluation.outputs, source, names, path)
+            path.unlink(missing_ok=True)
+            figure = mistakes(scores, evaluation.outputs[target], evaluation.outputs, source, names)
+            if figure is not None:
+                style.save(figure, path)
 
 
 def mistakes(
@@ -46,9 +49,8 @@ def mistakes(
     outputs: Mapping[str, np.ndarray],
     source: Any,
     names: Sequence[str],
-    path: Path,
-) -> None:
-    """Draw the most confident mistakes with their images; none: no file.
+) -> Figure | None:
+    """Return the most confident mistakes with their images; None where there is none.
 
     Args:
         scores: probabilities [n, c].
@@ -56,19 +58,19 @@ def mistakes(
         outputs: with `index`, the position of each example in the source.
         source: of the images.
         names: of the classes.
-        path: of the PNG.
     """
     predicted = scores.argmax(axis=-1)
     wrong = np.flatnonzero(predicted != true)
-    path.unlink(missing_ok=True)
     if not len(wrong):
-        return
+        return None
     confidence = scores[wrong, predicted[wrong]]
-    shown = [run_figures.short(name, CAPTION) for name in names]
+    shown = [style.short(name, 200) for name in names]
     worst = wrong[np.argsort(-confidence, kind="stable")][:MISTAKES]
-    run_figures.image_sheet(
+    return run_figures.image_sheet(
         [source[int(i)]["image"] for i in outputs["index"][worst]],
-        [f"{shown[true[i]]} → {shown[predicted[i]]} {scores[i, predicted[i]]:.0%}" for i in worst],
-        path,
+        [
+            f"{shown[true[i]]}\n→ {shown[predicted[i]]}\n{scores[i, predicted[i]]:.0%}"
+            for i in worst
+        ],
         title=f"{len(wrong)} of {len(true)} wrong: true → predicted, most confident first",
     )

@@ -14,8 +14,9 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
 from cnnlab.errors import UserError
+from cnnlab.plots import style
 from cnnlab.plots.projections import VIEWS
-from cnnlab.plots.run_figures import _save, legend, short
+from cnnlab.plots.style import legend, short
 from cnnlab.utils.registry import pick
 
 # More classes than this have no color of their own that an eye could tell.
@@ -85,7 +86,7 @@ def embedding_view(
         legend(axes, dots, words, **place)
     else:
         _name(axes, points, labels, classes, words, colors)
-    _save(figure, path)
+    style.save(figure, path)
 
 
 def _colors(points: np.ndarray, labels: np.ndarray, classes: np.ndarray) -> np.ndarray:

@@ -1,167 +1,184 @@
-"""Figures of a run as PNG: curves, confusion matrix, ROC, sheets of images, schedules."""
+"""Figures of a run: confusion of classes, sheets of images, the learning rate, ROC curves."""
 
-import warnings
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
-from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogFormatter, LogFormatterMathtext
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
-# Figures are files here: no window system is needed, and none is looked for.
-mpl.use("Agg")
-# Names of classes, files and parameters are shown as they are: a "$" begins no mathematics.
-mpl.rcParams.update({"text.parse_math": False, "text.usetex": False})
+from cnnlab.plots import style
+from cnnlab.plots.learning_curves import rates
 
-
-def short(name: object, length: int = 30) -> str:
-    """Return a name on one line, cut to so many letters."""
-    text = "".join(c if c.isprintable() else " " for c in str(name))
-    return text if len(text) <= length else f"{text[: length - 1]}…"
-
-
-def legend(axes: Axes, artists: Sequence[Artist], names: Sequence[str], **options: Any) -> None:
-    """Add a legend of named artists."""
-    # Handed over apart from the artists: matplotlib leaves out labels that begin with "_".
-    axes.legend(list(artists), list(names), **options)
+# Cells of a larger matrix are too small to be seen; its most confused pairs are drawn instead.
+MATRIX_CLASSES = 60
+PAIRS = 30
+# Letters on a line below an image, and lines of a name.
+CAPTION, CAPTION_LINES = 20, 2
 
 
-def plain_log_labels(axes: Axes) -> None:
-    """Label logarithmic axes in plain numbers: by default their powers are mathematics."""
-    for axis in (axes.xaxis, axes.yaxis):
-        if isinstance(axis.get_major_formatter(), LogFormatterMathtext):
-            axis.set_major_formatter(LogFormatter())
-            axis.set_minor_formatter(LogFormatter())
-
-
-def _save(figure: Figure, path: Path) -> None:
-    for axes in figure.axes:
-        plain_log_labels(axes)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with warnings.catch_warnings():
-        # A letter that the font lacks is a box in the figure.
-        warnings.filterwarnings("ignore", "Glyph .* missing from font")
-        figure.savefig(path, dpi=120, bbox_inches="tight")
-
-
-def learning_curves(rows: Sequence[dict], path: Path) -> None:
-    """Draw every metric of `metrics.jsonl` over the steps, one panel a metric, a line a split."""
-    series: dict[str, dict[str, list[tuple[int, float]]]] = {}
-    for row in rows:
-        for name, value in row.items():
-            split, _, metric = name.rpartition("/")
-            if name in ("step", "epoch") or split == "time":
-                continue
-            series.setdefault(metric, {}).setdefault(split, []).append((row["step"], value))
-    if not series:
-        return
-    columns = min(3, len(series))
-    lines = -(-len(series) // columns)
-    figure = Figure(figsize=(4.5 * columns, 3.2 * lines), layout="constrained")
-    for number, (metric, splits) in enumerate(sorted(series.items()), start=1):
-        axes = figure.add_subplot(lines, columns, number, title=metric, xlabel="step")
-        for split, points in splits.items():
-            steps, values = zip(*points, strict=True)
-            axes.plot(steps, values, label=split or None, linewidth=1.4)
-        if any(splits):
-            legend(axes, axes.lines, list(splits))
-        if metric in ("loss", "grad_norm") and min(v for p in splits.values() for _, v in p) > 0:
-            axes.set_yscale("log")
-        axes.grid(alpha=0.3)
-    _save(figure, path)
-
-
-def confusion_matrix(counts: np.ndarray, names: Sequence[str], path: Path) -> None:
-    """Draw a confusion matrix, rows the true class, shaded by the share of the row."""
-    classes, names = len(counts), [short(name) for name in names]
+def confusion_matrix(counts: np.ndarray, names: Sequence[str], *, title: str = "") -> Figure:
+    """Return a confusion matrix [true, predicted], or of many classes the most confused pairs."""
+    right, total = int(np.trace(counts)), int(counts.sum())
+    heading = f"{title}: " if title else ""
+    heading += f"{right:,} of {total:,} right ({right / max(total, 1):.2%})"
+    if len(counts) > MATRIX_CLASSES:
+        return _confused_pairs(counts, names, heading)
+    classes = len(counts)
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    size = min(14.0, 2.5 + 0.45 * classes)
-    figure = Figure(figsize=(size, size), layout="constrained")
-    accuracy = np.trace(counts) / max(counts.sum(), 1)
-    axes = figure.add_subplot(
-        title=f"{np.trace(counts)} of {counts.sum()} right ({accuracy:.2%})",
-        xlabel="predicted class",
-        ylabel="true class",
-    )
+    shown = [style.short(name, 24) for name in names]
+    longest = max(map(len, shown))
+    size = 1.6 + max(0.42 if classes <= 20 else 0.19, 0.05) * classes + 0.07 * longest
+    figure = Figure(figsize=(max(size, 4.0), max(size, 3.6)), layout="constrained")
+    axes = figure.add_subplot(xlabel="predicted class", ylabel="true class")
+    figure.suptitle(heading)
     axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
-    if classes <= 40:
-        axes.set_xticks(range(classes), names, rotation=90 if max(map(len, names)) > 2 else 0)
-        axes.set_yticks(range(classes), names)
+    small: dict[str, Any] = {"fontsize": 9 if classes <= 20 else 7}
+    axes.set_xticks(range(classes), shown, rotation=90 if longest > 2 else 0, **small)
+    axes.set_yticks(range(classes), shown, **small)
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    # Between the cells, so that empty rows of many classes can be followed.
+    axes.set_xticks(np.arange(classes + 1) - 0.5, minor=True)
+    axes.set_yticks(np.arange(classes + 1) - 0.5, minor=True)
+    axes.grid(which="minor", linewidth=0.5)
+    axes.tick_params(which="minor", length=0)
     if classes <= 20:
         for (i, j), count in np.ndenumerate(counts):
             if count:
-                color = "white" if share[i, j] > 0.5 else "black"
-                axes.text(j, i, str(count), ha="center", va="center", color=color)
-    _save(figure, path)
+                color = "white" if share[i, j] > 0.5 else style.INK
+                fit: dict[str, Any] = {
+                    "ha": "center",
+                    "va": "center",
+                    "fontsize": 9 if count < 1000 else 7,
+                }
+                axes.text(j, i, str(count), color=color, **fit)
+    return figure
+
+
+def _confused_pairs(counts: np.ndarray, names: Sequence[str], heading: str) -> Figure:
+    """Return bars of the pairs (true, predicted) that are taken for each other most often."""
+    wrong = np.array(counts)
+    np.fill_diagonal(wrong, 0)
+    order = np.argsort(-wrong, axis=None, kind="stable")[:PAIRS]
+    pairs = [divmod(int(i), len(wrong)) for i in order if wrong.flat[i]]
+    figure = Figure(figsize=(8.5, 1.5 + 0.24 * max(len(pairs), 1)), layout="constrained")
+    seen = int((counts.sum(axis=1) > 0).sum())
+    # Rows that no example has say nothing.
+    figure.suptitle(f"{heading}\n{seen:,} classes of {len(counts):,} are in this split")
+    axes = figure.add_subplot(xlabel="examples")
+    if not pairs:
+        axes.set_axis_off()
+        axes.text(0.5, 0.5, "no class was taken for another", ha="center")
+        return figure
+    axes.set_title(f"the {len(pairs)} most confused pairs: true → predicted", loc="left")
+    values = [int(wrong[pair]) for pair in pairs]
+    axes.barh(range(len(pairs)), values, color=style.BLUE, height=0.7)
+    labels = [f"{style.short(names[i], 32)} → {style.short(names[j], 32)}" for i, j in pairs]
+    axes.set_yticks(range(len(pairs)), labels, fontsize=8)
+    for line, ((i, _), value) in enumerate(zip(pairs, values, strict=True)):
+        text = f" {value} of {int(counts[i].sum())}"
+        axes.text(value, line, text, va="center", fontsize=8, color=style.FAINT)
+    axes.set_ylim(len(pairs) - 0.4, -0.6)
+    axes.set_xlim(0, 1.15 * max(values))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.tick_params(axis="y", length=0)
+    return figure
 
 
 def image_sheet(
-    images: Sequence[np.ndarray],
-    captions: Sequence[str],
-    path: Path,
-    *,
-    title: str = "",
-    columns: int = 8,
-) -> None:
-    """Draw images (h w c, uint8 or floats in [0, 1]) in a grid with a caption each."""
+    images: Sequence[np.ndarray], captions: Sequence[str], *, title: str = "", columns: int = 8
+) -> Figure:
+    """Return images (h w c, uint8 or floats in [0, 1]) in a grid with a caption above each.
+
+    A caption is on one line where it fits, and else broken where it has newlines, and within long
+    names; what is longer still loses its middle.
+    """
     columns = min(columns, len(images))
     lines = -(-len(images) // columns)
-    figure = Figure(figsize=(1.5 * columns, 1.75 * lines + 0.4), layout="constrained")
+    texts = [_caption(caption) for caption in captions]
+    # In units of an image's side: the room of a caption.
+    head = 0.04 + 0.105 * max(text.count("\n") + 1 for text in texts)
+    pitch = 1.08 + head
+    figure = Figure(figsize=(1.5 * columns + 0.2, 1.36 * pitch * lines + 0.5), layout="constrained")
     # One pair of axes for all: a pair an image takes matplotlib seconds to lay out.
     axes = figure.add_subplot()
-    axes.set_title(title, fontsize=10)
+    axes.set_title(title)
     axes.set_axis_off()
-    for number, (image, caption) in enumerate(zip(images, captions, strict=True)):
+    for number, (image, caption) in enumerate(zip(images, texts, strict=True)):
         line, column = divmod(number, columns)
-        left, top = 1.1 * column, -1.3 * line
+        left, top = 1.1 * column, -pitch * line
         height, width = np.array(image.shape[:2]) / max(image.shape[:2])
         brightest = 255 if image.dtype == np.uint8 else 1.0
         shown = image[..., 0] if image.shape[-1] == 1 else image[..., :3]
         extent = (left, left + width, top - height, top)
         axes.imshow(shown, cmap="gray", vmin=0, vmax=brightest, extent=extent)
-        axes.text(left + width / 2, top + 0.03, caption, fontsize=8, ha="center", va="bottom")
+        place = left + width / 2, top + 0.03
+        axes.text(*place, caption, fontsize=8, ha="center", va="bottom", linespacing=1.05)
     axes.set_xlim(-0.05, 1.1 * columns)
-    axes.set_ylim(-1.3 * lines + 0.2, 0.2)
-    _save(figure, path)
+    axes.set_ylim(-pitch * lines + head, head)
+    return figure
 
 
-def schedule(rate: Callable[[int], float], steps: int, path: Path) -> None:
-    """Draw the learning rate over a run."""
-    at = np.unique(np.linspace(0, steps, min(steps + 1, 1000)).astype(int))
+def _caption(text: str) -> str:
+    whole = text.replace("\n", " ")
+    if len(whole) <= CAPTION:
+        return whole
+    return "\n".join(style.wrap(part, CAPTION, CAPTION_LINES) for part in text.split("\n"))
+
+
+def schedule(rate: Callable[[int], float], steps: int, *, title: str = "") -> Figure:
+    """Return the learning rate over a run, from step 0 to its last."""
     figure = Figure(figsize=(6, 3), layout="constrained")
-    axes = figure.add_subplot(xlabel="step", ylabel="learning rate")
-    axes.plot(at, [float(rate(int(step))) for step in at])
-    axes.grid(alpha=0.3)
-    _save(figure, path)
+    axes = figure.add_subplot(title=title, xlabel="step", ylabel="learning rate")
+    axes.plot(*zip(*rates(rate, steps), strict=True), linewidth=1.6)
+    axes.grid()
+    return figure
 
 
 def roc_curves(
-    curves: Mapping[str, tuple[np.ndarray, np.ndarray]], path: Path, *, title: str = ""
-) -> None:
-    """Draw ROC curves: true against false accepts, these also on a logarithmic scale.
+    curves: Mapping[tuple[str, str], tuple[np.ndarray, np.ndarray]], *, title: str = ""
+) -> Figure:
+    """Return ROC curves: true against false accepts, these also on a logarithmic scale.
+
+    An encoder has a color, an endpoint a style of line.
 
     Args:
-        curves: (false accepts, true accepts) of each, by the name for the legend.
-        path: where the PNG goes.
+        curves: (false accepts, true accepts) of each (encoder, endpoint).
         title: of the figure.
     """
-    figure = Figure(figsize=(9, 4.2), layout="constrained")
-    if title:
-        figure.suptitle(title)
+    encoders = list(dict.fromkeys(encoder for encoder, _ in curves))
+    endpoints = list(dict.fromkeys(endpoint for _, endpoint in curves))
     least = min([1e-1, *(float(x[x > 0].min()) for x, _ in curves.values() if (x > 0).any())])
-    for number, scale in enumerate(("linear", "log"), start=1):
-        axes = figure.add_subplot(1, 2, number, xscale=scale, ylim=(0, 1.01))
-        axes.set(xlabel="different pairs accepted", ylabel="same pairs accepted")
-        line = np.geomspace(least, 1, 100) if scale == "log" else np.array([0.0, 1.0])
-        axes.plot(line, line, color="gray", linestyle=":", linewidth=1, label="chance")
-        for name, (x, y) in curves.items():
-            axes.plot(x, y, label=name, linewidth=1.5)
+
+    def looks(encoder: str, endpoint: str) -> dict[str, str]:
+        return {
+            "color": style.CYCLE[encoders.index(encoder) % len(style.CYCLE)],
+            "linestyle": style.LINE_STYLES[endpoints.index(endpoint) % len(style.LINE_STYLES)],
+        }
+
+    figure = Figure(figsize=(9, 4.6), layout="constrained")
+    figure.suptitle(title)
+    for axes, scale in zip(figure.subplots(1, 2, sharey=True), ("linear", "log"), strict=True):
+        axes.set(xscale=scale, ylim=(0, 1.01), xlabel=f"different pairs accepted ({scale} scale)")
+        _chance(axes, least)
+        for (encoder, endpoint), (x, y) in curves.items():
+            label = f"{encoder}, {endpoint}" if encoder != endpoint else encoder
+            axes.plot(x, y, label=label, linewidth=1.5, **looks(encoder, endpoint))
         axes.set_xlim(least if scale == "log" else -0.01, 1)
-        axes.grid(alpha=0.3)
+        style.percent(axes.xaxis, "far")
+        style.percent(axes.yaxis, "tar")
         if scale == "linear":
-            legend(axes, axes.lines, ["chance", *curves], loc="lower right")
-    _save(figure, path)
+            axes.set_ylabel("same pairs accepted")
+        axes.grid()
+    lines: list[Line2D] = list(figure.axes[0].lines)
+    names = [str(line.get_label()) for line in lines]
+    figure.legend(lines, names, loc="outside lower center", ncols=3)
+    return figure
+
+
+def _chance(axes: Axes, least: float) -> None:
+    line = np.geomspace(least, 1, 100) if axes.get_xscale() == "log" else np.array([0.0, 1.0])
+    axes.plot(line, line, color="#b0b0b0", linewidth=1, label="chance")

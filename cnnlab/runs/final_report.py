@@ -12,7 +12,7 @@ from rich.table import Table
 
 from cnnlab.launch import distributed
 from cnnlab.metrics.formatting import format_value, natural
-from cnnlab.plots import run_figures
+from cnnlab.plots import learning_curves, run_figures, style
 from cnnlab.runs import representation_report
 from cnnlab.training import baselines, run_folder
 from cnnlab.training.evaluation import Evaluation
@@ -120,13 +120,23 @@ class Closing:
 
     def _curves(self) -> None:
         folder, setup = self._run.workdir / "figures", self._setup
+        title = _title(setup, self._run.workdir)
         with distributed.optional(str(folder / "curves.png")):
-            records = read_rows(self._run.workdir / "metrics.jsonl")
-            run_figures.learning_curves(records, folder / "curves.png")
+            metric = setup.config.checkpoint.best
+            curves = learning_curves.learning_curves(
+                read_rows(self._run.workdir / "metrics.jsonl"),
+                title=title,
+                schedule=setup.schedule and (setup.schedule, self._run.step),
+                best=(metric, self._best_step) if metric else None,
+                baselines=self._found["floors"],
+            )
+            if curves is not None:
+                style.save(curves, folder / "curves.png")
         if setup.schedule is None:
             return
         with distributed.optional(str(folder / "learning_rate.png")):
-            run_figures.schedule(setup.schedule, setup.steps, folder / "learning_rate.png")
+            rate = run_figures.schedule(setup.schedule, setup.steps, title=title)
+            style.save(rate, folder / "learning_rate.png")
 
     def _write(self, *, pending: bool = False) -> None:
         setup, run = self._setup, self._run
@@ -149,6 +159,11 @@ class Closing:
             write_json(run.workdir / "result.json", {**self._found, **facts, **open_ends})
 
         distributed.on_first_process(write)
+
+
+def _title(setup: Setup, workdir: Path) -> str:
+    data, steps = setup.train.source.info.name, setup.steps
+    return f"{workdir.resolve().name}: {setup.config.model.name} on {data}, {steps:,} steps"
 
 
 def _variables(state: TrainState) -> tuple[Any, Any]:

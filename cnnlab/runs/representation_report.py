@@ -15,6 +15,7 @@ from rich.table import Table
 from cnnlab.evaluators import Features
 from cnnlab.launch import distributed
 from cnnlab.metrics.formatting import format_metrics, format_value, natural
+from cnnlab.plots import style
 from cnnlab.plots.embedding import embedding_view
 from cnnlab.plots.run_figures import roc_curves
 from cnnlab.plots.tensorboard_projector import write_projector
@@ -99,20 +100,32 @@ def draw(setup: Setup, variables: Any, made: list[Row], workdir: Path) -> None:
             embedded = setup.protocols.embed(variables, options.split, options.endpoint)
 
     def write() -> None:
-        for split in {row.split for row in made if row.curves}:
-            curves = {
-                f"{row.encoder}, {row.endpoint}": curve
-                for row in made
-                if row.split == split
-                for curve in row.curves.values()
-            }
-            path = workdir / "figures" / split / "roc.png"
+        for split, protocol in sorted({(row.split, row.protocol) for row in made if row.curves}):
+            name = "roc" if protocol == "verification" else f"roc_{protocol}"
+            folder = Path("figures") / split
+            path = workdir / folder / f"{name}.png"
             with distributed.optional(str(path)):
-                roc_curves(curves, path, title=split)
+                shown = [row for row in made if (row.split, row.protocol) == (split, protocol)]
+                curves = {(r.encoder, r.endpoint): c for r in shown for c in r.curves.values()}
+                own = {"/".join(key): np.stack(c).astype(np.float32) for key, c in curves.items()}
+                if "supervised" in setup.config.representation.controls:
+                    saved = _saved_curves(workdir / "supervised" / folder / f"{name}.npz")
+                    curves |= {("supervised", endpoint): c for endpoint, c in saved.items()}
+                title = f"{setup.train.source.info.name}, {split}: {protocol}"
+                style.save(roc_curves(curves, title=title), path)
+                np.savez_compressed(workdir / folder / f"{name}.npz", **own)  # type: ignore[arg-type]
         if embedded is not None:
             _draw_view(setup, embedded, workdir)
 
     distributed.on_first_process(write)
+
+
+def _saved_curves(path: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Return what a control's figure was drawn from, by endpoint; of an earlier version none."""
+    if not path.exists():
+        return {}
+    with np.load(path) as saved:
+        return {name.rpartition("/")[2]: (saved[name][0], saved[name][1]) for name in saved}
 
 
 def _draw_view(setup: Setup, embedded: Features, workdir: Path) -> None:

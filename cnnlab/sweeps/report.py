@@ -18,7 +18,7 @@ from rich.table import Table
 
 from cnnlab.launch import distributed
 from cnnlab.metrics.formatting import format_value
-from cnnlab.plots.run_figures import _save
+from cnnlab.plots import style
 from cnnlab.sweeps import report_figures, summary
 from cnnlab.sweeps.folder import SweepFolder
 from cnnlab.sweeps.summary import Point, Row, Summary, short
@@ -79,7 +79,7 @@ def _draw(found: Summary, target: Path) -> list[str]:
         (target / name).unlink(missing_ok=True)
         if there:
             with distributed.optional(str(target / name)):
-                _save(function(found), target / name)
+                style.save(function(found), target / name)
     return [name for name in wanted if (target / name).exists()]
 
 

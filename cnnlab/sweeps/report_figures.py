@@ -10,7 +10,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 
-from cnnlab.plots.run_figures import plain_log_labels
+from cnnlab.plots.style import plain_log_labels
 from cnnlab.sweeps.summary import Parameter, Row, Summary, short
 
 BEST = "crimson"

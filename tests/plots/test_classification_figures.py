@@ -6,11 +6,11 @@ import numpy as np
 from cnnlab.plots import classification_figures
 
 
-def test_mistakes_are_drawn_with_the_image_that_was_taken_wrong(tmp_path, monkeypatch):
+def test_mistakes_are_drawn_with_the_image_that_was_taken_wrong(monkeypatch):
     drawn = {}
 
-    def sheet(images, captions, path, *, title):
-        drawn.update(images=images, captions=captions, path=path, title=title)
+    def sheet(images, captions, *, title):
+        drawn.update(images=images, captions=captions, title=title)
 
     monkeypatch.setattr("cnnlab.plots.run_figures.image_sheet", sheet)
     outputs = {
@@ -20,9 +20,8 @@ def test_mistakes_are_drawn_with_the_image_that_was_taken_wrong(tmp_path, monkey
     }
     source = {i: {"image": f"image {i}"} for i in range(20)}
     scores = np.asarray(jax.nn.softmax(outputs["logits"]))
-    path = tmp_path / "m.png"
-    classification_figures.mistakes(scores, outputs["label"], outputs, source, ("a", "b"), path)
+    classification_figures.mistakes(scores, outputs["label"], outputs, source, ("a", "b"))
     # Most confident first: 12 with 95 %, then 11 with 73 %.
     assert drawn["images"] == ["image 12", "image 11"]
-    assert drawn["captions"] == ["b → a 95%", "a → b 73%"]
+    assert drawn["captions"] == ["b\n→ a\n95%", "a\n→ b\n73%"]
     assert drawn["title"].startswith("2 of 4 wrong")

@@ -6,7 +6,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from cnnlab.errors import UserError
-from cnnlab.plots import embedding as module
+from cnnlab.plots import style
 from cnnlab.plots.embedding import embedding_view
 
 
@@ -14,13 +14,13 @@ from cnnlab.plots.embedding import embedding_view
 def drawn(monkeypatch):
     """Keep the figures instead of writing them only."""
     kept: list[Figure] = []
-    save = module._save
+    save = style.save
 
     def keep(figure, path):
         kept.append(figure)
         save(figure, path)
 
-    monkeypatch.setattr(module, "_save", keep)
+    monkeypatch.setattr(style, "save", keep)
     return kept
 
 
@@ -118,4 +118,4 @@ def test_no_name_is_taken_for_markup_or_left_out_of_the_legend(tmp_path, drawn):
     names = ["_^{", "$a$", "[red]", "y" * 200]
     embedding_view(x, labels, tmp_path / "view.png", names=names, title="$\\frac")
     words = [text.get_text() for text in drawn[0].axes[0].get_legend().get_texts()]
-    assert words == [*names[:3], "y" * 29 + "…"]
+    assert words == [*names[:3], "y" * 15 + "…" + "y" * 14]

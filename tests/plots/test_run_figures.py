@@ -3,121 +3,103 @@
 import matplotlib.image
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
 
-from cnnlab.plots import run_figures
-
-
-@pytest.fixture
-def drawn(monkeypatch):
-    """Keep the figures instead of writing them only."""
-    kept: list[Figure] = []
-    save = run_figures._save
-
-    def keep(figure, path):
-        kept.append(figure)
-        save(figure, path)
-
-    monkeypatch.setattr(run_figures, "_save", keep)
-    return kept
+from cnnlab.plots import run_figures, style
 
 
-def test_curves_have_a_panel_a_metric_and_a_line_a_split(tmp_path, drawn):
-    rows = [
-        {"step": 1, "train/loss": 2.0, "learning_rate": 0.1, "epoch": 0.5, "time/x": 3.0},
-        {"step": 2, "validation/loss": 1.5, "validation/ema/loss": 1.25},
-        {"step": 3, "train/loss": 1.0, "learning_rate": 0.2, "epoch": 1.0},
-    ]
-    run_figures.learning_curves(rows, tmp_path / "curves.png")
-    panels = {axes.get_title(): axes for axes in drawn[0].axes}
-    assert set(panels) == {"loss", "learning_rate"}
-    lines = {line.get_label(): line.get_xydata().tolist() for line in panels["loss"].lines}
-    assert lines == {
-        "train": [[1, 2.0], [3, 1.0]],
-        "validation": [[2, 1.5]],
-        "validation/ema": [[2, 1.25]],
-    }
-    assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
-
-
-def test_nothing_is_drawn_of_nothing(tmp_path):
-    run_figures.learning_curves([], tmp_path / "curves.png")
-    assert not (tmp_path / "curves.png").exists()
-
-
-def test_confusion_matrix_writes_every_count(tmp_path, drawn):
-    counts = np.array([[8, 2], [0, 5]])
-    run_figures.confusion_matrix(counts, ("cat", "dog"), tmp_path / "c.png")
-    axes = drawn[0].axes[0]
-    assert axes.get_title() == "13 of 15 right (86.67%)"
-    texts = {tuple(map(int, t.get_position())): t.get_text() for t in axes.texts}
+def test_confusion_matrix_writes_every_count():
+    figure = run_figures.confusion_matrix(np.array([[8, 2], [0, 5]]), ("cat", "dog"), title="pets")
+    assert figure.get_suptitle() == "pets: 13 of 15 right (86.67%)"
+    texts = {tuple(map(int, t.get_position())): t.get_text() for t in figure.axes[0].texts}
     # Position is (column, row), row the true class.
     assert texts == {(0, 0): "8", (1, 0): "2", (1, 1): "5"}
 
 
-def test_image_sheet_shows_gray_color_and_float_images(tmp_path, drawn):
+def test_every_class_of_a_matrix_is_named():
+    names = [f"class {i}" for i in range(run_figures.MATRIX_CLASSES)]
+    axes = run_figures.confusion_matrix(np.eye(len(names), dtype=int), names).axes[0]
+    assert [label.get_text() for label in axes.get_yticklabels()] == names
+
+
+def test_of_many_classes_the_most_confused_pairs_are_drawn():
+    counts = np.zeros((2400, 2400), int)
+    counts[np.arange(100), np.arange(100)] = 8
+    counts[7, 12], counts[12, 7], counts[99, 2399] = 3, 5, 1
+    names = [f"alphabet{i // 24:02d}/character{i % 24:02d}" for i in range(2400)]
+    figure = run_figures.confusion_matrix(counts, names)
+    (axes,) = figure.axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == [
+        "alphabet00/character12 → alphabet00/character07",
+        "alphabet00/character07 → alphabet00/character12",
+        "alphabet04/character03 → alphabet99/character23",
+    ]
+    assert [bar.get_width() for bar in axes.patches] == [5, 3, 1]
+    assert [text.get_text().strip() for text in axes.texts] == ["5 of 13", "3 of 11", "1 of 9"]
+    assert "100 classes of 2,400" in figure.get_suptitle()
+
+
+def test_many_classes_without_a_mistake_say_so():
+    figure = run_figures.confusion_matrix(np.eye(70, dtype=int), [str(i) for i in range(70)])
+    assert figure.axes[0].texts[0].get_text() == "no class was taken for another"
+
+
+def test_image_sheet_shows_gray_color_and_float_images(tmp_path):
     images = [
         np.full((4, 4, 1), 128, np.uint8),
         np.full((4, 4, 3), 255, np.uint8),
         np.full((4, 2, 1), 0.5),
     ]
-    path = tmp_path / "sheet.png"
-    run_figures.image_sheet(images, ["a", "b", "c"], path, title="t", columns=2)
-    (axes,) = drawn[0].axes
+    figure = run_figures.image_sheet(images, ["a", "b", "c"], columns=2)
+    (axes,) = figure.axes
     assert [text.get_text() for text in axes.texts] == ["a", "b", "c"]
-    # Left to right, then down; images keep their sides' ratio.
+    brightest = [image.get_clim()[1] for image in axes.images if image.get_array().ndim == 2]
+    assert brightest == [255, 1.0]
+    # Two side by side, and the third, half as wide, below.
     places = [image.get_extent() for image in axes.images]
-    np.testing.assert_allclose(places, [(0, 1, -1, 0), (1.1, 2.1, -1, 0), (0, 0.5, -2.3, -1.3)])
+    np.testing.assert_allclose([p[:2] for p in places], [(0, 1), (1.1, 2.1), (0, 0.5)])
+    assert places[2][3] < places[0][2]
+    path = tmp_path / "sheet.png"
+    style.save(figure, path)
     assert matplotlib.image.imread(path).ndim == 3
 
 
-def test_schedule_is_drawn_to_its_last_step(tmp_path, drawn):
-    run_figures.schedule(lambda step: step / 10, 20, tmp_path / "s.png")
-    (line,) = drawn[0].axes[0].lines
-    assert line.get_xydata()[-1].tolist() == [20, 2.0]
+@pytest.mark.parametrize("name", ["alphabet87/character03", "x" * 200, "a very long name " * 9])
+def test_captions_of_any_length_stay_clear_of_each_other_and_of_the_images(tmp_path, name):
+    images, caption = [np.zeros((4, 4, 1), np.uint8)] * 10, f"{name}\n→ {name}\n100%"
+    figure = run_figures.image_sheet(images, [caption, *["short"] * 8, caption], columns=8)
+    style.save(figure, tmp_path / "sheet.png")
+    (axes,) = figure.axes
+    boxes = [text.get_window_extent() for text in axes.texts]
+    boxes += [image.get_window_extent() for image in axes.images]
+    for i, box in enumerate(boxes):
+        assert not any(box.overlaps(other) for other in boxes[:i])
 
 
-# Mathematics to matplotlib, or nothing that a legend shows, if they were not taken as they are.
-NAMES = ("$a$", "$x", "_^{", "\\frac", "a\nb", "%s & #", "π∑", "[red]", "x" * 200)
+def test_a_short_caption_is_one_line():
+    figure = run_figures.image_sheet([np.zeros((4, 4, 1), np.uint8)], ["3\n→ 8\n95%"])
+    assert figure.axes[0].texts[0].get_text() == "3 → 8 95%"
 
 
-def test_names_are_shown_as_they_are_and_cut_to_the_room_there_is(tmp_path, drawn):
-    run_figures.confusion_matrix(np.eye(len(NAMES), dtype=int), NAMES, tmp_path / "c.png")
-    shown = [label.get_text() for label in drawn[0].axes[0].get_xticklabels()]
-    assert shown == [*(name.replace("\n", " ") for name in NAMES[:-1]), "x" * 29 + "…"]
-    image = np.zeros((4, 4, 1), np.uint8)
-    run_figures.image_sheet([image] * len(NAMES), NAMES, tmp_path / "s.png", title="$\\frac")
-    rows = [{"step": 1, f"{name}/loss": 1.0} for name in NAMES]
-    run_figures.learning_curves(rows, tmp_path / "l.png")
-    legend = [text.get_text() for text in drawn[2].axes[0].get_legend().get_texts()]
-    assert legend == list(NAMES)
+def test_schedule_is_drawn_from_step_0_to_its_last():
+    (line,) = run_figures.schedule(lambda step: step / 10, 20).axes[0].lines
+    assert line.get_xydata()[[0, -1]].tolist() == [[0, 0.0], [20, 2.0]]
 
 
-def test_powers_on_logarithmic_axes_are_plain_numbers(tmp_path, drawn):
-    rows = [{"step": step, "train/loss": 10.0**-step} for step in range(4)]
-    run_figures.learning_curves(rows, tmp_path / "l.png")
-    ticks = [label.get_text() for label in drawn[0].axes[0].get_yticklabels()]
-    assert "1e−02" in ticks and not any("$" in tick for tick in ticks)
-
-
-def test_curves_are_drawn_on_both_scales(tmp_path, monkeypatch):
-    kept = []
-    save = run_figures._save
-    monkeypatch.setattr(run_figures, "_save", lambda f, p: (kept.append(f), save(f, p)))
-    curves = {
-        "triplet": (np.array([0, 0, 0.002, 1]), np.array([0, 0.5, 1, 1])),
-        "perfect": (np.array([0.0, 0, 1]), np.array([0.0, 1, 1])),
-    }
-    run_figures.roc_curves(curves, tmp_path / "roc.png", title="glyphs")
-    (figure,) = kept
+def test_roc_curves_have_a_color_an_encoder_and_a_line_style_an_endpoint():
+    curve = (np.array([0, 0, 0.002, 1]), np.array([0, 0.5, 1, 1]))
+    keys = [("trained", "embedding"), ("trained", "features"), ("random", "features")]
+    figure = run_figures.roc_curves(dict.fromkeys([*keys, ("pixels", "pixels")], curve))
     linear, log = figure.axes
     assert (linear.get_xscale(), log.get_xscale()) == ("linear", "log")
-    for axes in figure.axes:
-        lines = {line.get_label(): line.get_xydata() for line in axes.lines}
-        assert set(lines) == {"chance", "triplet", "perfect"}
-        for name, curve in curves.items():
-            np.testing.assert_array_equal(lines[name], np.stack(curve, axis=1))
-        chance = lines["chance"]
-        np.testing.assert_array_equal(chance[:, 0], chance[:, 1])
     assert log.get_xlim()[0] == 0.002
-    assert (tmp_path / "roc.png").read_bytes().startswith(b"\x89PNG")
+    (legend,) = figure.legends
+    names = [text.get_text() for text in legend.get_texts()]
+    assert names == ["chance", *(f"{a}, {b}" for a, b in keys), "pixels"]
+    for axes in figure.axes:
+        chance, *lines = axes.lines
+        np.testing.assert_array_equal(chance.get_xdata(), chance.get_ydata())
+        for line in lines:
+            np.testing.assert_array_equal(line.get_xydata(), np.stack(curve, axis=1))
+        one, two, three, pixels = lines
+        assert one.get_color() == two.get_color() != three.get_color() != pixels.get_color()
+        assert one.get_linestyle() != two.get_linestyle() == three.get_linestyle()

@@ -7,7 +7,7 @@ import small
 
 from cnnlab import commands, evaluators
 from cnnlab import config as cfg
-from cnnlab.plots import run_figures
+from cnnlab.plots import learning_curves, run_figures
 from cnnlab.runs import final_report, representation_report
 from cnnlab.runs.status import state as standing
 from cnnlab.runs.train import train
@@ -39,7 +39,7 @@ def broken(*arguments, **keywords):
 PICTURES = {
     "confusion_matrix.png": (run_figures, "confusion_matrix"),
     "misclassified.png": (run_figures, "image_sheet"),
-    "curves.png": (run_figures, "learning_curves"),
+    "curves.png": (learning_curves, "learning_curves"),
     "learning_rate.png": (run_figures, "schedule"),
     "roc.png": (representation_report, "roc_curves"),
     "embedding.png": (representation_report, "embedding_view"),

@@ -1,0 +1,125 @@
+"""The style that all figures share: fonts, colors, resolution, and names and numbers as text.
+
+Colors are Okabe & Ito's (2008), which color-blind people can tell apart.
+"""
+
+import re
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+from cycler import cycler
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatter, LogFormatterMathtext, PercentFormatter
+
+from cnnlab.metrics.formatting import is_share
+
+BLUE, ORANGE, GREEN = "#0072b2", "#d55e00", "#009e73"
+PINK, AMBER, SKY = "#cc79a7", "#e69f00", "#56b4e9"
+INK, FAINT = "#222222", "#767676"
+CYCLE = (BLUE, ORANGE, GREEN, PINK, AMBER, SKY, INK)
+LINE_STYLES = ("-", "--", ":", "-.")
+
+# Figures are files here: no window system is needed, and none is looked for.
+mpl.use("Agg")
+mpl.rcParams.update(
+    {
+        # Names of classes, files and parameters are shown as they are: a "$" begins no mathematics.
+        "text.parse_math": False,
+        "text.usetex": False,
+        "font.size": 9,
+        "axes.titlesize": 10,
+        "axes.labelsize": 9,
+        "axes.prop_cycle": cycler(color=CYCLE),
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.edgecolor": FAINT,
+        "figure.titlesize": 11,
+        "grid.color": "#e4e4e4",
+        "legend.fontsize": 9,
+        "legend.frameon": False,
+        "savefig.dpi": 120,
+    }
+)
+
+
+def short(name: object, length: int = 30) -> str:
+    """Return a name on one line, of at most so many letters: what is too long loses its middle."""
+    text = "".join(c if c.isprintable() else " " for c in str(name))
+    tail = (length - 1) // 2
+    return text if len(text) <= length else f"{text[: length - 1 - tail]}…{text[-tail:]}"
+
+
+def wrap(name: object, width: int, lines: int = 2) -> str:
+    """Return a name on at most so many lines of a width, broken after spaces and punctuation."""
+    for length in range(width * lines, 0, -1):
+        found = [""]
+        # Words that fit on a line, and pieces of those that do not.
+        for part in re.findall(rf"[^\s/_.,-]{{0,{width - 1}}}[\s/_.,-]*|.", short(name, length)):
+            if found[-1] and len(found[-1]) + len(part.rstrip()) > width:
+                found.append("")
+            found[-1] += part
+        if len(found) <= lines:
+            break
+    return "\n".join(line.rstrip() for line in found)
+
+
+def legend(axes: Axes, artists: Sequence[Artist], names: Sequence[str], **options: Any) -> None:
+    """Add a legend of named artists."""
+    # Handed over apart from the artists: matplotlib leaves out labels that begin with "_".
+    axes.legend(list(artists), list(names), **options)
+
+
+class _PlainLog(LogFormatter):
+    """Plain numbers on a logarithmic axis: 0.01 or 1%, not 10 to the -2, which is mathematics."""
+
+    share = False
+
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        if not super().__call__(x, pos):
+            return ""
+        return f"{100 * x:g}%" if self.share else f"{x:g}"
+
+
+class _Share(PercentFormatter):
+    """Percent, and nothing above 100."""
+
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        return "" if x > 1 + 1e-9 else super().__call__(x, pos)
+
+
+def plain_log_labels(axes: Axes) -> None:
+    """Label logarithmic axes in plain numbers."""
+    for axis in (axes.xaxis, axes.yaxis):
+        if isinstance(axis.get_major_formatter(), LogFormatterMathtext):
+            axis.set_major_formatter(_PlainLog())
+            axis.set_minor_formatter(_PlainLog())
+
+
+def percent(axis: Axis, metric: str) -> None:
+    """Label an axis in percent where its metric is a share."""
+    if not is_share(metric):
+        return
+    if axis.get_scale() == "log":
+        for set_formatter in (axis.set_major_formatter, axis.set_minor_formatter):
+            formatter = _PlainLog()
+            formatter.share = True
+            set_formatter(formatter)
+    else:
+        axis.set_major_formatter(_Share(1.0))
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure as PNG, and its folder where there is none."""
+    for axes in figure.axes:
+        plain_log_labels(axes)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with warnings.catch_warnings():
+        # A letter that the font lacks is a box in the figure.
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
+        figure.savefig(path, bbox_inches="tight")
