@@ -75,10 +75,10 @@ def run(search: str, trials: int, folder: Path) -> list[tuple[float, float]]:
     stub.write_text(STUB)
     source: Any = workers.FixedSource(swept) if search == "fixed" else AdaptiveSource(swept)
     marks = []
-    told = source.finish
+    original = source.finish
 
     def finish(trial, state, value):
-        told(trial, state, value)
+        original(trial, state, value)
         assert state == "finished", swept.reason(trial)
         usage = resource.getrusage(resource.RUSAGE_SELF)
         marks.append((time.perf_counter(), usage.ru_utime + usage.ru_stime))

@@ -1,4 +1,4 @@
-"""The convolutional-network course as a laboratory; start with the README and `launch.py`."""
+"""Convolutional networks in JAX: layers, models, objectives, data, training and evaluation."""
 
 import importlib
 import importlib.util

@@ -1,1 +1,1 @@
-"""What a data-parallel training step exchanges, and the time that a model says it takes."""
+"""Communication of a data-parallel training step, and a cost model of its time on many devices."""

@@ -1,4 +1,4 @@
-"""What a training step exchanges and holds on 1 to 8 devices, and the time model's tables.
+"""Bytes that a training step exchanges and holds on 1 to 8 devices, and the cost model's tables.
 
     python -m benchmarks.scaling --json=benchmarks/results/scaling.json
 

@@ -1,1 +1,1 @@
-"""Vision before convolutional networks."""
+"""Classical methods of vision, without convolutional networks."""

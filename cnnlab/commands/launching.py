@@ -90,7 +90,7 @@ def launch(values: flags.FlagValues, config: Any, workdir: Path) -> int:
     try:
         job = slurm.submit(command, workdir, resources, name=workdir.name)
     except UserError:
-        # An empty folder is left to nobody.
+        # Nothing was written: the empty folder is removed.
         with contextlib.suppress(OSError):
             workdir.rmdir()
         raise

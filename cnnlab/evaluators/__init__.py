@@ -1,4 +1,4 @@
-"""How good an embedding is, by protocols that need no further training of the network.
+"""Evaluation protocols of embeddings that need no further training of the network.
 
 Each is a pure function on the host: `f(query, *, train, val, seed, similarity, **own)` returns an
 `EvalResult`. `query` is the split that is evaluated, `train` the training split, `val` the one on

@@ -1,4 +1,4 @@
-"""Which triplets of a batch count, and the sums of their losses, without a list of triplets.
+"""Triplet mining: which triplets of a batch count, and the sums of their losses, without a list.
 
 For n anchors and m candidates, sorted by label, from their distances [n, m]: per anchor the sum of
 the losses of its triplets, what there is to count, and the slopes [n, m], the derivatives of that

@@ -1,4 +1,4 @@
-"""The lecture's table of objectives: an output activation and the loss that belongs to it.
+"""Output activations (linear, sigmoid, softmax) and the loss that belongs to each.
 
 Each loss takes the output before the activation and is the negative log-likelihood of a
 distribution whose parameter is the activated output:

@@ -1,4 +1,4 @@
-"""Two views, one representation: losses without negatives.
+"""VICReg, Barlow Twins and SimSiam's cosine: losses of two views without negatives.
 
 - `negative_cosine`: Chen, He 2021 (SimSiam), equation 1; also BYOL's (Grill et al. 2020, equation
   2), which is 2 + 2 times this. [b, d], [b, d] -> [b].

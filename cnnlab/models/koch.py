@@ -1,4 +1,4 @@
-"""The twin tower of a siamese network that says whether two characters are the same.
+"""Koch et al.'s tower of a siamese network that decides whether two characters are the same.
 
 Koch, Zemel & Salakhutdinov 2015, sections 3.1 and 3.2 and figure 4; shapes for 105x105x1:
 

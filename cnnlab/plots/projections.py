@@ -1,4 +1,4 @@
-"""Points in the plane that show how the rows of an embedding lie to each other.
+"""Projections of an embedding to the plane: PCA, t-SNE and UMAP.
 
 Principal components (Pearson 1901; Hotelling 1933) by a singular value decomposition; t-SNE (van
 der Maaten & Hinton 2008) by scikit-learn; UMAP (McInnes, Healy, Melville 2018) by umap-learn

@@ -1,4 +1,4 @@
-"""What is saved beside the arrays of a checkpoint, itself with a checksum.
+"""The record beside the arrays of a checkpoint: names, shapes, checksums, position of the run.
 
 The arrays have checksums of their own in it: without this one a flipped bit here would resume a run
 at another position, or in silence with other numbers.

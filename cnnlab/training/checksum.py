@@ -1,4 +1,4 @@
-"""Looks over a whole state, the same however it is sharded: a checksum, and finite or not.
+"""Checksums of a state's arrays, and whether all are finite, the same however they are sharded.
 
 File systems and file formats detect some damage, not all: a flipped bit in an uncompressed
 chunk restores as a different number. The checksum is computed on the device when a checkpoint

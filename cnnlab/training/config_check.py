@@ -1,4 +1,4 @@
-"""What is wrong with a config by itself, before data is opened or a model is created."""
+"""Check of a config by itself, before data is opened or a model is created."""
 
 from typing import Any
 

@@ -1,7 +1,7 @@
-"""What would fail in the evaluations of a run, found before its first step.
+"""Trial of a run's evaluations on made-up features, to find before its first step what would fail.
 
 Every evaluator is tried on the real labels of its splits, with random features of two numbers, and
-raises what it would raise in the end. Labels that only decoding would tell are made up.
+raises what it would raise in the end. Labels that need decoding to be known are made up.
 """
 
 import warnings

@@ -1,4 +1,4 @@
-"""Numbers of a config that cannot be meant: counts out of their range, and what is not finite."""
+"""Range checks of a config: counts out of their range, and numbers that are not finite."""
 
 import functools
 import math

@@ -1,4 +1,4 @@
-"""Ranger: rectified Adam, followed at a distance by slow weights that it is pulled back to.
+"""Ranger: rectified Adam (RAdam) with Lookahead's slow weights.
 
 RAdam is Liu et al. 2020, "On the variance of the adaptive learning rate and beyond", algorithm 2;
 Lookahead is Zhang et al. 2019, "Lookahead optimizer: k steps forward, 1 step back", algorithm 1.

@@ -1,4 +1,4 @@
-"""Where a run stands: what is saved beside its state, and what it is judged by."""
+"""Position of a run, saved beside its state: best value, bad evaluations, unrecorded metrics."""
 
 import dataclasses
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""How good the representation is: the config's evaluators, on any endpoint, at any cadence.
+"""Evaluation of the representation by the config's evaluators, on any endpoint, at any cadence.
 
 `representation_entries` describes the entries. The bank is the training split, not augmented; what
 has to be chosen is chosen on the first of `evaluate.splits`. Where splits overlap, an example that

@@ -1,4 +1,4 @@
-"""A run is a folder: its config, its environment, its results, and nothing outside it."""
+"""The folder of a run: its config, its environment and its results."""
 
 import contextlib
 import json

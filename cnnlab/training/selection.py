@@ -1,4 +1,4 @@
-"""What the best checkpoint is chosen by: a metric, its direction, and what it was measured on.
+"""Criterion of the best checkpoint: a metric, its direction, and what it was measured on.
 
 Values are comparable only if all of it is the same. A run that goes on with another metric, or with
 a split of that name that now means other examples, judges anew.

@@ -1,4 +1,4 @@
-"""The train state: everything a run has learned, and nothing else (DESIGN, contract 3)."""
+"""The train state: everything a run has learned, and nothing else."""
 
 from typing import Any
 

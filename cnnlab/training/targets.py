@@ -1,4 +1,4 @@
-"""What an objective learns has to be in its batches, and what is mixed there has to be read."""
+"""Checks that batches hold what the objective reads: its inputs, groups and targets."""
 
 import dataclasses
 from collections.abc import Mapping

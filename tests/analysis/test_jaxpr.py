@@ -73,7 +73,7 @@ def test_constants_of_inner_functions_are_kept():
     assert (constant == weights).all()
 
 
-def test_part_of_a_program_begins_and_ends_where_it_is_told():
+def test_part_of_a_program_begins_and_ends_where_it_is_asked_to():
     table = jnp.arange(4.0)
     program = trace(lambda x: [jnp.sin(x), jnp.exp(jnp.sin(x) + table), jnp.tan(x) * X], X)
     sine, exponential, _ = program.outputs

@@ -112,7 +112,7 @@ TRUTHS = {
     "bilinear down": lambda x: jax.image.resize(x, (1, N // 3, 1), "bilinear"),
     "nearest": lambda x: jax.image.resize(x, (1, 2 * N, 1), "nearest"),
     "gathered": lambda x: x[:, jnp.array([3, 9, 1, 7])],
-    "sliced where told": lambda x: lax.dynamic_slice(x, (0, 4, 0), (1, 7, 1)),
+    "sliced at a known place": lambda x: lax.dynamic_slice(x, (0, 4, 0), (1, 7, 1)),
     "split": lambda x: jnp.split(conv1(x), 3, axis=1)[1],
     "unstacked": lambda x: jnp.unstack(conv1(x), axis=1)[N // 2],
     "tiled": lambda x: jnp.tile(conv1(x), (1, 2, 1)),

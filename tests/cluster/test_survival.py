@@ -41,15 +41,15 @@ DISTURBANCES = {
 
 
 def check_resumed(cluster, undisturbed, job, sent, state):
-    """Check that a run saved when it was told to, and ended as if nothing had been."""
+    """Check that a run saved when it was asked to, and ended as if nothing had been."""
     start = cluster.ended(job)
     assert (start["state"], start["counted"]) == (state, False)
-    told = re.fullmatch(rf"{sent} \(process \d\): saved at step (\d+) of 40", start["reason"])
-    assert told, start["reason"]
+    saved = re.fullmatch(rf"{sent} \(process \d\): saved at step (\d+) of 40", start["reason"])
+    assert saved, start["reason"]
     # From the step of the gate on the processes go on until they agree.
-    assert 15 <= int(told[1]) < 40
+    assert 15 <= int(saved[1]) < 40
     assert cluster.ended(job, 1)["state"] == "finished"
-    assert f"resuming at step {told[1]} of 40" in cluster.log(job)
+    assert f"resuming at step {saved[1]} of 40" in cluster.log(job)
     assert cluster.rows() == undisturbed.rows()
     assert cluster.results() == undisturbed.results()
 

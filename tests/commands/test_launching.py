@@ -31,14 +31,14 @@ def start(run, *arguments):
     return commands.main(["train", *SMALL, f"--workdir={run}", *arguments])
 
 
-def test_job_is_submitted_and_it_is_told_how_to_look(run, slurm, capsys):
+def test_job_is_submitted_and_the_command_of_its_status_is_shown(run, slurm, capsys):
     slurm()
     assert (
         start(run, "--launcher=slurm", "--nodes=2", "--partition", "gpu", "--init_timeout=9") == 0
     )
-    told = capsys.readouterr().err
-    assert "job 7: 2 process(es) on 2 node(s)" in told
-    assert f"launch.py status --workdir={run}" in told
+    printed = capsys.readouterr().err
+    assert "job 7: 2 process(es) on 2 node(s)" in printed
+    assert f"launch.py status --workdir={run}" in printed
     (record,) = jobs.records(run)
     # What the launcher is for is not for the job, the rest is.
     assert record["command"] == ["train", *SMALL, f"--workdir={run}", "--init_timeout=9"]
@@ -56,12 +56,12 @@ def test_dry_run_prints_the_script_and_leaves_nothing(run, slurm, capsys):
     assert not run.exists()
 
 
-def test_job_that_can_never_start_is_told(run, slurm, capsys):
+def test_job_that_can_never_start_is_reported(run, slurm, capsys):
     slurm(squeue="7|7|PENDING|PartitionTimeLimit|0:00|")
     assert start(run, "--launcher=slurm", "--time=99-00:00:00") == 0
-    told = " ".join(capsys.readouterr().err.split())
-    assert "it waits for PartitionTimeLimit: the cluster never starts" in told
-    assert "--time=142560" in told
+    printed = " ".join(capsys.readouterr().err.split())
+    assert "it waits for PartitionTimeLimit: the cluster never starts" in printed
+    assert "--time=142560" in printed
 
 
 def test_two_jobs_cannot_train_in_one_folder(run, slurm, capsys):
@@ -99,13 +99,13 @@ MISTAKES = {
 def test_mistake_is_explained_and_leaves_nothing(message, run, slurm, capsys):
     slurm(sbatch="error: invalid partition specified: gup", sinfo="cpu\ngpu")
     assert start(run, *MISTAKES[message]) == 1
-    told = capsys.readouterr().err
-    assert told.startswith("error: ")
-    assert message in told
+    printed = capsys.readouterr().err
+    assert printed.startswith("error: ")
+    assert message in printed
     assert not run.exists()
 
 
-def test_config_that_cannot_work_is_told_before_it_waits_in_a_queue(run, slurm, capsys):
+def test_config_that_cannot_work_is_reported_before_it_waits_in_a_queue(run, slurm, capsys):
     calls = slurm()
     assert start(run, "--launcher=slurm", "--config.log_every=0") == 1
     assert "log_every=0: needs to be at least 1" in capsys.readouterr().err
@@ -113,7 +113,7 @@ def test_config_that_cannot_work_is_told_before_it_waits_in_a_queue(run, slurm, 
     assert not run.exists()
 
 
-def test_missing_slurm_is_told(run, tmp_path, monkeypatch, capsys):
+def test_missing_slurm_is_reported(run, tmp_path, monkeypatch, capsys):
     fake_slurm.remove(tmp_path, monkeypatch)
     assert start(run, "--launcher=slurm") == 1
     assert "'sbatch' is not installed here" in capsys.readouterr().err

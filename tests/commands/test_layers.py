@@ -63,7 +63,7 @@ def test_layer_that_is_not_on_file_yet_is_listed_and_shown(capsys, few, monkeypa
         assert few["conv"].paper in out
 
 
-def test_layer_that_is_not_as_worked_by_hand_is_told(capsys, few, monkeypatch):
+def test_layer_that_is_not_as_worked_by_hand_is_reported(capsys, few, monkeypatch):
     wrong = dataclasses.replace(few["conv"], example=lambda: (np.ones(2), np.zeros(2)))
     monkeypatch.setitem(few, "conv", wrong)
     for arguments in (["--check"], ["conv"]):

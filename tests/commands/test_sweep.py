@@ -11,8 +11,9 @@ import stub_sweep
 
 from cnnlab import commands
 from cnnlab.launch import jobs, slurm
-from cnnlab.sweeps import report, workers
+from cnnlab.sweeps import report, summary, workers
 from cnnlab.sweeps.folder import SweepFolder
+from cnnlab.training.writer import read_rows
 
 CONFIG = "--config=tests/commands/small_digits.py"
 GRID = "def get_sweep():\n    return [{'optimizer.learning_rate': r} for r in (0.1, 0.2, 0.1)]\n"
@@ -49,6 +50,29 @@ def test_trial_is_an_ordinary_run(tmp_path, monkeypatch, capsys):
     config = json.loads((trial.path / "config.json").read_text())
     assert (config["model"]["hidden"], config["evaluate"]["every"]) == ([8], 10)
     assert "finished after 10 steps" in folder.log(trial).read_text()
+
+
+@pytest.mark.slow
+def test_trials_are_compared_by_a_number_of_the_whole_set(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("PYTHONPATH", "tests/helpers")
+    (tmp_path / "sweep.py").write_text(
+        "def get_sweep():\n    return [{'optimizer.learning_rate': r} for r in (1e-6, 0.2)]\n"
+    )
+    files = [f"--sweep={tmp_path}/sweep.py", f"--workdir={tmp_path}/s"]
+    name = "validation/average_precision"
+    changed = ["experiment.name=ranked:Ranked", f"checkpoint.best={name}", "steps=40"]
+    changed += ["evaluate.every=20", "representation.baselines=()"]
+    assert commands.main(["sweep", CONFIG, *files, *[f"--config.{x}" for x in changed]]) == 0, (
+        capsys.readouterr().err
+    )
+    found = summary.read(SweepFolder.open(tmp_path / "s"))
+    assert (found.metric.name, found.metric.mode) == (name, "max")
+    best, other = found.ranked
+    assert best.rows[0].trial.overrides == {"optimizer.learning_rate": 0.2}
+    assert best.values[0] > other.values[0] + 0.1
+    for point in found.ranked:
+        rows = read_rows(point.rows[0].trial.path / "metrics.jsonl")
+        assert max(row[name] for row in rows if name in row) == point.values[0]
 
 
 def test_points_run_once_with_the_overrides_and_a_second_start_has_nothing_to_do(

@@ -182,14 +182,14 @@ def test_killed_run_goes_on_to_the_same_result(tmp_path):
         _, err = process.communicate(timeout=600)
         assert process.returncode == 0, err
 
-    def told(run):
+    def records(run):
         rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
         rows = [{k: v for k, v in r.items() if not k.startswith("time/")} for r in rows]
         results = json.loads((run / "result.json").read_text())["results"]
         position = run / "checkpoints" / "200" / "position" / "metadata"
         return rows, results, json.loads(position.read_text())["fingerprint"]
 
-    assert told(tmp_path / "killed") == told(tmp_path / "whole")
+    assert records(tmp_path / "killed") == records(tmp_path / "whole")
 
 
 def test_second_interrupt_exits_at_once(tmp_path):

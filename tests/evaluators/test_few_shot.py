@@ -30,7 +30,7 @@ def run(query, **keywords):
 
 
 @pytest.mark.parametrize("protocol", ["episodes", "koch"])
-def test_well_separated_classes_are_all_told_right(protocol):
+def test_well_separated_classes_are_all_recognized(protocol):
     got = run(glyphs(0.01), within="alphabet", protocol=protocol)
     assert got.values == {"accuracy": 1.0, "ci95": 0.0}
     assert got.setting.startswith("5-way 1-shot, cosine, 60 episodes, within alphabet")

@@ -37,7 +37,7 @@ def judge(features, source, **own):
     return listed_pairs(query, train=query, val=query, seed=0, similarity=None, **own)
 
 
-def test_people_who_lie_together_are_told_and_others_are_not(faces):
+def test_people_who_lie_together_are_reported_and_others_are_not(faces):
     source, file = faces
     apart = judge([[1, 0], [1, 0.1], [0, 1], [0.1, 1]], source, file=file)
     assert apart.values["accuracy"] == 1.0

@@ -188,10 +188,10 @@ def test_both_towers_are_one_network_normalized_by_all_images(objective):
 
 def test_which_image_comes_first_does_not_matter():
     params = {"verification": head(4)}
-    turned = {"image": BATCH["image"][:, ::-1], "label": BATCH["label"][:, ::-1]}
+    swapped = {"image": BATCH["image"][:, ::-1], "label": BATCH["label"][:, ::-1]}
     for objective in OBJECTIVES:
         value, _ = by_hand(params, objective=objective)
-        other, _ = by_hand(params, turned, objective=objective)
+        other, _ = by_hand(params, swapped, objective=objective)
         np.testing.assert_allclose(value, other, rtol=1e-6)
 
 

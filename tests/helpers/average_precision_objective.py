@@ -11,7 +11,7 @@ import experiments
 from cnnlab import config as cfg
 from cnnlab.metrics.collected import Collected
 
-# The class that is told from all others.
+# The class that is distinguished from all others.
 ONE = 3
 
 

@@ -53,7 +53,7 @@ class Cluster:
         )
 
     def train(self, *arguments: str) -> str:
-        """Submit a run of two nodes (unless told otherwise); return the job's id."""
+        """Submit a run of two nodes (unless set otherwise); return the job's id."""
         done = self.launch(
             "train",
             CONFIG,

@@ -41,7 +41,7 @@ def png(shape, index):
 
 
 def drawing(index):
-    """A line of ink, turned by the class, as PNG of one bit."""
+    """A line of ink, rotated by the class, as PNG of one bit."""
     image = np.full((105, 105), 255, np.uint8)
     angle = np.pi * (index % 10) / 10
     reach = 40 * np.array([np.cos(angle), np.sin(angle)])

@@ -30,7 +30,7 @@ def talk():
     def fails():
         raise ValueError("nothing here\nand more")
 
-    def told(function, *arguments):
+    def raised(function, *arguments):
         try:
             return function(*arguments)
         except Exception as error:
@@ -44,9 +44,9 @@ def talk():
     distributed.barrier("here")
     return {
         "first": distributed.on_first_process(lambda: {"of": me}),
-        "first fails": told(distributed.on_first_process, fails),
+        "first fails": raised(distributed.on_first_process, fails),
         "together": distributed.all_or_none(lambda: me),
-        "together fails": told(distributed.all_or_none, second),
+        "together fails": raised(distributed.all_or_none, second),
         "wide": gathered["wide"].tolist(),
         "flat": gathered["flat"].shape,
         "dtype": str(gathered["wide"].dtype),

@@ -69,7 +69,7 @@ ROWS = [
         lambda folder: (folder / "empty").mkdir(),
     ),
     bad("status of -1 lines", "lines", "status --lines=-1"),
-    bad("status in another form", "format", "status --format=xml"),
+    bad("status in an unknown format", "format", "status --format=xml"),
     bad("a flag without a value", "", "status --workdir"),
     bad("a flag file that is not there", "", "status --flagfile=gone"),
     bad("a flag file that is itself", "", "status --flagfile=it", place("it", "--flagfile=it\n")),

@@ -1,4 +1,4 @@
-"""Files of a run that are damaged, of another form, or in the place of something else."""
+"""Files of a run that are damaged, of other contents, or in the place of something else."""
 
 import functools
 import json

@@ -94,7 +94,7 @@ def test_explained_error_is_not_tried_again(tmp_path, stub, capfd):
     assert [entry["reason"] for entry in record(tmp_path)] == ["no such model"]
 
 
-def test_explained_error_of_another_process_is_told(tmp_path, stub, capfd):
+def test_explained_error_of_another_process_is_reported(tmp_path, stub, capfd):
     stub("""
         if process == 0:
             time.sleep(600)
@@ -203,7 +203,7 @@ def test_gpus_are_shared_equally(monkeypatch):
         local.share(2, 3)
 
 
-def test_folder_that_cannot_be_written_is_told(tmp_path):
+def test_folder_that_cannot_be_written_is_reported(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match=r"cannot write in .*: Not a directory"):
         local.launch(["train"], tmp_path / "file" / "run", Resources())

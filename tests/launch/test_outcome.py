@@ -24,7 +24,7 @@ CASES = {
     "scancel": (0, SAVED, {"ending": True}, "canceled", "step 5", False, False),
     "scancel at its start": (143, {}, {"ending": True}, "canceled", "SIGTERM", False, False),
     "Ctrl-C": (130, {}, {}, "stopped", "SIGINT", False, False),
-    "told to stop": (0, SAVED, {}, "stopped", "step 5", False, False),
+    "asked to stop": (0, SAVED, {}, "stopped", "step 5", False, False),
     "mistake": (1, EXPLAINED, {}, "failed", "no such model", False, False),
     "mistake, others killed": (137, EXPLAINED, {}, "failed", "no such model", False, False),
     "crash": (70, CRASHED, {}, "failed", "ValueError: x", True, True),

@@ -125,7 +125,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("answer", REFUSED)
-def test_refusal_is_told_in_a_line_and_leaves_nothing(answer, tmp_path, monkeypatch, capfd):
+def test_refusal_is_reported_in_a_line_and_leaves_nothing(answer, tmp_path, monkeypatch, capfd):
     fake_slurm.install(tmp_path, monkeypatch, sbatch=answer, srun="", sinfo="cpu\ngpu")
     resources = Resources(partition="gup", gpus_per_node=9)
     with pytest.raises(UserError) as error:
@@ -144,14 +144,14 @@ def test_refusal_leaves_what_was_there(tmp_path, monkeypatch):
     assert sorted(tmp_path.rglob("jobs/*")) == before
 
 
-def test_missing_slurm_is_told(tmp_path, monkeypatch):
+def test_missing_slurm_is_reported(tmp_path, monkeypatch):
     fake_slurm.remove(tmp_path, monkeypatch)
     with pytest.raises(UserError, match="'sbatch' is not installed here: run it on a login node"):
         slurm.submit(COMMAND, tmp_path / "run", Resources())
     assert not (tmp_path / "run").exists()
 
 
-def test_missing_submitit_is_told(tmp_path, monkeypatch):
+def test_missing_submitit_is_reported(tmp_path, monkeypatch):
     real = builtins.__import__
 
     def without(name, *rest, **more):
@@ -165,7 +165,7 @@ def test_missing_submitit_is_told(tmp_path, monkeypatch):
             function(COMMAND, tmp_path, Resources())
 
 
-def test_folder_that_cannot_be_written_is_told(tmp_path, monkeypatch):
+def test_folder_that_cannot_be_written_is_reported(tmp_path, monkeypatch):
     fake_slurm.install(tmp_path, monkeypatch, sbatch="Submitted batch job 7", srun="")
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match=r"cannot write in .*: Not a directory"):

@@ -66,7 +66,7 @@ def test_what_is_not_recorded_is_not_bounded_hence_not_requeued(tmp_path, job, c
     assert not requeued(calls)
 
 
-def test_slurm_that_does_not_requeue_is_told(job, capsys):
+def test_slurm_that_does_not_requeue_is_reported(job, capsys):
     job(0, scontrol="error: Requested operation is presently disabled")
     assert slurm_epilogue.finish(137) == 137
     assert "Slurm does not requeue job 12: submit it again" in capsys.readouterr().err

@@ -128,12 +128,13 @@ def test_a_plain_network_has_the_parameters_of_option_a():
 
 
 @pytest.mark.parametrize(
-    ("pixels", "stem", "told"), [(32, "imagenet", True), (64, "imagenet", False), (32, "cifar", 0)]
+    ("pixels", "stem", "warned"),
+    [(32, "imagenet", True), (64, "imagenet", False), (32, "cifar", 0)],
 )
-def test_small_images_in_front_of_imagenets_stem_are_told(pixels, stem, told, caplog):
+def test_small_images_in_front_of_imagenets_stem_are_reported(pixels, stem, warned, caplog):
     shapes((1, pixels, pixels, 3), "resnet18", stem=stem)
     message = "a 7x7/2 convolution and pooling leave 8x8 of a 32x32 image: use model.stem=cifar"
-    assert caplog.messages == [message] * bool(told)
+    assert caplog.messages == [message] * bool(warned)
 
 
 @pytest.mark.parametrize(

@@ -103,7 +103,7 @@ def test_what_cannot_be_is_named(pixels, kwargs, message):
         build(**kwargs).init(jax.random.key(0), jnp.zeros((1, pixels, pixels, 3)))
 
 
-def test_small_images_in_front_of_imagenets_stem_are_told(caplog):
+def test_small_images_in_front_of_imagenets_stem_are_reported(caplog):
     model = models.create("xresnet18")
     jax.eval_shape(lambda: model.init(jax.random.key(0), jnp.zeros((1, 32, 40, 3))))
     message = "a 3x3/2 convolution and pooling leave 8x10 of a 32x40 image: use model.stem=cifar"

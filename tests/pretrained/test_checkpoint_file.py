@@ -28,7 +28,7 @@ def test_arrays_are_named_by_the_dicts_they_lie_in_and_floats_are_float32(form):
     np.testing.assert_array_equal(arrays["float64"], [0.5, -2.0])
 
 
-def test_safetensors_are_told_by_their_content_and_their_floats_are_float32(tmp_path):
+def test_safetensors_are_recognized_by_their_content_and_their_floats_are_float32(tmp_path):
     values = np.array([1.5, -0.25])
     dtypes = (np.float16, ml_dtypes.bfloat16, np.float32, np.float64)
     arrays = {np.dtype(d).name: values.astype(d) for d in dtypes} | {"count": np.array(3)}

@@ -206,7 +206,7 @@ HOSTILE = {
     ),
     "words": (replaced(data=["a", "b"]), "no weights"),
     "a config that is no JSON": (config("{not json}"), "damaged HDF5"),
-    "a config of another form": (config("[1]"), "damaged HDF5"),
+    "a config that is a list": (config("[1]"), "damaged HDF5"),
     "a deep config": (config("[" * 10**5), "damaged HDF5"),
     "layers without options": (config(json.dumps({"config": [{"a": 1}]})), "damaged HDF5"),
 }

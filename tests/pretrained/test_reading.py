@@ -220,7 +220,7 @@ def test_whole_numbers_are_no_weights(tmp_path):
 
 
 @pytest.mark.parametrize("layout", [0, 1])
-def test_the_layout_is_told_by_the_names(layout, tmp_path):
+def test_the_layout_follows_from_the_names(layout, tmp_path):
     state = state_of("xresnet18", layout, **UNITS)
     found = pretrained.read("xresnet18", written(state, tmp_path / "file"), **UNITS)
     assert found.layout == ("fastai", "timm")[layout]

@@ -211,7 +211,7 @@ def test_the_older_forms_views_of_a_storage_are_read(tmp_path):
     np.testing.assert_array_equal(content["list"][0], [2, 3, 4])
 
 
-def test_other_archives_and_pickles_are_told_apart(tmp_path):
+def test_other_archives_and_pickles_are_distinguished(tmp_path):
     empty = pickled({})
     buffer = io.BytesIO()
     np.savez(buffer, a=np.zeros(2))

@@ -1,4 +1,4 @@
-"""Adaptive search: nothing is lost, run twice or told twice, whoever is killed and when."""
+"""Adaptive search: nothing is lost, run twice or reported twice, whoever is killed and when."""
 
 import json
 import signal
@@ -225,9 +225,9 @@ def test_a_kill_in_any_write_of_the_journal_loses_nothing(tmp_path, monkeypatch,
     after = AdaptiveSource(folder)
     run(after, folder)
     assert [folder.state(trial) for trial in folder.trials()] == ["finished", "finished"]
-    told = [(state, trial) for state, trial in attempts(after) if state != "FAIL"]
-    # Told twice is what was told before the folder knew of it.
-    assert set(told) == {("COMPLETE", 0), ("COMPLETE", 1)}
+    reported = [(state, trial) for state, trial in attempts(after) if state != "FAIL"]
+    # Reported twice is what was reported before the folder knew of it.
+    assert set(reported) == {("COMPLETE", 0), ("COMPLETE", 1)}
     for line in (folder.path / "optuna.log").read_text().splitlines():
         json.loads(line)
 
@@ -250,7 +250,7 @@ def test_a_lost_journal_is_made_again_of_the_folder(tmp_path):
     assert again.next().overrides == trials[3].overrides
 
 
-def test_a_damaged_journal_is_told(tmp_path):
+def test_a_damaged_journal_is_reported(tmp_path):
     folder = search(tmp_path / "s")
     AdaptiveSource(folder).next()
     journal = folder.path / "optuna.log"
@@ -275,7 +275,7 @@ def test_a_stopped_trial_goes_on_and_a_failed_one_when_it_is_to_be_tried_again(t
     assert again.next() is None
 
 
-def test_optuna_is_told_what_failed_what_was_pruned_and_what_is_no_number(tmp_path):
+def test_optuna_gets_what_failed_what_was_pruned_and_what_is_no_number(tmp_path):
     folder = search(tmp_path / "s", trials=4)
     source = AdaptiveSource(folder)
     for state, value in (
@@ -341,7 +341,7 @@ def test_a_step_that_is_followed_again_is_reported_once(tmp_path, recwarn):
     assert not source.report(trial, 30, {fabricated.ACCURACY: 0.0})
 
 
-def test_a_metric_that_no_run_reports_is_told_with_those_that_there_are(tmp_path):
+def test_a_metric_that_no_run_reports_is_reported_with_those_that_there_are(tmp_path):
     folder = search(tmp_path / "s", metric="validation/acuracy")
     source = AdaptiveSource(folder)
     trial = source.next()
@@ -366,7 +366,7 @@ def test_a_metric_that_no_run_reports_is_told_with_those_that_there_are(tmp_path
         ({"metric": "a/b", "mode": "maximal"}, r"--mode=maximal; did you mean 'max'\?"),
     ],
 )
-def test_what_no_search_can_do_is_told(tmp_path, changes, message):
+def test_what_no_search_can_do_is_reported(tmp_path, changes, message):
     folder = search(tmp_path / "s", **changes)
     with pytest.raises(UserError, match=message):
         AdaptiveSource(folder)
@@ -382,7 +382,7 @@ def test_a_search_goes_on_with_its_own_metric_only(tmp_path):
         AdaptiveSource(folder, mode="min")
 
 
-def test_without_optuna_the_way_to_it_is_told(tmp_path, monkeypatch):
+def test_without_optuna_the_way_to_it_is_reported(tmp_path, monkeypatch):
     folder = search(tmp_path / "s")
     monkeypatch.setattr(adaptive.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UserError, match=r"pip install -r requirements-launch\.txt"):

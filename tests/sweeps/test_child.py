@@ -1,4 +1,4 @@
-"""A trial's process: bound to its cores, and told to stop when the sweep is gone."""
+"""A trial's process: bound to its cores, and stopped when the sweep is gone."""
 
 import os
 import subprocess

@@ -58,6 +58,6 @@ def test_choice_takes_arguments_or_one_list():
         "needs a value to choose": lambda: ds.choice([]),
     }.items(),
 )
-def test_mistake_is_told(message, make):
+def test_mistake_is_reported(message, make):
     with pytest.raises(UserError, match=message):
         make()

@@ -140,7 +140,7 @@ def test_processes_that_add_trials_at_once_never_share_a_number(tmp_path):
     assert SweepFolder.open(path).trials()[-1].overrides == {"x": (1, 2)}
 
 
-def test_file_system_without_locks_is_told(tmp_path, monkeypatch):
+def test_file_system_without_locks_is_reported(tmp_path, monkeypatch):
     folder = stub_sweep.make(tmp_path / "s", [{"a": 1}])
 
     def refuse(*_):
@@ -166,7 +166,7 @@ def test_claiming_all_trials_reads_each_state_a_bounded_number_of_times(tmp_path
     assert len(reads) <= 3 * 60
 
 
-def test_damaged_state_is_told(tmp_path):
+def test_damaged_state_is_reported(tmp_path):
     folder = stub_sweep.make(tmp_path / "s", [{"a": 1}])
     (tmp_path / "s/states/0000.json").write_text("{")
     with pytest.raises(UserError, match=r"0000.json is damaged"):

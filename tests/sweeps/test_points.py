@@ -76,17 +76,17 @@ def test_points_that_name_models_are_each_held_to_its_own_fields():
         "optimizer is provided after": {"optimizer.name": "sgd", "optimizer": {"name": "adam"}},
     }.items(),
 )  # fmt: skip
-def test_point_that_a_run_would_refuse_is_told_before_any_runs(message, point):
+def test_point_that_a_run_would_refuse_is_reported_before_any_runs(message, point):
     with pytest.raises(UserError, match=message):
         check([{"seed": 1}, point])
 
 
-def test_wrong_type_is_told_of_later_points_too():
+def test_wrong_type_is_reported_of_later_points_too():
     with pytest.raises(UserError, match=r"point 1 .*: steps needs a whole number, not 1.5"):
         check([{"steps": 1}, {"steps": 1.5}])
 
 
-def test_empty_sweep_is_told():
+def test_empty_sweep_is_reported():
     with pytest.raises(UserError, match="the sweep is empty"):
         check([])
 
@@ -122,13 +122,13 @@ def test_sweep_file_gives_its_space(tmp_path):
         "def get_sweep():\n    return grid({'a': []})",
     }.items(),
 )
-def test_sweep_file_that_fails_is_told_with_its_line(message, text, tmp_path):
+def test_sweep_file_that_fails_is_reported_with_its_line(message, text, tmp_path):
     (tmp_path / "sweep.py").write_text(text)
     with pytest.raises(UserError, match=message):
         ps.load(tmp_path / "sweep.py")
 
 
-def test_sweep_file_that_is_not_there_is_told(tmp_path):
+def test_sweep_file_that_is_not_there_is_reported(tmp_path):
     (tmp_path / "rates.py").write_text("def get_sweep(): pass")
     (tmp_path / "note.txt").touch()
     with pytest.raises(UserError, match=r"no sweep file.*rate.py'; did you mean.*rates.py"):

@@ -38,7 +38,7 @@ def test_space_is_the_same_after_json():
     assert list(again.points()[0]) == list(space.points()[0])
 
 
-def test_no_sweep_and_a_damaged_one_are_told(tmp_path):
+def test_no_sweep_and_a_damaged_one_are_reported(tmp_path):
     with pytest.raises(UserError, match=r"there is no sweep.json"):
         SweepFolder.open(tmp_path)
     path = tmp_path / "s"

@@ -95,7 +95,7 @@ def test_numbers_of_numpy_and_lists_become_what_a_config_holds():
         "'a' is given {1: 2}": lambda: sp.grid({"a": [{1: 2}]}),
     }.items(),
 )
-def test_mistake_is_told(message, make):
+def test_mistake_is_reported(message, make):
     with pytest.raises(UserError, match=message):
         make()
 

@@ -57,7 +57,7 @@ def test_less_is_better_where_it_is(tmp_path):
     assert summary.read(folder, "validation/other", "max").rows[0].value == 0.5
 
 
-def test_a_metric_that_no_trial_has_is_told_with_those_that_there_are(tmp_path):
+def test_a_metric_that_no_trial_has_is_reported_with_those_that_there_are(tmp_path):
     folder = fabricated.sweep(tmp_path / "s")
     assert summary.read(folder, "validation/f1").ranked == []
     fabricated.finished(folder, folder.trials()[0], [0.5])

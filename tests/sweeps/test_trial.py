@@ -53,7 +53,7 @@ def test_command_is_what_a_person_would_type(tmp_path):
         ("quit", "failed", "ended without a result: not a word"),
     ],
 )
-def test_end_of_a_trial_is_told(do, state, reason, tmp_path):
+def test_end_of_a_trial_is_reported(do, state, reason, tmp_path):
     folder = stub_sweep.make(tmp_path / "s", [{"do": do}])
     assert run(folder) == (state, reason)
 
@@ -104,10 +104,10 @@ def test_trial_that_must_end_at_once_is_killed(tmp_path):
     assert state == "waiting"
 
 
-@pytest.mark.parametrize("told", [True, False])
-def test_full_disk_is_nobodys_fault(told, tmp_path, monkeypatch):
-    folder = stub_sweep.make(tmp_path / "s", [{"do": "full" if told else "crash"}])
-    if not told:
+@pytest.mark.parametrize("explained", [True, False])
+def test_full_disk_is_nobodys_fault(explained, tmp_path, monkeypatch):
+    folder = stub_sweep.make(tmp_path / "s", [{"do": "full" if explained else "crash"}])
+    if not explained:
         usage = tr.shutil.disk_usage(tmp_path)._replace(free=1000)
         monkeypatch.setattr(tr.shutil, "disk_usage", lambda _: usage)
     with pytest.raises(UserError, match=r"the disk is full \(trial 0000\)"):

@@ -35,7 +35,7 @@ def test_the_metric_is_the_configs_unless_it_is_named(name, mode, expected):
         (BASE, "validation/spread", "", "set --mode=max or --mode=min"),
     ],
 )
-def test_what_cannot_be_compared_by_is_told(base, name, mode, message):
+def test_what_cannot_be_compared_by_is_reported(base, name, mode, message):
     with pytest.raises(UserError, match=message):
         trial_metric.metric_for(base, name, mode)
 

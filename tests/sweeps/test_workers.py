@@ -136,16 +136,16 @@ def test_trial_that_another_runs_is_waited_for_and_taken_over(tmp_path, monkeypa
     other = SweepFolder.open(folder.path)
     claim = other.claim(other.trials()[0])
     assert claim is not None
-    held, told = contextlib.ExitStack(), []
+    held, seen = contextlib.ExitStack(), []
     held.enter_context(claim)
 
     class Releasing(Display):
         def waiting(self, count):
-            told.append((count, folder.states()))
+            seen.append((count, folder.states()))
             held.close()
 
     assert run(folder, display=Releasing(folder)) == wk.Ending("", [])
-    assert told == [(1, {0: "running", 1: "finished"})]
+    assert seen == [(1, {0: "running", 1: "finished"})]
     assert set(folder.states().values()) == {"finished"}
 
 
@@ -176,32 +176,32 @@ def test_full_disk_stops_the_sweep_and_fails_no_trial(tmp_path):
 
 
 class Search(FixedSource):
-    """Prunes what is at or below a value after step 2; writes down what it is told."""
+    """Prunes what is at or below a value after step 2; writes down what it gets."""
 
     def __init__(self, folder, worst):
         super().__init__(folder)
-        self.worst, self.told, self.folder = worst, [], folder
+        self.worst, self.seen, self.folder = worst, [], folder
 
     def report(self, trial, step, values):
         return step > 2 and values["validation/accuracy"] <= self.worst
 
     def finish(self, trial, state, value):
         # The folder knows before the search does.
-        self.told.append((trial.number, self.folder.state(trial), state, value))
+        self.seen.append((trial.number, self.folder.state(trial), state, value))
 
     def close(self):
-        self.told.append("closed")
+        self.seen.append("closed")
 
 
-def test_search_prunes_and_is_told_how_trials_end(tmp_path):
+def test_search_prunes_and_learns_how_trials_end(tmp_path):
     points = [{"do": do, "steps": 40, "value": x} for do, x in (("hold", 0.0), ("finish", 0.8))]
     folder = stub_sweep.make(tmp_path / "s", points)
     source = Search(folder, worst=0.0)
     run(folder, source=source)
-    assert source.told == [(0, "pruned", "pruned", 0.0), (1, "finished", "finished", 0.8), "closed"]
+    assert source.seen == [(0, "pruned", "pruned", 0.0), (1, "finished", "finished", 0.8), "closed"]
 
 
-def test_failing_source_stops_the_work_and_is_told(tmp_path):
+def test_failing_source_stops_the_work_and_is_reported(tmp_path):
     folder = stub_sweep.make(tmp_path / "s", [{"do": "finish"}])
     source = FixedSource(folder)
 
@@ -243,7 +243,7 @@ def test_display_that_fails_stops_the_trials(tmp_path, monkeypatch):
     assert folder.reason(trial).startswith("SIGTERM: saved")
 
 
-def test_metric_that_no_trial_reports_is_told_and_stops_nothing(tmp_path, capfd):
+def test_metric_that_no_trial_reports_is_reported_and_stops_nothing(tmp_path, capfd):
     folder = stub_sweep.make(tmp_path / "s", [{"do": "finish"}])
     display = Display(folder, metric=Metric("validation/accurcy", "max", "last"))
     run(folder, display=display)

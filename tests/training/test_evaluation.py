@@ -56,7 +56,7 @@ def test_moving_average_is_evaluated_beside_the_parameters():
     assert values["ema/loss"] != pytest.approx(np.log(10))
 
 
-def test_evaluation_stops_when_told_to():
+def test_evaluation_stops_when_asked_to():
     parts = small.build(small.config())
     assert parts.evaluate_split(parts.state, "validation", stop=lambda: True) is None
 

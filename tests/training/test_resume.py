@@ -95,27 +95,27 @@ def make(folder):
 
 
 @pytest.mark.parametrize("stop_at", [3, 4])
-def test_run_that_was_told_to_stop_saves_and_goes_on_exactly(tmp_path, monkeypatch, stop_at):
+def test_run_that_was_asked_to_stop_saves_and_goes_on_exactly(tmp_path, monkeypatch, stop_at):
     # Step 4 is due for an evaluation, which the signal cuts short and the resumed run makes up.
     settings = small.config(early_stopping__patience=100)
     _, whole = small.train(settings, tmp_path / "whole")
-    loop = small.Loop(small.build(settings), make(tmp_path / "told"))
+    loop = small.Loop(small.build(settings), make(tmp_path / "asked"))
     original = loop._after_step
 
-    def told(flag):
+    def asked(flag):
         if loop.step == stop_at:
             flag.name = "SIGTERM"
         original(flag)
 
-    monkeypatch.setattr(loop, "_after_step", told)
+    monkeypatch.setattr(loop, "_after_step", asked)
     with pytest.raises(Interrupted, match="SIGTERM"):
         loop.run()
     assert loop.checkpoints.steps()[-1] == stop_at
     loop.checkpoints.close()
 
-    again, state = small.train(settings, tmp_path / "told")
+    again, state = small.train(settings, tmp_path / "asked")
     assert_identical(whole, state)
-    assert rows(tmp_path / "told") == rows(tmp_path / "whole")
+    assert rows(tmp_path / "asked") == rows(tmp_path / "whole")
     assert again.checkpoints is not None
 
 

@@ -85,7 +85,7 @@ def test_after_the_last_step_the_value_stays(name):
 
 
 @pytest.mark.parametrize(("name", "final"), [("cosine", 0.0), ("polynomial", 0.0)])
-def test_decay_ends_at_zero_unless_told(name, final):
+def test_decay_ends_at_zero_unless_set_otherwise(name, final):
     assert float(schedules.make(name, RATE, STEPS)(STEPS)) == final
 
 

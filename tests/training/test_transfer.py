@@ -189,7 +189,7 @@ def test_what_does_not_fit_is_named_before_anything_is_compiled(pretrained, mess
     assert message in str(error.value)
 
 
-def test_long_lists_are_cut_and_auxiliary_classifiers_are_told_from_the_head():
+def test_long_lists_are_cut_and_auxiliary_classifiers_are_distinguished_from_the_head():
     shapes = {f"params/layer{n:02}/kernel": (1,) for n in range(12)}
     with pytest.raises(UserError, match=r"layer09/kernel is missing and 2 more$"):
         transfer._choose(shapes, {}, (), "x")

@@ -126,6 +126,6 @@ def test_who_looks_is_waited_for(tmp_path):
         assert try_lock(mine)
 
 
-def test_what_is_not_there_is_told(tmp_path):
+def test_what_is_not_there_is_reported(tmp_path):
     with pytest.raises(FileNotFoundError):
         is_locked(tmp_path / "lock")

@@ -41,7 +41,7 @@ WEIGHTS: Actors = (
 )
 INPUT: Actors = (
     ("∂ output", "∂y", "output"),
-    ("kernel, turned", "w", "kernel"),
+    ("kernel, rotated by 180°", "w", "kernel"),
     ("∂ input", "∂x", "input"),
 )
 

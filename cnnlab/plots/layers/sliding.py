@@ -1,4 +1,4 @@
-"""Weights slide over a ground of values: every pass of a convolution, one cell a step."""
+"""Frames of a window of weights that slides over an array: every pass of a convolution."""
 
 from collections.abc import Sequence
 

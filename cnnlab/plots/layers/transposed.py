@@ -19,7 +19,7 @@ from cnnlab.plots.layers.frame import Actors, Frame, check
 
 FORWARD: Actors = (
     ("input, spread out", "x", "input"),
-    ("kernel, turned", "w", "kernel"),
+    ("kernel, rotated by 180°", "w", "kernel"),
     ("output", "y", "output"),
 )
 WEIGHTS: Actors = (

@@ -169,7 +169,7 @@ def test_summary_by_kind():
     assert table == {"all-reduce": {"count": 2, "arrays": 2, "bytes": 48, "sent": 72}}
 
 
-def test_what_is_exchanged_is_told_by_size_whatever_its_shape():
+def test_what_is_exchanged_is_found_by_size_whatever_its_shape():
     found = [Collective("all-reduce", (Buffer("f32", (10, 64)), Buffer("f32", (64,))), "", 8)]
     named = {
         "gradients": [Buffer("f32", (64, 10)), Buffer("f32", (7,))],

@@ -48,16 +48,16 @@ IMAGE = np.random.default_rng(0).normal(size=(5, 5, 3)).astype(np.float32)
 TURN_KEYS = jax.random.split(jax.random.key(0), 400)
 
 
-def test_images_are_turned_by_one_of_four_angles_equally_often():
+def test_images_are_rotated_by_one_of_four_angles_equally_often():
     batch = {"image": jnp.broadcast_to(IMAGE, (400, *IMAGE.shape)), "label": jnp.arange(400)}
-    turned = jax.jit(quarter_turn)(batch, TURN_KEYS)
+    rotated = jax.jit(quarter_turn)(batch, TURN_KEYS)
     counts = [
-        np.sum(np.all(turned["image"] == np.rot90(IMAGE, n), axis=(1, 2, 3))) for n in range(4)
+        np.sum(np.all(rotated["image"] == np.rot90(IMAGE, n), axis=(1, 2, 3))) for n in range(4)
     ]
     assert sum(counts) == 400
     # Four standard deviations of a binomial count of 400 with probability 1/4.
     assert all(abs(count - 100) < 4 * 75**0.5 for count in counts)
-    np.testing.assert_array_equal(turned["label"], batch["label"])
+    np.testing.assert_array_equal(rotated["label"], batch["label"])
 
 
 def test_the_turn_of_an_image_depends_on_its_own_key_alone():
@@ -68,9 +68,9 @@ def test_the_turn_of_an_image_depends_on_its_own_key_alone():
     )
 
 
-def test_images_that_are_not_square_are_turned_upside_down_or_left():
+def test_images_that_are_not_square_are_rotated_upside_down_or_left():
     images = jnp.asarray(np.random.default_rng(1).normal(size=(50, 4, 6, 1)), jnp.float32)
-    turned = quarter_turn({"image": images}, TURN_KEYS[:50])["image"]
-    upside_down = np.all(turned == images[:, ::-1, ::-1], axis=(1, 2, 3))
-    left = np.all(turned == images, axis=(1, 2, 3))
+    rotated = quarter_turn({"image": images}, TURN_KEYS[:50])["image"]
+    upside_down = np.all(rotated == images[:, ::-1, ::-1], axis=(1, 2, 3))
+    left = np.all(rotated == images, axis=(1, 2, 3))
     assert np.all(upside_down | left) and 10 < np.sum(left) < 40

@@ -12,7 +12,7 @@ from cnnlab.errors import UserError
 from cnnlab.layers.convolution.conv import Conv, check, conv
 from cnnlab.layers.convolution.im2col import conv_im2col
 
-# x, kernel, arguments: what numpy.pad is told, then everything else by the loop.
+# x, kernel, arguments: what numpy.pad gets, then everything else by the loop.
 CASES = {
     "1-D": ((2, 9, 4), (3, 4, 5), {"padding": "VALID"}),
     "1-D causal, dilated": ((2, 9, 2), (3, 2, 5), {"padding": "CAUSAL", "dilation": 2}),

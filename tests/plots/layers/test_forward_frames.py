@@ -71,7 +71,7 @@ def test_marked_cells_times_their_notes_make_the_output(geometry):
         assert total == out.values[out.current].item()
 
 
-def test_padding_is_told_from_the_input():
+def test_padding_is_distinguished_from_the_input():
     x, w = arrays()
     shown = forward_frames(x, w, padding=1)[0].grids[0]
     np.testing.assert_array_equal(shown.values, np.pad(x, 1))

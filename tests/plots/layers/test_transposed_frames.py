@@ -63,7 +63,7 @@ def test_last_frames_are_the_adjoint_and_its_gradients(geometry, extra):
         assert len(backward) == w.size + x.size
 
 
-def test_zeros_between_the_inputs_are_told_from_padding():
+def test_zeros_between_the_inputs_are_distinguished_from_padding():
     shown = transposed_frames(X, X, stride=2)[0].grids[0]
     between = np.argwhere(shown.kinds == INSERTED).tolist()
     assert between == [[1, 2], [2, 1], [2, 2], [2, 3], [3, 2]]

@@ -1,4 +1,4 @@
-"""Shapes and numbers of a convolution, by which a lowering is selected, and XLA's own lowering."""
+"""ConvSpec: shapes, strides and paddings of a convolution, by which a lowering is selected."""
 
 import math
 from collections.abc import Callable
