@@ -71,6 +71,8 @@ def _list() -> int:
     print(f"{'NAME':10} {STANDARD}")
     print(f"{'folder:P':10} a folder of images per class, in P or in P/train, P/val, P/test")
     print(f"{'wav:P':10} a folder of wav files per class, such as a speaker, likewise")
+    print(f"{'sound:P':10} with flac, ogg and mp3 beside wav (needs soundfile)")
+    print(f"{'':10} P may be a pattern, as wav:/path/{{label}}_{{speaker}}_{{take}}.wav")
     print(f"{'npz:P':10} arrays image and label, or train_image, train_label, test_image, ...")
     print(f"{'idx:P':10} MNIST's four idx files; likewise Fashion-MNIST and KMNIST")
     print(f"{'cifar:P':10} batches of CIFAR-10 or CIFAR-100, binary or Python's")

@@ -84,4 +84,44 @@ ROWS = [
         "data 'folder:[a]*'",
     ),
 ]
+
+
+def pattern(name, words, path, split="train", *, works=False):
+    """A row of a set whose classes stand in the names of files."""
+    make = files(*(f"faces/{who}_{i}.png" for who in ("ann", "bo") for i in (1, 2, 3)))
+    return Row(name, words, make, f"data 'folder:{path}' --split='{split}'", works)
+
+
+FACES = "faces/{label}_{image}.png"
+NUMBERED = "faces/{label}_{number}.png"
+ROWS += [
+    pattern("a pattern without a class", "name the class {label}", "faces/{who}_{number}.png"),
+    pattern("a pattern of no file", "no file in faces matches", "faces/{label}-{number}.png"),
+    pattern("a pattern in no folder", "there is no folder gone", "gone/{label}.png"),
+    pattern("a pattern of one class", "has one class only, 'an'", "faces/{label}n_{number}.png"),
+    pattern("two fields together", "a character between them", "faces/{label}{number}.png"),
+    pattern(
+        "a pattern of folders that are files", "no file in faces", "faces/{label}/{number}.png"
+    ),
+    pattern(
+        "a condition on no field", "no field 'numbre'; did you mean 'number'", NUMBERED, "numbre<2"
+    ),
+    pattern("a condition on nothing", "cannot read", NUMBERED, "number<"),
+    pattern("a condition that is code", "no field '__import__'", NUMBERED, "__import__==os"),
+    pattern("a condition of words", "which are numbers from 1 to 3", NUMBERED, "number<two"),
+    pattern("a condition on order of names", "compares names", NUMBERED, "label<bo"),
+    pattern("a condition that none fulfils", "there is no such file", NUMBERED, "number>3"),
+    pattern("a fold that is missing", "there is no such file", NUMBERED, "number==9"),
+    pattern("a split that a pattern has not", "are: train (6)", NUMBERED, "test"),
+    pattern("half a slice of a condition", "cannot read split", NUMBERED, "number<3[:"),
+    pattern("a condition of 10^6 digits", "'111", NUMBERED, f"number=={'1' * 10**6}"),
+    pattern("20 conditions", "6 examples", NUMBERED, "&".join(["number<9"] * 20), works=True),
+    pattern("a pattern with regular expressions", "no file in", "faces/{label}(.*)+[a-z]_{n}.png"),
+    pattern("a pattern with a field twice", "no file in faces", "faces/{label}_{label}.png"),
+    pattern("a pattern with a variable", "which is not set", "${NOT_SET_1}/{label}_{number}.png"),
+    pattern("a field called image", "6 examples", FACES, works=True),
+    pattern(
+        "conditions and slices", "3 examples", NUMBERED, "number<3[:50%]+number==2[:1]", works=True
+    ),
+]
 TABLE = Table("folders", "data folder:set", ROWS, before)

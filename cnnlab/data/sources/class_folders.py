@@ -19,6 +19,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from cnnlab.data.sources.splits import resolve
 from cnnlab.errors import MissingData, UserError
 from cnnlab.utils.files import expand
@@ -53,11 +55,21 @@ class Kind(NamedTuple):
 
 
 class File(NamedTuple):
-    """A file: the folder of its split, its place in it (with `/`), and the number of its class."""
+    """A file: the folder of its split, its place in it (with `/`), and the number of its class.
+
+    Attributes:
+        keys: numbers that its name gives beside.
+    """
 
     folder: Path
     place: str
     label: int
+    keys: tuple[int, ...] = ()
+
+    def numbers(self, names: Sequence[str]) -> dict[str, np.ndarray]:
+        """Return the label, and the keys by these names."""
+        numbers = dict(zip(("label", *names), (self.label, *self.keys), strict=True))
+        return {name: np.asarray(number, np.int32) for name, number in numbers.items()}
 
 
 def list_split(kind: Kind, path: str, split: str) -> tuple[tuple[str, ...], list[File]]:
@@ -85,7 +97,7 @@ def list_split(kind: Kind, path: str, split: str) -> tuple[tuple[str, ...], list
     return shown, [f for key, start, stop in ranges for f in found[key][start:stop]]
 
 
-def _entries(folder: Path) -> list[os.DirEntry]:
+def entries(folder: Path) -> list[os.DirEntry]:
     """Return what is in a folder and not hidden."""
     try:
         with os.scandir(folder) as entries:
@@ -97,7 +109,8 @@ def _entries(folder: Path) -> list[os.DirEntry]:
         ) from error
 
 
-def _is_folder(entry: os.DirEntry) -> bool:
+def is_folder(entry: os.DirEntry) -> bool:
+    """Return whether an entry is a folder, or a link to one."""
     try:
         return entry.is_dir()
     except OSError:  # a link to itself
@@ -105,7 +118,7 @@ def _is_folder(entry: os.DirEntry) -> bool:
 
 
 def _subfolders(folder: Path) -> list[str]:
-    return sorted(entry.name for entry in _entries(folder) if _is_folder(entry))
+    return sorted(entry.name for entry in entries(folder) if is_folder(entry))
 
 
 def _split_of(name: str) -> str | None:
@@ -137,9 +150,9 @@ def _refuse_unknown_splits(kind: Kind, root: Path, names: Sequence[str]) -> None
     """Raise a `UserError` if the folders look like splits of the same classes."""
     inside = []
     for name in names:
-        entries = _entries(root / name)
-        folders = {entry.name for entry in entries if _is_folder(entry)}
-        if any(e.name.lower().endswith(kind.extensions) for e in entries if e.name not in folders):
+        there = entries(root / name)
+        folders = {entry.name for entry in there if is_folder(entry)}
+        if any(e.name.lower().endswith(kind.extensions) for e in there if e.name not in folders):
             return
         inside.append(folders)
     largest = max(inside, key=len)
@@ -175,7 +188,12 @@ def _list_files(kind: Kind, folder: Path, class_names: Sequence[str]) -> list[Fi
         for place in _walk(folder, name, classes)
         if place.lower().endswith(kind.extensions)
     ]
-    return sorted(files, key=lambda file: _hash(file.place))
+    return [files[i] for i in in_order(files)]
+
+
+def in_order(files: Sequence[File]) -> list[int]:
+    """Return which file comes first, and so on: by a hash of the place."""
+    return sorted(range(len(files)), key=lambda i: _hash(files[i].place))
 
 
 def _walk(root: Path, name: str, others: set[str]) -> Iterator[str]:
@@ -185,9 +203,9 @@ def _walk(root: Path, name: str, others: set[str]) -> Iterator[str]:
     while waiting:
         place = waiting.pop()
         real = os.path.realpath(root / place)
-        for entry in _entries(root / place):
+        for entry in entries(root / place):
             inner = f"{place}/{entry.name}"
-            if not _is_folder(entry):
+            if not is_folder(entry):
                 yield inner
                 continue
             target = os.path.realpath(entry.path)

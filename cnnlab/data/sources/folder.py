@@ -4,13 +4,15 @@
     /path/validation/<class>/*.jpg   (also val, valid)
     /path/test/<class>/*.jpg
 
-`cnnlab.data.sources.class_folders` tells what the classes, the splits and the order are.
+`cnnlab.data.sources.class_folders` tells what the classes, the splits and the order are, and
+`file_pattern` how paths such as `folder:/path/s{label}/{image}.pgm` are read.
 """
 
 import numpy as np
 
 from cnnlab.data.preprocess.decode import EXTENSIONS, decode
-from cnnlab.data.sources.class_folders import Kind, list_split
+from cnnlab.data.sources.class_folders import Kind
+from cnnlab.data.sources.file_pattern import list_files
 from cnnlab.data.sources.identity import file_ids
 from cnnlab.data.sources.info import Info
 
@@ -26,8 +28,9 @@ class FolderSource:
         Raises:
             UserError: if `path` does not hold at least two classes of images laid out as above.
         """
-        class_names, self._files = list_split(KIND, path, split)
-        spec = {"image": ((None, None, 3), "uint8"), "label": ((), "int32")}
+        class_names, self._files, self._keys = list_files(KIND, path, split)
+        numbers = dict.fromkeys(("label", *self._keys), ((), "int32"))
+        spec = {"image": ((None, None, 3), "uint8"), **numbers}
         self.info = Info(f"folder:{path}", split, class_names, spec)
 
     def __len__(self) -> int:
@@ -46,6 +49,6 @@ class FolderSource:
         return file_ids((file.folder, file.place) for file in self._files)
 
     def __getitem__(self, index: int) -> dict[str, np.ndarray]:
-        folder, place, label = self._files[index]
-        image = decode(folder / place, index=int(index))
-        return {"image": image, "label": np.asarray(label, np.int32)}
+        file = self._files[index]
+        image = decode(file.folder / file.place, index=int(index))
+        return {"image": image, **file.numbers(self._keys)}

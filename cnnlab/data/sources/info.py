@@ -16,6 +16,7 @@ from cnnlab.utils.files import expand, is_text
 PATH_SOURCES = {
     "folder": "cnnlab.data.sources.folder:FolderSource",
     "wav": "cnnlab.data.sources.wav:WavSource",
+    "sound": "cnnlab.data.sources.sound:SoundSource",
     "npz": "cnnlab.data.sources.npz:NpzSource",
     "idx": "cnnlab.data.sources.idx:IdxSource",
     "cifar": "cnnlab.data.sources.cifar:CifarSource",

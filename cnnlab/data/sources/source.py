@@ -3,7 +3,8 @@
     digits, shapes, glyphs, tones         embedded; built on first use, no download
     mnist, cifar10, imagenette/320px-v2   TensorFlow Datasets, prepared as array_record
     folder:/path                          a folder of images per class
-    wav:/path                             a folder of sounds per class
+    wav:/path, sound:/path                a folder of sounds per class
+    wav:/path/{label}_{speaker}.wav       class, and more, in the name: likewise folder:, sound:
     npz:/path/to/file.npz                 arrays
     idx:/path, cifar:/path                MNIST and CIFAR in the files they are published in
     omniglot:/path                        Omniglot, likewise
@@ -23,6 +24,7 @@ import numpy as np
 from jaxtyping import Integer
 
 from cnnlab.data.preprocess.decode import CorruptFile
+from cnnlab.data.sources.file_pattern import relocated
 from cnnlab.data.sources.info import PATH_SOURCES, Info, Source, data_folder, no_path, path_of
 from cnnlab.errors import UserError
 from cnnlab.utils import import_path
@@ -101,7 +103,7 @@ def moved(data: Mapping[str, Any], place: str) -> dict[str, Any]:
     others = {split: follow(name) for split, name in data["eval"]["sources"].items()}
     return {
         **data,
-        "source": f"{kind}:{place}",
+        "source": f"{kind}:{relocated(old, place)}",
         "eval": {**data["eval"], "sources": others},
     }
 

@@ -1,12 +1,13 @@
-"""`wav:/path`: sounds in one folder per class, such as a speaker.
+"""`wav:/path`, `sound:/path`: sounds in one folder per class, such as a speaker.
 
     /path/train/<speaker>/<chapter>/<utterance>.wav   or   /path/<speaker>/<chapter>/<utterance>.wav
     /path/validation/..., /path/test/...
 
-`class_folders.py` has the rules for classes, splits and their order; LibriSpeech has this
-layout once its FLAC files are converted. Integer samples of 8, 16, 24 and 32 bits and floats of 32
-and 64 are read. Channels are averaged. Of a file written through a pipe, whose header could not be
-given its length afterwards, the samples reach to the end of the file.
+`class_folders.py` has the rules for classes, splits and their order, `file_pattern.py` those of
+paths such as `wav:/path/{label}_{speaker}_{take}.wav`. `sound:` reads flac, ogg and mp3 too, as
+LibriSpeech has them, by the package soundfile. Integer samples of 8, 16, 24 and 32 bits and floats
+of 32 and 64 are read. Channels are averaged. Of a file written through a pipe, whose header could
+not be given its length afterwards, the samples reach to the end of the file.
 
     waveform  float32 (t,), full scale of integers is -1 to 1; floats are kept as they are
     label     int32
@@ -17,19 +18,23 @@ that of every file when it is read.
 """
 
 import struct
+from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float32
 
 from cnnlab.data.preprocess.decode import CorruptFile
-from cnnlab.data.sources.class_folders import File, Kind, list_split
+from cnnlab.data.sources.class_folders import File, Kind
+from cnnlab.data.sources.file_pattern import list_files
 from cnnlab.data.sources.identity import file_ids
 from cnnlab.data.sources.info import Info
 from cnnlab.errors import UserError
 from cnnlab.utils.files import read_file
 
 KIND = Kind("wav", "sounds", (".wav", ".wave"))
+ANY = Kind("sound", "sounds", (*KIND.extensions, ".flac", ".ogg", ".oga", ".opus", ".mp3"))
 PCM, FLOAT, EXTENSIBLE = 1, 3, 0xFFFE
 # Bits and whether they are floats -> dtype and full scale; 24 bits have no dtype.
 SAMPLES = {
@@ -45,6 +50,9 @@ SAMPLES = {
 HEAD = 4096  # bytes in which the format is
 # From here on a size that the file has not is one that the writer did not know: 0x7FFFF000, say.
 UNKNOWN_SIZE = 0x7FFF0000
+
+
+Decode = Callable[[bytes], tuple[int, Float32[np.ndarray, "t"]]]
 
 
 class CorruptSound(CorruptFile):
@@ -69,6 +77,8 @@ class WavSource:
         rate: samples a second.
     """
 
+    kind = KIND
+
     def __init__(self, path: str, split: str):
         """List the files that `split` selects, and read the head of one of each class.
 
@@ -76,19 +86,22 @@ class WavSource:
             UserError: if `path` does not hold at least two classes of sounds laid out as above, or
                 if these have different rates.
         """
-        class_names, self._files = list_split(KIND, path, split)
+        class_names, self._files, self._keys = list_files(self.kind, path, split)
         self.rate, self._first = 0, ""
         seen: set[int] = set()
         for file in self._files:
             if file.label not in seen:
                 try:
-                    form = _format(read_file(file.folder / file.place, HEAD))
+                    rate = self.rate_of(file.folder / file.place)
+                except UserError:
+                    raise
                 except (OSError, ValueError):
                     continue  # reported when it is read; another of the class will do
-                self._check(form.rate, file)
+                self._check(rate, file)
                 seen.add(file.label)
-        spec = {"waveform": ((None,), "float32"), "label": ((), "int32"), "rate": ((), "int32")}
-        self.info = Info(f"wav:{path}", split, class_names, spec)
+        numbers = dict.fromkeys(("label", *self._keys, "rate"), ((), "int32"))
+        spec = {"waveform": ((None,), "float32"), **numbers}
+        self.info = Info(f"{self.kind.prefix}:{path}", split, class_names, spec)
 
     def __len__(self) -> int:
         return len(self._files)
@@ -107,18 +120,28 @@ class WavSource:
 
     def __getitem__(self, index: int) -> dict[str, np.ndarray]:
         file = self._files[index]
-        rate, waveform = _read(file, int(index))
+        rate, waveform = _read(file, int(index), self.decode)
         self._check(rate, file)
-        label = np.asarray(file.label, np.int32)
-        return {"waveform": waveform, "label": label, "rate": np.asarray(rate, np.int32)}
+        numbers = file.numbers(self._keys)
+        return {"waveform": waveform, **numbers, "rate": np.asarray(rate, np.int32)}
+
+    @staticmethod
+    def rate_of(path: Path) -> int:
+        """Return the samples a second of a file; ValueError as `decode`."""
+        return _format(read_file(path, HEAD)).rate
+
+    @staticmethod
+    def decode(data: bytes) -> tuple[int, Float32[np.ndarray, "t"]]:
+        """Return the samples a second and the samples of a file; see `decode`."""
+        return decode(data)
 
     def _check(self, rate: int, file: File) -> None:
         if not self._first:
             self.rate, self._first = rate, file.place
         if rate != self.rate:
             raise UserError(
-                f"wav:{file.folder} mixes sample rates: {file.place} has {rate} Hz, {self._first} "
-                f"{self.rate} Hz; convert them to one rate"
+                f"{self.kind.prefix}:{file.folder} mixes sample rates: {file.place} has {rate} Hz, "
+                f"{self._first} {self.rate} Hz; convert them to one rate"
             )
 
 
@@ -136,13 +159,15 @@ def decode(data: bytes) -> tuple[int, Float32[np.ndarray, "t"]]:
     return form.rate, _mono(form, samples)
 
 
-def _read(file: File, index: int) -> tuple[int, Float32[np.ndarray, "t"]]:
+def _read(file: File, index: int, decode: Decode) -> tuple[int, Float32[np.ndarray, "t"]]:
     path = file.folder / file.place
     try:
         return decode(read_file(path))
     except OSError as error:
         reason = f"cannot be read: {error.strerror}"
         raise CorruptSound(str(path), index, reason) from error
+    except UserError:  # what reads it is missing
+        raise
     except ValueError as error:
         raise CorruptSound(str(path), index, str(error)) from error
 
