@@ -1,21 +1,27 @@
-"""Evaluate a checkpoint of a run on its splits, every example exactly once.
+"""Evaluate a checkpoint of a run, or weights, on splits, every example exactly once.
 
 usage: python launch.py eval --workdir=FOLDER [--checkpoint=latest|best|STEP] [--splits=NAMES]
+       python launch.py eval --config=FILE[:VARIANT] --config.init_from.path=WEIGHTS
+           [--splits=NAMES] [--config.KEY=VALUE ...]
 
-The config is the one that the folder was made with. Numbers are printed as a table, or as JSON;
-figures (confusion matrix, mistakes) go to figures/<split>/ of the run.
+Of a run the config is the one that the folder was made with. Numbers are printed as a table, or as
+JSON; figures (confusion matrix, mistakes) go to figures/<split>/ of the run. Of weights, which are
+a file or the folder of a run, the config says model, preprocessing and splits; nothing is written.
 
 examples:
   python launch.py eval --workdir=runs/digits
   python launch.py eval --workdir=runs/digits --checkpoint=best --splits=test
   python launch.py eval --workdir=runs/digits --checkpoint=1000 --format=json
   python launch.py eval --workdir=runs/flowers --data_dir=/new/place/flowers
+  python launch.py eval --config=configs/cifar10_pretrained.py --config.data.source=cifar:/path \\
+      --config.init_from.path=resnet20-12fca82f.th
 """
 
 import json
 from pathlib import Path
 
 from absl import flags
+from ml_collections import config_flags
 
 from cnnlab.commands.parsing import announce, define_path
 from cnnlab.errors import UserError
@@ -24,6 +30,9 @@ from cnnlab.errors import UserError
 def define(values: flags.FlagValues) -> None:
     """Define the flags of this command."""
     define_path("workdir", "", "folder of the run", values)
+    config_flags.DEFINE_config_file(
+        "config", None, "config file for weights, with a variant after a colon", flag_values=values
+    )
     flags.DEFINE_string("checkpoint", "latest", "latest, best or a step", flag_values=values)
     flags.DEFINE_list("splits", [], "splits to evaluate; empty: all", flag_values=values)
     define_path(
@@ -40,6 +49,8 @@ def run(values: flags.FlagValues, arguments: list[str]) -> int:
     """Evaluate."""
     if arguments:
         raise UserError(f"unexpected argument '{arguments[0]}': flags begin with --")
+    if values["config"].present:
+        return _weights(values)
     if not values.workdir:
         raise UserError("--workdir is missing: the folder of the run to evaluate")
     announce(f"loading {values.workdir}")
@@ -57,6 +68,27 @@ def run(values: flags.FlagValues, arguments: list[str]) -> int:
     step = f"step {found.step}"
     chosen = ", best {metric} ({value:.4g})".format(**found.best) if found.best else ""
     final_report.print_results(f"{workdir}, {step}{chosen}", {step: found.results})
+    if rows:
+        representation_report.show(rows)
+    return 0
+
+
+def _weights(values: flags.FlagValues) -> int:
+    for flag in ("workdir", "checkpoint"):
+        if values[flag].present:
+            raise UserError(
+                f"--{flag} is of a run, --config of weights in none: leave one of them out"
+            )
+    from cnnlab.runs import final_report, representation_report
+    from cnnlab.runs.evaluate import evaluate_weights
+
+    results, found = evaluate_weights(values.config, values.splits, values.data_dir)
+    rows, path = representation_report.plain(found), values.config.init_from.path
+    if values.format == "json":
+        more = {"representation": rows} if rows else {}
+        print(json.dumps({"weights": path, **results, **more}, indent=2))
+        return 0
+    final_report.print_results(path, {"weights": results})
     if rows:
         representation_report.show(rows)
     return 0

@@ -1,4 +1,4 @@
-"""Evaluation of a checkpoint of a run, every example of its splits exactly once."""
+"""Evaluation of a checkpoint or a file of weights, every example of the splits exactly once."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -48,13 +48,7 @@ def evaluate(
         UserError: a folder without a run, an unknown split or step, or a damaged checkpoint.
     """
     config = config_file.complete(run_folder.load_config(workdir))
-    if data_dir:
-        config.data.update(sources.moved(config.data.to_dict(), data_dir))
-    for split in splits:
-        if split not in config.data.eval.splits:
-            raise UserError(
-                f"the run has no split '{split}'{suggest(split, config.data.eval.splits)}"
-            )
+    _prepare(config, splits, data_dir, "the run")
     options = config.checkpoint
     checkpoints = Checkpoints(
         workdir / "checkpoints", metric=options.best, mode=options.mode, read_only=True
@@ -79,3 +73,44 @@ def evaluate(
     variables = (state.params, state.model_state)
     rows = parts.protocols.rows(f"step {step}", variables, splits=tuple(chosen)) or []
     return EvaluatedRun(step, best, final_report.scalars(evaluations), rows)
+
+
+def evaluate_weights(
+    config: Any, splits: Sequence[str] = (), data_dir: str = ""
+) -> tuple[dict[str, float], list[Row]]:
+    """Return the numbers of the weights that a config starts from, and rows of the evaluators.
+
+    Args:
+        config: with the weights in `init_from.path`.
+        splits: as for `evaluate`, and
+        data_dir: too.
+
+    Raises:
+        UserError: no weights, weights that do not fit, or an unknown split.
+    """
+    if not config.init_from.path:
+        raise UserError(
+            "--config.init_from.path is missing: the file of weights, or the folder of a run, "
+            "whose weights are evaluated"
+        )
+    _prepare(config, splits, data_dir, "the config")
+    experiment = objectives.create(
+        config.experiment.to_dict(), config.model.to_dict(), sync_bn=config.parallel.sync_bn
+    )
+    parts = setup.make(config, experiment, try_out=False)
+    chosen = list(splits or parts.evaluations)
+    found = final_report.evaluate_splits(parts, parts.state, chosen, keep=False)
+    variables = (parts.state.params, parts.state.model_state)
+    rows = parts.protocols.rows("weights", variables, splits=tuple(chosen)) or []
+    return final_report.scalars(found), rows
+
+
+def _prepare(config: Any, splits: Sequence[str], data_dir: str, whose: str) -> None:
+    """Move the data to where it is, and check the names of splits."""
+    if data_dir:
+        config.data.update(sources.moved(config.data.to_dict(), data_dir))
+    for split in splits:
+        if split not in config.data.eval.splits:
+            raise UserError(
+                f"{whose} has no split '{split}'{suggest(split, config.data.eval.splits)}"
+            )

@@ -54,6 +54,14 @@ ERRORS = {
     "--samples=-3": ["data", "digits", "--samples=-3"],
     "--workdir is missing: the folder of the run to evaluate": ["eval"],
     "no run in nowhere": ["eval", "--workdir=nowhere"],
+    "--config.init_from.path is missing: the file of weights": ["eval", CONFIG],
+    "--workdir is of a run, --config of weights in none": ["eval", CONFIG, "--workdir=x"],
+    "the config has no split 'tset'; did you mean 'test'": [
+        *("eval", CONFIG, "--config.init_from.path=x", "--splits=tset"),
+    ],
+    "init_from.path=nothing: there is no such": [
+        *("eval", CONFIG, "--config.init_from.path=nothing"),
+    ],
 }
 
 

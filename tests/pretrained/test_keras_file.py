@@ -7,6 +7,7 @@ import jax
 import keras_files
 import numpy as np
 import pytest
+from published import real
 
 from cnnlab import models, pretrained
 from cnnlab.errors import UserError
@@ -219,3 +220,10 @@ def test_a_file_that_cannot_be_is_refused_in_one_line(case, tmp_path):
     with pytest.raises(UserError, match=words) as caught:
         read_checkpoint(tmp_path / "it.h5")
     assert "\n" not in str(caught.value)
+
+
+def test_the_published_person_detector_loads_whole():
+    model, variables = pretrained.create(real("mlperf_tiny_weights") / "vww_96.h5")
+    fields = {"num_classes": 2, "conv_bias": True, "padding": "SAME"}
+    assert model == models.create("mobilenet_v1_025", **fields)
+    assert sum(x.size for x in jax.tree.leaves(variables)) == 221_794
