@@ -53,21 +53,15 @@ def learning_curves(
     colors = {split: style.CYCLE[i % len(style.CYCLE)] for i, split in enumerate(splits)}
     # All panels have the same steps below them.
     end = max(step for series in panels.values() for line in series.values() for step, _ in line)
-    lines = np.array_split(np.array(names, object), -(-len(names) // 3))
-    width, height = 3.5 * len(lines[0]), 2.4 * len(lines) + 0.8
-    figure = Figure(figsize=(max(width, 5.0), height), layout="constrained")
-    figure.get_layout_engine().set(hspace=0.06)  # type: ignore[union-attr, call-arg]
-    grid = figure.add_gridspec(len(lines), 6)
-    for row, inside in enumerate(lines):
-        span = 6 // len(inside)
-        for column, name in enumerate(inside):
-            axes = figure.add_subplot(grid[row, span * column : span * (column + 1)], title=name)
-            _draw(axes, name, panels[name], colors)
-            axes.set_xlim(-0.02 * end, 1.02 * end)
-            if row == len(lines) - 1:
-                axes.set_xlabel("step")
-            _mark(axes, name, panels[name], best, colors)
-            _baselines(axes, name, baselines or {})
+    figure, drawn = style.panels(len(names))
+    for name, axes in zip(names, drawn, strict=True):
+        axes.set_title(name)
+        _draw(axes, name, panels[name], colors)
+        axes.set_xlim(-0.02 * end, 1.02 * end)
+        if axes.get_subplotspec().is_last_row():  # type: ignore[union-attr]
+            axes.set_xlabel("step")
+        _mark(axes, name, panels[name], best, colors)
+        _baselines(axes, name, baselines or {})
     handles = [Line2D([], [], color=colors[split], linewidth=1.6) for split in splits]
     labels = list(splits)
     if best is not None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 from cycler import cycler
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
@@ -46,6 +47,26 @@ mpl.rcParams.update(
         "savefig.dpi": 120,
     }
 )
+
+
+def panels(count: int, *, width: float = 3.5, height: float = 2.4) -> tuple[Figure, list[Axes]]:
+    """Return a figure of panels, at most three in a row, in rows that are all full.
+
+    Args:
+        count: of panels, at least 1.
+        width, height: of one in a full row, in inches.
+    """
+    rows = np.array_split(np.arange(count), -(-count // 3))
+    size = max(width * len(rows[0]), 5.0), height * len(rows) + 0.8
+    figure = Figure(figsize=size, layout="constrained")
+    figure.get_layout_engine().set(hspace=0.06)  # type: ignore[union-attr, call-arg]
+    grid, found = figure.add_gridspec(len(rows), 6), []
+    for row, inside in enumerate(rows):
+        span = 6 // len(inside)
+        for column in range(len(inside)):
+            place = grid[row, span * column : span * (column + 1)]
+            found.append(figure.add_subplot(place))
+    return figure, found
 
 
 def short(name: object, length: int = 30) -> str:

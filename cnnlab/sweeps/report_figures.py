@@ -4,65 +4,81 @@ import textwrap
 from collections.abc import Sequence
 from typing import Any
 
+import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
-from matplotlib.colors import LogNorm, Normalize
+from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
 
-from cnnlab.plots.style import plain_log_labels
-from cnnlab.sweeps.summary import Parameter, Row, Summary, short
+from cnnlab.metrics.formatting import format_value
+from cnnlab.plots import style
+from cnnlab.sweeps import report_axes
+from cnnlab.sweeps.summary import Row, Summary
 
-BEST = "crimson"
-DONE = "tab:blue"
-OTHER = "0.6"
+BEST, DONE, OTHER = style.ORANGE, style.BLUE, "0.6"
+# Pale colors would be lost on white.
+COLORS = ListedColormap(mpl.colormaps["YlGnBu"](np.linspace(0.3, 1, 256)))
 
 
 def metric_by_parameter(summary: Summary) -> Figure:
     """Return the metric of every trial against each parameter, one panel a parameter."""
-    names, rows = summary.parameters, [row for row in summary.rows if row.value is not None]
-    columns = min(3, len(names))
-    lines = -(-len(names) // columns)
-    figure = Figure(figsize=(4.4 * columns + 0.6, 3.4 * lines + 0.6), layout="constrained")
+    rows = [row for row in summary.rows if row.value is not None]
+    figure, panels = style.panels(len(summary.parameters), width=3.6, height=2.8)
     best = _best(summary)
     low, high = _limits(summary)
-    stars, beyond = _numbers(best), "v" if summary.metric.sign > 0 else "^"
-    groups: list[tuple[list[Row], dict[str, Any]]] = [
-        ([r for r in rows if not r.counts], {"facecolors": "none", "edgecolors": OTHER, "s": 16}),
+    stars, triangle = _numbers(best), "v" if summary.metric.sign > 0 else "^"
+    groups: list[tuple[str, list[Row], dict[str, Any]]] = [
         (
+            "not finished",
+            [r for r in rows if not r.counts],
+            {"facecolors": "none", "edgecolors": OTHER, "s": 16},
+        ),
+        (
+            "finished",
             [r for r in rows if r.counts and r.trial.number not in stars],
             {"color": DONE, "alpha": 0.6},
         ),
-        (best, {"color": BEST, "marker": "*", "s": 130, "zorder": 3}),
+        ("best", best, {"color": BEST, "marker": "*", "s": 130, "zorder": 3}),
     ]
-    for number, parameter in enumerate(names, start=1):
-        axes = figure.add_subplot(lines, columns, number)
-        for chosen, style in groups:
+    for parameter, axes in zip(summary.parameters, panels, strict=True):
+        for _, chosen, look in groups:
             where = np.array(
                 [parameter.position(summary.setting(r, parameter.name)) for r in chosen]
             )
             values = np.array([r.value for r in chosen], float)
             if chosen is not best:
-                where = where + _jitter(parameter, len(where))
+                where = where + report_axes.jitter(parameter, len(where))
             within = (low <= values) & (values <= high)
-            axes.scatter(where[within], values[within], **{"s": 26, **style})
+            axes.scatter(where[within], values[within], **{"s": 26, **look})
             # What lies beyond the axis is drawn at its edge.
             edges = np.clip(values[~within], low, high)
-            axes.scatter(where[~within], edges, **{"s": 26, **style, "marker": beyond})
-        _scale(axes, parameter)
+            axes.scatter(where[~within], edges, **{"s": 26, **look, "marker": triangle})
+        tried = [parameter.position(summary.setting(r, parameter.name)) for r in rows]
+        report_axes.scale(axes, parameter, np.array(tried))
         axes.set(xlabel=_wrapped(parameter.name), ylim=_margin(low, high))
-        if (number - 1) % columns == 0:
+        style.percent(axes.yaxis, summary.metric.name)
+        if axes.get_subplotspec().is_first_col():  # type: ignore[union-attr]
             axes.set_ylabel(summary.metric.name)
-        axes.grid(alpha=0.3)
+        axes.grid()
+        axes.set_axisbelow(True)
+    # What each mark means; apart from the panels, which hold the points alone.
+    key = Figure().add_subplot()
+    shown = [(name, {"s": 26, **look}) for name, chosen, look in reversed(groups) if chosen]
     outside = sum(not low <= row.value <= high for row in rows if row.value is not None)
-    beyond = f"; triangles: {outside} beyond the axis" if outside else ""
-    partial = "; hollow: not finished" if any(not row.counts for row in rows) else ""
-    figure.suptitle(f"{_title(summary)}\nstar: the best{partial}{beyond}", fontsize=11)
+    if outside:
+        shown.append((f"{outside} beyond the axis", {"color": DONE, "marker": triangle}))
+    handles, names = [key.scatter([], [], **look) for _, look in shown], [name for name, _ in shown]
+    figure.legend(handles, names, loc="outside lower center", ncols=len(names))
+    figure.suptitle(_title(summary))
     return figure
 
 
 def parallel_coordinates(summary: Summary) -> Figure:
-    """Return every finished trial as a line across one axis a parameter, and one for the metric."""
+    """Return every finished trial as a line across one axis a parameter, and one for the metric.
+
+    Lines end at the left edge of a post and go on at its right, the axis: its labels are inside.
+    """
     parameters, best = summary.parameters, _best(summary)
     top = _numbers(best)
     rows = sorted(
@@ -71,44 +87,55 @@ def parallel_coordinates(summary: Summary) -> Figure:
         key=lambda row: (row.trial.number in top, summary.metric.sign * (row.value or 0.0)),
     )
     low, high = _limits(summary)
-    columns = []
-    figure = Figure(figsize=(1.9 * (len(parameters) + 1) + 1.2, 5.2), layout="constrained")
+    last = len(parameters)
+    figure = Figure(figsize=(1.9 * (last + 1) + 1.2, 5.2), layout="constrained")
     axes = figure.add_subplot()
+    heights, posts = [], []
     for place, parameter in enumerate(parameters):
         positions = np.array(
             [parameter.position(summary.setting(row, parameter.name)) for row in rows]
         )
-        scaled, ticks = _unit(parameter, positions)
-        columns.append(scaled)
-        for height, text in ticks:
-            _tick(axes, place, height, text)
+        scaled, ticks = report_axes.unit(parameter, positions)
+        heights.append(scaled)
+        texts = [textwrap.shorten(text, 16, placeholder="…") for _, text in ticks]
+        # A letter takes about this much of the way to the next axis.
+        posts.append(0.06 + 0.04 * max(map(len, texts)))
+        axes.axvspan(place - posts[-1], place, color="#f2f2f2", linewidth=0, zorder=0)
+        for (height, _), text in zip(ticks, texts, strict=True):
+            _tick(axes, place - 0.03, height, text, "right")
     reached = np.array([row.value for row in rows], float)
     values, norm = np.clip(reached, low, high), Normalize(low, high)
-    columns.append(norm(values))
+    heights.append(norm(values))
+    posts.append(0.0)
     for height in np.linspace(0, 1, 5):
-        text = short(float(low + height * (high - low)))
+        text = format_value(summary.metric.name, float(low + height * (high - low)))
         if height in (0, 1) and (reached < low if height == 0 else reached > high).any():
             text = f"{'≤' if height == 0 else '≥'} {text}"
-        _tick(axes, len(parameters), height, text, right=True)
-    across = np.arange(len(columns))
-    segments = [np.column_stack((across, line)) for line in np.column_stack(columns)]
-    lines = LineCollection(
-        segments, cmap="viridis" if summary.metric.sign > 0 else "viridis_r", norm=norm
-    )
-    lines.set_array(values)
-    lines.set_linewidth(1.0)
-    lines.set_alpha(0.75)
+        _tick(axes, last + 0.08, height, text, "left")
+    pieces = [
+        [(place, heights[place][line]), (place + 1 - posts[place + 1], heights[place + 1][line])]
+        for line in range(len(rows))
+        for place in range(last)
+    ]
+    colors = COLORS if summary.metric.sign > 0 else COLORS.reversed()
+    lines = LineCollection(pieces, cmap=colors, norm=norm, linewidth=1.2, alpha=0.8)
+    lines.set_array(np.repeat(values, last))
     axes.add_collection(lines)
-    for segment in segments[len(segments) - len(best) :]:
-        axes.plot(*segment.T, color=BEST, linewidth=2.8, zorder=4)
-    for place in range(len(columns)):
-        axes.axvline(place, color="0.3", linewidth=1, zorder=3)
+    for piece in pieces[len(pieces) - last * len(best) :]:
+        axes.plot(*zip(*piece, strict=True), color=BEST, linewidth=2.8, zorder=4)
+    for place in range(last + 1):
+        axes.axvline(place, color=style.INK, linewidth=1, zorder=3)
+    # The metric's axis is the key to the colors.
+    strip = np.linspace(1, 0, 256)[:, None]
+    axes.imshow(strip, cmap=colors, aspect="auto", extent=(last, last + 0.05, 0, 1))
     labels = [*(_wrapped(p.name, 17) for p in parameters), _wrapped(summary.metric.name, 17)]
-    axes.set_xticks(across, labels, fontsize=9)
+    axes.set_xticks(range(last + 1), labels)
     axes.tick_params(axis="x", length=0, pad=8)
-    axes.set(yticks=[], xlim=(-0.45, len(parameters) + 0.45), ylim=(-0.04, 1.04))
+    axes.set(yticks=[], xlim=(-max(0.45, posts[0]), last + 0.5), ylim=(-0.04, 1.04))
     axes.spines[:].set_visible(False)
-    axes.set_title(f"{_title(summary)}; red: the best", fontsize=11)
+    axes.set_title(
+        f"{_title(summary)}\nthick: the best; colors: {summary.metric.name}, as on the last axis"
+    )
     return figure
 
 
@@ -124,7 +151,7 @@ def learning_curves(summary: Summary) -> Figure:
         "pruned": summary.in_state("pruned"),
         "failed": summary.in_state("failed"),
     }
-    colors = dict(zip(groups, (DONE, "tab:green", OTHER, "tab:orange"), strict=True))
+    colors = dict(zip(groups, (DONE, style.GREEN, OTHER, style.PINK), strict=True))
     for name, group in groups.items():
         curves = [row.curve for row in group if row.curve]
         if not curves:
@@ -144,12 +171,16 @@ def learning_curves(summary: Summary) -> Figure:
     axes.autoscale()
     all_values = [value for row in summary.rows for _, value in row.curve]
     least = min(all_values)
-    if summary.metric.sign < 0 and least > 0 and max(all_values) > 30 * least:
+    if summary.metric.sign < 0 and least > 0 and max(all_values) >= 10 * least:
         axes.set_yscale("log")
-        plain_log_labels(axes)
-    axes.grid(alpha=0.3)
-    axes.legend(fontsize=9)
-    axes.set_title(_title(summary), fontsize=11)
+        style.plain_log_labels(axes)
+    style.percent(axes.yaxis, summary.metric.name)
+    axes.set_xlim(left=0)
+    axes.grid()
+    axes.set_axisbelow(True)
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=4)
+    axes.set_title(_title(summary))
     return figure
 
 
@@ -187,62 +218,8 @@ def _margin(low: float, high: float) -> tuple[float, float]:
     return low - 0.06 * (high - low), high + 0.06 * (high - low)
 
 
-def _jitter(parameter: Parameter, count: int) -> np.ndarray:
-    """Return small shifts, the same each time, that keep trials of a category apart."""
-    wide = 0.22 if parameter.scale == "category" else 0.0
-    return wide * (np.arange(count) * 0.618034 % 1 - 0.5)
-
-
-def _scale(axes: Axes, parameter: Parameter) -> None:
-    if parameter.scale == "log":
-        axes.set_xscale("log")
-        plain_log_labels(axes)
-    elif parameter.scale == "category":
-        names = [textwrap.shorten(name, 24, placeholder="…") for name in parameter.categories]
-        crowded = sum(map(len, names)) > 30
-        axes.set_xticks(
-            range(len(names)),
-            names,
-            rotation=30 if crowded else 0,
-            ha="right" if crowded else "center",
-            rotation_mode="anchor",
-            fontsize=9,
-        )
-        axes.set_xlim(-0.5, len(names) - 0.5)
-
-
-def _unit(
-    parameter: Parameter, positions: np.ndarray
-) -> tuple[np.ndarray, Sequence[tuple[float, str]]]:
-    """Return positions on an axis from 0 to 1, and its ticks."""
-    if parameter.scale == "category":
-        last = max(1, len(parameter.categories) - 1)
-        names = enumerate(parameter.categories)
-        return positions / last, [(place / last, name) for place, name in names]
-    norm = (LogNorm if parameter.scale == "log" else Normalize)(positions.min(), positions.max())
-    if positions.min() == positions.max():
-        return np.full(len(positions), 0.5), [(0.5, short(float(positions[0])))]
-    distinct = np.unique(positions)
-    if len(distinct) > 6:
-        distinct = norm.inverse(np.linspace(0, 1, 5))
-    return norm(positions), [(float(norm(value)), _number(value)) for value in distinct]
-
-
-def _number(value: float) -> str:
-    return f"{value:.0f}" if float(value).is_integer() and abs(value) < 1e5 else f"{value:.3g}"
-
-
-def _tick(axes: Axes, place: int, height: float, text: str, right: bool = False) -> None:
-    axes.text(
-        place + (0.05 if right else -0.05),
-        height,
-        textwrap.shorten(text, 16, placeholder="…"),
-        ha="left" if right else "right",
-        va="center",
-        fontsize=8,
-        zorder=6,
-        bbox={"facecolor": "white", "alpha": 0.8, "edgecolor": "none", "pad": 1},
-    )
+def _tick(axes: Axes, x: float, height: float, text: str, side: str) -> None:
+    axes.text(x, height, text, ha=side, va="center", fontsize=8, zorder=6)
 
 
 def _wrapped(name: str, width: int = 40) -> str:

@@ -92,32 +92,83 @@ def test_what_did_far_worse_is_at_the_edge_and_counted(sixty):
     assert low > 0.1
     heights = [y for drawn in figure.axes[0].collections for _, y in drawn.get_offsets()]
     assert min(heights) > low
-    assert "1 beyond the axis" in figure.get_suptitle()
+    marks = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert marks == ["best", "finished", "not finished", "1 beyond the axis"]
 
 
 def test_lines_cross_every_axis_at_the_value_of_their_trial(sixty):
     (axes,) = report_figures.parallel_coordinates(sixty).axes
     (lines,) = [drawn for drawn in axes.collections if isinstance(drawn, LineCollection)]
     finished = [row for row in sixty.rows if row.counts]
-    segments = np.array(lines.get_segments())
-    assert segments.shape == (len(finished), 7, 2)
+    # Of each line a piece between any two axes; a piece ends where the labels of the next begin.
+    segments = np.array(lines.get_segments()).reshape(len(finished), 6, 2, 2)
+    np.testing.assert_array_equal(segments[:, :-1, 1, 1], segments[:, 1:, 0, 1])
+    np.testing.assert_array_equal(segments[0, :, 0, 0], range(6))
     assert segments[..., 1].min() == 0.0
     assert segments[..., 1].max() == 1.0
     best = sixty.ranked[0].rows[0]
     rates = [np.log(row.trial.overrides[RATE]) for row in finished]
     expected = (np.log(best.trial.overrides[RATE]) - min(rates)) / (max(rates) - min(rates))
     # The best is drawn last, and its metric is at the top.
-    np.testing.assert_allclose(segments[-1, [0, -1], 1], [expected, 1.0], atol=1e-9)
+    np.testing.assert_allclose(segments[-1, [0, -1], [0, 1], 1], [expected, 1.0], atol=1e-9)
+
+
+@pytest.mark.parametrize("name", ["sixty", "grid"])
+def test_no_line_crosses_a_label(request, tmp_path, name):
+    found = request.getfixturevalue("sixty") if name == "sixty" else tried(tmp_path)
+    figure = report_figures.parallel_coordinates(found)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    (axes,) = figure.axes
+    (lines,) = [drawn for drawn in axes.collections if isinstance(drawn, LineCollection)]
+    pieces = axes.transData.transform(np.array(lines.get_segments()).reshape(-1, 2))
+    starts, ends = pieces.reshape(-1, 2, 2).swapaxes(0, 1)
+    for text in axes.texts:
+        box = text.get_window_extent(canvas.get_renderer())
+        clear = (ends[:, 0] <= box.x0 + 1) | (starts[:, 0] >= box.x1 - 1)
+        assert clear.all(), text.get_text()
+
+
+def tried(folder):
+    """Return a sweep over few values."""
+    space = grid({RATE: (5e-4, 2e-3, 8e-3), "optimizer.weight_decay": (0.0, 0.01, 0.1)})
+    folder = fabricated.sweep(folder / "s", space)
+    for trial in folder.trials():
+        fabricated.finished(folder, trial, [0.5 + trial.number / 100])
+    return summary.read(folder)
+
+
+def test_ticks_are_at_the_values_that_were_tried(tmp_path):
+    found = tried(tmp_path)
+    rates, decays = report_figures.metric_by_parameter(found).axes
+    assert [label.get_text() for label in rates.get_xticklabels()] == ["0.0005", "0.002", "0.008"]
+    assert [label.get_text() for label in decays.get_xticklabels()] == ["0", "0.1"]
+    texts = [text.get_text() for text in report_figures.parallel_coordinates(found).axes[0].texts]
+    assert texts[:6] == ["0.0005", "0.002", "0.008", "0", "0.01", "0.1"]
+
+
+def test_ticks_of_many_values_are_round(sixty):
+    texts = [text.get_text() for text in report_figures.parallel_coordinates(sixty).axes[0].texts]
+    assert {"0.001", "0.01", "0.1", "0.15", "20"} <= set(texts)
+
+
+def test_the_last_axis_is_the_key_to_the_colors(sixty):
+    (axes,) = report_figures.parallel_coordinates(sixty).axes
+    (lines,) = [drawn for drawn in axes.collections if isinstance(drawn, LineCollection)]
+    (strip,) = axes.images
+    assert strip.get_extent()[0] == 6 and strip.get_cmap() == lines.get_cmap()
+    assert "colors: validation/accuracy" in axes.get_title()
 
 
 def test_every_curve_is_drawn_and_the_best_is_named(sixty):
-    (axes,) = report_figures.learning_curves(sixty).axes
+    figure = report_figures.learning_curves(sixty)
+    (axes,) = figure.axes
     curves = [drawn for drawn in axes.collections if isinstance(drawn, LineCollection)]
     number = sum(len(drawn.get_segments()) for drawn in curves)
     # The best is a line of its own.
     assert number + 1 == sum(bool(row.curve) for row in sixty.rows)
     best = sixty.ranked[0].rows[0].trial.name
-    names = [text.get_text() for text in axes.get_legend().get_texts()]
+    names = [text.get_text() for text in figure.legends[0].get_texts()]
     assert names == ["finished (47)", "pruned (6)", f"best: {best}"]
 
 
@@ -129,7 +180,7 @@ def test_all_seeds_of_the_best_point_stand_out(tmp_path, draw):
         fabricated.finished(folder, trial, [value / 2, value])
     figure = draw(summary.read(folder))
     if draw is report_figures.learning_curves:
-        names = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+        names = [text.get_text() for text in figure.legends[0].get_texts()]
         assert names[-1] == "best: 0006, 0007, 0008"
     if draw is report_figures.metric_by_parameter:
         stars = figure.axes[0].collections[-2].get_offsets()
