@@ -31,6 +31,7 @@ from cnnlab.config_entries import (
 from cnnlab.data.loading.samplers import SAMPLERS
 from cnnlab.errors import UserError
 from cnnlab.metrics.direction import implied
+from cnnlab.training import cadence
 from cnnlab.training.initialization import INITS
 
 __all__ = [
@@ -182,6 +183,8 @@ def completed(saved: Mapping[str, Any]) -> dict[str, Any]:
             entries[part] = {**make(old["name"]).to_dict(), **old}
     if implied(entries["checkpoint"]["best"]):
         entries["checkpoint"]["mode"] = "auto"
+    # Versions before did not shorten them with the run.
+    cadence.fit(entries)
     # A default alone: what it stands for is compared by itself.
     entries["eval_every"] = entries["evaluate"]["every"]
     if "ema_warmup" not in saved:

@@ -22,7 +22,7 @@ from typing import Any
 from absl import flags
 from ml_collections import config_flags
 
-from cnnlab.commands.parsing import define_path
+from cnnlab.commands.parsing import define_path, shorten
 from cnnlab.errors import MissingData, UserError
 from cnnlab.utils.registry import suggest_entry
 
@@ -64,6 +64,7 @@ def run(values: flags.FlagValues, arguments: list[str]) -> int:
     from cnnlab.runs import train
     from cnnlab.training import optimization, run_folder
 
+    shorten(values)
     config = values.config
     if values.plot:
         from cnnlab.plots.layers.render import check_path

@@ -12,10 +12,10 @@ from ml_collections.config_flags import config_flags, tuple_parser
 
 from cnnlab.errors import UserError
 from cnnlab.utils import import_path, user_file
-from cnnlab.utils.console import printable
+from cnnlab.utils.console import LOG, printable
 from cnnlab.utils.files import expand
 from cnnlab.utils.installation import COMMAND, EXAMPLES, as_typed
-from cnnlab.utils.registry import suggest
+from cnnlab.utils.registry import entries_called, nearest, suggest
 
 HELP = ("--help", "-h", "-help", "--helpfull")
 # What Python says of text that is no number.
@@ -27,6 +27,8 @@ NUMBERS = {
 }
 # Letters of a message.
 LONG = 600
+# Entries to suggest.
+SOME = 3
 OVERRIDE = re.compile(r"--?(?:no)?config\.([^=]*)(?:=(.*))?", re.DOTALL)
 
 
@@ -52,11 +54,11 @@ class _Loaded(flags.ArgumentParser):
     """Gives a config that is loaded already: absl would wrap what a file raises."""
 
     def __init__(self, config: ConfigDict):
-        self._config = config
+        self.config = config
 
     def parse(self, argument: str) -> ConfigDict:
         del argument
-        return self._config
+        return self.config
 
 
 class _Path(flags.ArgumentParser):
@@ -108,9 +110,9 @@ def parse(command: str, arguments: list[str]) -> tuple[flags.FlagValues, list[st
         sys.argv = ["launch.py", *arguments]
         rest = values(sys.argv)
     except flags.UnrecognizedFlagError as error:
+        hint = _entry_of(error.flagname, values) or suggest(error.flagname, values)
         raise UserError(
-            f"unknown flag --{error.flagname}{suggest(error.flagname, values)}; "
-            f"see {' '.join(COMMAND)} {command} --help"
+            f"unknown flag --{error.flagname}{hint}; see {' '.join(COMMAND)} {command} --help"
         ) from None
     except flags.Error as error:
         raise UserError(_plain(str(error))) from None
@@ -120,6 +122,40 @@ def parse(command: str, arguments: list[str]) -> tuple[flags.FlagValues, list[st
         # A dictionary that was given whole may lack entries, or have others.
         config_file.check(values.config)
     return values, rest[1:]
+
+
+def _entry_of(name: str, values: flags.FlagValues) -> str:
+    """Return the question whether an entry of the config was meant by a flag; "" if none is."""
+    if "config" not in values:
+        return ""
+    from cnnlab import config as cfg
+    from cnnlab.training import run_folder
+
+    loaded = values["config"].parser
+    config = loaded.config if isinstance(loaded, _Loaded) else cfg.base()
+    name = name.replace("-", "_")
+    found = entries_called(name, config)
+    own = [flag for flag in values if "." not in flag]
+    if not found and not nearest(name, own, cutoff=0.75):
+        keys = {path.rpartition(".")[2] for path in run_folder.flatten(config.to_dict())}
+        found = entries_called(nearest(name, keys, cutoff=0.75) or "", config)
+    # Of a name that many entries have, none was meant.
+    few = found if len(found) <= SOME else []
+    return "; did you mean " + " or ".join(f"--config.{p}" for p in few) + "?" if few else ""
+
+
+def shorten(values: flags.FlagValues) -> None:
+    """Let a run whose `steps` the command line cuts log, evaluate and save at least once."""
+    flag: Any = values["config"]
+    given = flag.override_values
+    if "steps" not in given:
+        return
+    from cnnlab.training import cadence
+
+    old = cadence.fit(values.config, given)
+    if old:
+        was = ", ".join(f"{path}={value}" for path, value in old.items())
+        LOG.info("%s cut to the run's %d steps", was, values.config.steps)
 
 
 def _plain(text: str) -> str:

@@ -35,7 +35,7 @@ from absl import flags
 from ml_collections import config_flags
 
 from cnnlab.commands.launching import define_launch, join, launch
-from cnnlab.commands.parsing import define_path
+from cnnlab.commands.parsing import define_path, shorten
 from cnnlab.errors import UserError
 from cnnlab.launch import jobs
 from cnnlab.utils.console import console
@@ -86,6 +86,7 @@ def run(values: flags.FlagValues, arguments: list[str]) -> int:
     profile = _steps(values.profile)
     if any(profile) and not is_text(values.workdir):
         raise UserError(f"--profile writes to paths of UTF-8 only, not {values.workdir}")
+    shorten(values)
     config = values.config
     if config.deterministic:
         # Read when the backend starts, hence before jax is asked for its devices.

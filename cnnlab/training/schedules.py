@@ -55,7 +55,7 @@ def step(
     """Multiply the rate by `factor` at each boundary (ResNet on CIFAR-10: 32k and 48k of 64k)."""
     first = _validate(learning_rate, steps, warmup)
     _positive("factor", factor)
-    at = sorted(_length("boundaries", value, steps) for value in boundaries)
+    at = sorted(_lengths("boundaries", boundaries, steps))
     if at and at[0] < first:
         raise UserError(f"boundaries={tuple(boundaries)}: one is within the warm-up, {first} steps")
 
@@ -133,11 +133,11 @@ def piecewise(
     first = _validate(learning_rate, steps, warmup)
     if len(factors) != len(boundaries):
         raise UserError(
-            f"piecewise: {len(boundaries)} boundaries need as many factors, not {len(factors)}"
+            f"factors={tuple(factors)}: needs as many as there are boundaries, {len(boundaries)}"
         )
     for factor in factors:
         _not_negative("factors", factor)
-    at = [_length("boundaries", value, steps) for value in boundaries]
+    at = _lengths("boundaries", boundaries, steps)
     if at != sorted(at) or (at and at[0] < first):
         raise UserError(f"boundaries={tuple(boundaries)}: need to rise, from the warm-up on")
 
@@ -257,9 +257,19 @@ def _length(name: str, value: Number, steps: int) -> int:
     if value > steps:
         raise UserError(
             f"{name}={value} does not fit into a run of {steps} steps: "
-            "train longer, or give a fraction of the run, below 1"
+            "set a fraction of the run, below 1, or more steps"
         )
     return int(value) if value >= 1 else round(value * steps)
+
+
+def _lengths(name: str, values: Sequence[Number], steps: int) -> list[int]:
+    for value in values:
+        if value > steps:
+            raise UserError(
+                f"{name}={tuple(values)}: {value} does not fit into a run of {steps} steps: "
+                "set fractions of the run, below 1, as (0.5, 0.75), or more steps"
+            )
+    return [_length(name, value, steps) for value in values]
 
 
 def _not_negative(name: str, value: Number) -> None:

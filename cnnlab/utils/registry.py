@@ -38,8 +38,11 @@ def suggest(name: str, names: Iterable[str], cutoff: float = 0.5) -> str:
     return f"; there are: {', '.join(names)}" if names else ""
 
 
-def suggest_entry(name: str, entries: Any) -> str:
-    """As `suggest`, for a key of nested dictionaries: of the same name further down is nearest."""
+def entries_called(name: str, entries: Any) -> list[str]:
+    """Return the dotted paths of the entries of this name in nested dictionaries, the least deep.
+
+    A name may be a path, or its end.
+    """
 
     def paths(inner: Any, above: str = "") -> Iterator[str]:
         for key in inner:
@@ -47,13 +50,18 @@ def suggest_entry(name: str, entries: Any) -> str:
                 yield from paths(inner[key], f"{above}{key}.")
             yield f"{above}{key}"
 
-    below = [path for path in paths(entries) if path.endswith(f".{name}")]
-    if not below:
-        # Of many short names one is always half alike.
-        return suggest(name, map(str, entries), cutoff=0.55)
-    least = min(path.count(".") for path in below)
-    near = [f"'{path}'" for path in sorted(below) if path.count(".") == least]
-    return f"; did you mean {' or '.join(near)}?"
+    found = [path for path in paths(entries) if f".{path}".endswith(f".{name}")]
+    least = min((path.count(".") for path in found), default=0)
+    return sorted(path for path in found if path.count(".") == least)
+
+
+def suggest_entry(name: str, entries: Any) -> str:
+    """As `suggest`, for a key of nested dictionaries: of the same name further down is nearest."""
+    near = [f"'{path}'" for path in entries_called(name, entries)]
+    if near:
+        return f"; did you mean {' or '.join(near)}?"
+    # Of many short names one is always half alike.
+    return suggest(name, map(str, entries), cutoff=0.55)
 
 
 def pick(table: Mapping[str, T], name: str, what: str) -> T:

@@ -1,12 +1,13 @@
 """Command lines: paths, and configs of which parts are named anew or entries given twice."""
 
+import re
 from pathlib import Path
 
 import pytest
 
 from cnnlab import config as cfg
 from cnnlab import config_file
-from cnnlab.commands.parsing import parse
+from cnnlab.commands.parsing import parse, shorten
 from cnnlab.errors import UserError
 
 CIFAR = "configs/cifar10_resnet.py"
@@ -173,3 +174,42 @@ def test_home_and_variables_in_the_path_of_the_config_file(command, monkeypatch)
         assert values["config"].config_filename == f"{root}/configs/digits_lenet5.py:plain"
     with pytest.raises(UserError, match=r"\$CNNLAB_UNSET, which is not set"):
         parse(command, ["--config=$CNNLAB_UNSET/x.py"])
+
+
+@pytest.mark.parametrize(
+    ("flag", "hint"),
+    {
+        "--steps=10": "did you mean --config.steps?",
+        "--learning_rate=1": "did you mean --config.optimizer.learning_rate?",
+        "--batch-size=1": "did you mean --config.batch_size?",
+        "--lr=1": "did you mean --config.optimizer.learning_rate?",
+        "--model.activation=tanh": "did you mean --config.model.activation?",
+        "--stepz=10": "did you mean --config.steps?",
+        "--workdr=x": "did you mean 'workdir'?",
+    }.items(),
+)
+def test_entry_of_the_config_given_as_a_flag_is_suggested(flag, hint):
+    with pytest.raises(UserError, match=f"unknown flag .*{re.escape(hint)}"):
+        parse("train", ["--config=configs/digits_lenet5.py", flag])
+
+
+def test_entry_is_suggested_without_a_config_too():
+    with pytest.raises(UserError, match=r"did you mean --config\.steps\?"):
+        parse("train", ["--steps=10"])
+
+
+def test_steps_of_the_command_line_cut_what_would_never_come(caplog):
+    given = ["--config=configs/digits_lenet5.py", "--config.steps=100", "--config.log_every=300"]
+    parsed = parse("config", given)
+    with caplog.at_level("INFO", logger="cnnlab"):
+        shorten(parsed[0])
+    found = parsed[0].config
+    assert (found.log_every, found.eval_every, found.checkpoint.every) == (300, 100, 100)
+    assert "eval_every=250, checkpoint.every=500 cut to the run's 100 steps" in caplog.text
+
+
+def test_steps_of_the_file_cut_nothing():
+    parsed = parse("config", ["--config=configs/shapes_transfer.py:finetune"])
+    before = parsed[0].config.to_dict()
+    shorten(parsed[0])
+    assert parsed[0].config.to_dict() == before
