@@ -10,7 +10,8 @@ The check compares a layer with a case that was worked by hand: of one layer alw
 --trace counts parameters anew, and checks. A picture shows it at work, step by
 step on one channel: a GIF moves, a PNG has all steps side by side. The numbers are the lecture's
 unless sizes say otherwise. With --receptive_field the picture frames what the middle unit of each
-endpoint of a model sees of an image; --effective plots how much each pixel of it matters.
+endpoint of a model sees of an image of the size that the paper has, or of --size; --effective plots
+how much each pixel of it matters.
 
 examples:
   python launch.py layers
@@ -187,13 +188,18 @@ def _fields(values: flags.FlagValues) -> None:
     from cnnlab.utils import memory
     from cnnlab.utils.console import output
 
-    size, name = values.size or 64, values.receptive_field
+    name = values.receptive_field
+    shape = models.architecture(name).input
+    if len(shape) != 3:
+        raise UserError(f"--receptive_field={name}: it takes no images; see: models {name}")
+    height, width, channels = shape
+    if values.size:
+        height = width = values.size
     if values.picture:
         # Colors as floats, for matplotlib.
-        memory.check(16 * size**2, f"a picture of {size}x{size} pixels")
-    model = models.create(name, num_classes=10)
+        memory.check(16 * height * width, f"a picture of {height}x{width} pixels")
     with models.tracing(name, {}):
-        summary = summarize(model, (1, size, size, 3))
+        summary = summarize(models.create(name), (1, height, width, channels))
     rows = [summary.row(name) for name in values.endpoints] or list(summary.rows)
     table = Table("endpoint", "shape", "field", "stride", "start")
     for row in rows:
@@ -208,14 +214,15 @@ def _fields(values: flags.FlagValues) -> None:
         table.add_row(row.name, "×".join(map(str, row.shape[1:])), *places)
     output().print(table)
     if values.picture:
-        boxes = boxes_of(rows, (size, size))
-        figure = overlay(_image(values.image, size), boxes, f"what {values.receptive_field} sees")
+        image = _image(values.image, height, width, channels)
+        boxes = boxes_of(rows, (height, width))
+        figure = overlay(image, boxes, f"what {name} sees of {height}×{width} pixels")
         save_figure(figure, Path(values.picture))
         print(f"drawn in {values.picture}")
 
 
-def _image(path: str, size: int):
-    """Return the middle square of an image, or a picture of `shapes`, size x size."""
+def _image(path: str, height: int, width: int, channels: int):
+    """Return the middle of an image, or a picture of `shapes`, as a network takes it."""
     import numpy as np
     from PIL import Image, ImageOps, UnidentifiedImageError
 
@@ -229,7 +236,8 @@ def _image(path: str, size: int):
         from cnnlab.data.sources import source
 
         image = Image.fromarray(source.load("shapes", "test[:1]")[0]["image"])
-    return np.asarray(ImageOps.fit(image, (size, size)))
+    image = ImageOps.fit(image if channels == 3 else image.convert("L"), (width, height))
+    return np.asarray(image).reshape(height, width, -1)
 
 
 def _effective(path: Path) -> None:

@@ -14,7 +14,8 @@ list both are those of the last endpoint that is a map: after global pooling or 
 would be all.
 
 Top-1 and top-5 are the paper's own accuracies in percent, not measurements of this code; what they
-were measured on is the column `protocol` of csv, json and markdown.
+were measured on is the column `protocol` of csv, json and markdown. A model that the flags change
+has none.
 
 Columns to sort by: name, parameters, macs, activations, receptive_field, stride, input, paper,
 paper_top1, paper_top5, protocol. The largest comes first, text goes from A to Z; --sort=-macs is
@@ -186,6 +187,10 @@ def _traced(name: str, values: flags.FlagValues) -> tuple[dict[str, Any], Any]:
     with models.tracing(name, given):
         summary = summarize(model, (1, *shape))
     row = model_row(name, architecture, summary, shape)
+    usual = models.fields(name)
+    if shape != tuple(architecture.input) or any(usual[key] != given[key] for key in given):
+        # The paper's accuracy is that of the paper's network.
+        row |= dict.fromkeys(("paper_top1", "paper_top5")) | {"protocol": ""}
     return {**row, "stages": stage_rows(summary)}, summary
 
 

@@ -6,10 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from cnnlab import commands
 from cnnlab.errors import UserError
+from cnnlab.plots import run_figures, style
 
 CONFIG = "--config=configs/digits_lenet5.py"
 
@@ -159,6 +161,21 @@ def test_data_is_listed_and_shown(capsys, tmp_path):
     assert "30 examples" in out
     assert "(8, 8, 1)" in out
     assert sheet.read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_sheet_shows_every_class_of_labels_that_go_round(capsys, tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(
+        run_figures, "image_sheet", lambda _, captions, **__: drawn.append(captions)
+    )
+    monkeypatch.setattr(style, "save", lambda *_: None)
+    label = np.arange(80) % 4
+    np.savez(tmp_path / "a.npz", image=np.zeros((80, 4, 4, 1), np.uint8), label=label)
+    for _ in range(2):
+        run(capsys, "data", f"npz:{tmp_path}/a.npz", "--sheet=a.png", "--samples=20")
+    # Every fourth would be one class; the draw is the same each time.
+    assert len(drawn[0]) == 20 and len(set(drawn[0])) == 4
+    assert drawn[0] == drawn[1]
 
 
 def test_preparing_an_embedded_set_says_where_it_is(capsys, tmp_path):

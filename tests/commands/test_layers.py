@@ -113,6 +113,8 @@ def test_fields_of_a_model_are_listed_and_drawn(capsys, tmp_path):
     _, out, _ = run(capsys, "--receptive_field=lenet5", "--size=32", "--endpoints=s4")
     assert "16×16" in out
     assert "c3" not in out
+    # The paper's size, where none is given.
+    assert run(capsys, "--receptive_field=lenet5", "--endpoints=s4")[1] == out
     _, out, _ = run(capsys, "--receptive_field=lenet5", "--size=40", "--endpoints=logits")
     assert "all" in out
 
@@ -153,6 +155,7 @@ ERRORS = {
     "forward|backward": ["conv", "--pass=sideways"],
     "unknown flag --pictur; did you mean 'picture'?": ["conv", "--pictur=x.gif"],
     "unknown model 'lenet'; did you mean 'lenet5'?": ["--receptive_field=lenet"],
+    "it takes no images": ["--receptive_field=cpc_audio"],
     "no endpoint 'c9'": ["--receptive_field=lenet5", "--size=32", "--endpoints=c9"],
     "--image=nowhere.png cannot be read": [
         "--receptive_field=lenet5",

@@ -139,6 +139,16 @@ def test_flags_change_image_classes_and_arguments(capsys, few):
 
 
 @pytest.mark.parametrize(
+    "flag", ["--num_classes=7", "--size=36", "--channels=3", "--set=norm=batch"]
+)
+def test_a_changed_model_is_not_given_the_accuracy_of_the_papers(capsys, few, flag):
+    assert "99.05" in run(capsys, "lenet5", "--num_classes=10", "--trace")[1]
+    _, out, _ = run(capsys, "lenet5", "--format=json", flag)
+    assert (json.loads(out)["paper_top1"], json.loads(out)["protocol"]) == (None, "")
+    assert "99.05" not in run(capsys, "lenet5", flag)[1]
+
+
+@pytest.mark.parametrize(
     ("setting", "value"),
     [("hidden=(8, 4)", (8, 4)), ("hidden=[8]", (8,)), ("dropout=0", 0.0), ("norm=", "")],
 )
