@@ -15,7 +15,7 @@ Shortcuts (He et al. 2015, section 4.1; D: He T. et al. 2018, figure 2c):
 Of the zeros of A the paper gives no side (section 3.3: "extra zero entries padded"). "end" appends
 them, as fb.resnet.torch does (a `Concat` of the input and of zeros); "both" has half of them before
 and half after, as weights trained with akamaster/pytorch_resnet_cifar10 need (`F.pad` by planes / 4
-on each side). Networks trained anew do not differ; trained weights do.
+on each side). Up to the order of channels both are the same network; trained weights fit only one.
 
 Feature maps [b, h, w, c] -> [b, ceil(h / stride), ceil(w / stride), channels]. Convolutions are
 padded by the same number on both sides, as in the original (Caffe): with a stride, XLA's "SAME" is
