@@ -29,6 +29,13 @@ from cnnlab.layers.convolution.conv import check, conv
 from cnnlab.layers.convolution.padding import Padding, pad, unpad
 from cnnlab.layers.convolution.windows import PerAxis, Windows, flatten, windows
 
+# Of input, kernel and bias.
+Gradients = tuple[
+    Float[Array, "*batch_and_space c_in"],
+    Float[Array, "*window c_of_group c_out"],
+    Float[Array, " c_out"],
+]
+
 
 def conv_backward(
     x: Float[Array, "*batch_and_space c_in"],
@@ -40,11 +47,7 @@ def conv_backward(
     padding_mode: str = "zeros",
     dilation: PerAxis = 1,
     groups: int = 1,
-) -> tuple[
-    Float[Array, "*batch_and_space c_in"],
-    Float[Array, "*window c_of_group c_out"],
-    Float[Array, " c_out"],
-]:
+) -> Gradients:
     """Return (dx, dkernel, dbias) of `conv` for incoming derivatives `dy`.
 
     Args:

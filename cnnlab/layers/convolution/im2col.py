@@ -20,7 +20,7 @@ from jaxtyping import Array, Float, Shaped
 
 from cnnlab.errors import UserError
 from cnnlab.layers.convolution.conv import check
-from cnnlab.layers.convolution.conv_backward import bias_gradient, check_incoming
+from cnnlab.layers.convolution.conv_backward import Gradients, bias_gradient, check_incoming
 from cnnlab.layers.convolution.padding import Padding, pad, unpad
 from cnnlab.layers.convolution.windows import PerAxis, Windows, windows
 
@@ -123,11 +123,7 @@ def conv_im2col_backward(
     padding_mode: str = "zeros",
     dilation: PerAxis = 1,
     groups: int = 1,
-) -> tuple[
-    Float[Array, "*batch_and_space c_in"],
-    Float[Array, "*window c_of_group c_out"],
-    Float[Array, " c_out"],
-]:
+) -> Gradients:
     """Return (dx, dkernel, dbias) as `conv_backward` does, in products of matrices."""
     check(x, kernel, None, groups, "conv_im2col_backward")
     where: dict[str, Any] = dict(stride=stride, padding=padding, dilation=dilation)
