@@ -20,25 +20,23 @@ on each side). Up to the order of channels both are the same network; trained we
 Feature maps [b, h, w, c] -> [b, ceil(h / stride), ceil(w / stride), channels]. Convolutions are
 padded by the same number on both sides, as in the original (Caffe): with a stride, XLA's "SAME" is
 not. Deviation: without norms every block would double the variance, so the last convolution of F
-starts with 1 / sqrt(number of blocks) of He's weights (Hanin & Rolnick 2018), see `gain_of`.
+starts with 1 / sqrt(number of blocks) of He's weights (Hanin & Rolnick 2018): `residual_layers`.
 """
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from cnnlab.errors import UserError
-from cnnlab.layers.activations import relu
-from cnnlab.layers.convolution.conv import Conv
-from cnnlab.layers.initializers import he_normal, zeros
 from cnnlab.layers.pooling.pool import avg_pool
-from cnnlab.models.parts import norm_layer, scaled
+from cnnlab.models.parts import scaled
+from cnnlab.models.residual_layers import Convs, ConvSpec, LayerFactory
 from cnnlab.utils.console import LOG
 from cnnlab.utils.registry import suggest
 
@@ -46,94 +44,8 @@ SHORTCUTS = ("A", "B", "C", "D")
 BLOCKS = ("basic", "bottleneck")
 STRIDES = ("1x1", "3x3")
 PADDED = ("end", "both")
-CONV_PADDINGS = ("symmetric", "SAME")
 # Outputs of a bottleneck for each channel of its stage.
 EXPANSION = 4
-
-
-class ConvSpec(NamedTuple):
-    """One convolution of a block."""
-
-    filters: int
-    size: int
-    stride: int = 1
-    groups: int = 1
-
-
-Convs = tuple[ConvSpec, ...]
-
-
-@dataclass(frozen=True)
-class LayerFactory:
-    """Makes convolutions, norms and activations of one network, in its modules' `__call__`.
-
-    Attributes:
-        norm: "batch" or "group", and convolutions have no bias; "" for none.
-        norm_axis_name: mapped axis over which BatchNorm shares statistics; "" for none.
-        train: whether BatchNorm goes by the statistics of the batch.
-        dtype: of the computation.
-        act: activation, a function of each value.
-        zero_scale: whether the last norm of a block starts with scale 0, if there is one.
-        gain: factor on the initial weights of the last convolution of a block.
-        shortcut_padding: where option A has its zeros: "end" or "both" sides of the channels.
-        shortcut_norm: whether a projection of a `ResidualBlock` has a norm.
-        conv_bias: whether convolutions have a bias although a norm follows.
-        padding: "symmetric", the same number of zeros on both sides; "SAME" as TensorFlow.
-        epsilon: added to the variance by norms.
-    """
-
-    norm: str
-    norm_axis_name: str
-    train: bool
-    dtype: Any
-    act: Callable[[Array], Array] = relu
-    zero_scale: bool = False
-    gain: float = 1.0
-    shortcut_padding: str = "end"
-    shortcut_norm: bool = True
-    conv_bias: bool = False
-    padding: str = "symmetric"
-    epsilon: float = 1e-5
-
-    def conv(self, x, spec: ConvSpec, *, name: str, last: bool = False):
-        """Return the convolution of `x`, with zeros around it for all of its pixels to count."""
-        filters, size, stride, groups = spec
-        if self.padding not in CONV_PADDINGS:
-            hint = suggest(self.padding, CONV_PADDINGS)
-            raise UserError(f"unknown model.padding '{self.padding}'{hint}")
-        layer = Conv(
-            filters,
-            (size, size),
-            stride=stride,
-            padding="SAME" if self.padding == "SAME" else size // 2,
-            groups=groups,
-            use_bias=self.conv_bias or not self.norm,
-            kernel_init=partial(_scaled_he, self.gain) if last else he_normal,
-            dtype=self.dtype,
-            name=name,
-        )
-        return layer(x)
-
-    def normalize(self, x, *, name: str, last: bool = False):
-        """Return `x` after a norm."""
-        layer = norm_layer(
-            self.norm,
-            train=self.train,
-            axis_name=self.norm_axis_name,
-            dtype=self.dtype,
-            epsilon=self.epsilon,
-        )
-        init = {"scale_init": zeros} if last and self.zero_scale else {}
-        return layer(name=name, **init)(x)
-
-
-def _scaled_he(gain, key, shape, dtype=jnp.float32):
-    return gain * he_normal(key, shape, dtype)
-
-
-def gain_of(norm: str, depths: Sequence[int]) -> float:
-    """Return the factor on He's initial weights of the last convolution of a block."""
-    return 1.0 if norm else max(sum(depths), 1) ** -0.5
 
 
 @dataclass(frozen=True)

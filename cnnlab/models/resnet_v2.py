@@ -27,17 +27,14 @@ from cnnlab.layers.pooling.pool import max_pool
 from cnnlab.models.architecture import Architecture
 from cnnlab.models.parts import check_images, classify, scaled
 from cnnlab.models.residual import (
-    Convs,
-    ConvSpec,
-    LayerFactory,
     Stem,
     apply_stages,
-    gain_of,
     keeps_shape,
     make_block,
     shortcut,
     warn_of_small,
 )
+from cnnlab.models.residual_layers import Convs, ConvSpec, LayerFactory, gain_of
 from cnnlab.models.resnet import STEMS
 from cnnlab.models.resnet_cifar import cifar
 from cnnlab.utils.registry import pick

@@ -25,16 +25,8 @@ from cnnlab.layers.pooling.global_pool import global_avg_pool
 from cnnlab.layers.pooling.pool import max_pool
 from cnnlab.models.architecture import Architecture
 from cnnlab.models.parts import check_images, classify, scaled
-from cnnlab.models.residual import (
-    ConvSpec,
-    LayerFactory,
-    ResidualBlock,
-    Stem,
-    apply_stages,
-    gain_of,
-    make_block,
-    warn_of_small,
-)
+from cnnlab.models.residual import ResidualBlock, Stem, apply_stages, make_block, warn_of_small
+from cnnlab.models.residual_layers import ConvSpec, LayerFactory, gain_of
 from cnnlab.utils.registry import pick
 
 WIDTHS = (64, 128, 256, 512)

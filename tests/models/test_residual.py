@@ -7,7 +7,8 @@ import pytest
 import residual_numpy as plain
 
 from cnnlab.errors import UserError
-from cnnlab.models.residual import LayerFactory, ResidualBlock, gain_of, make_block
+from cnnlab.models.residual import ResidualBlock, make_block
+from cnnlab.models.residual_layers import LayerFactory, gain_of
 
 # Odd and not square: where a pixel of padding too many or too few shows.
 X = jax.random.normal(jax.random.key(0), (2, 7, 5, 8))

@@ -9,7 +9,8 @@ from depth_counts import counts
 
 from cnnlab import models
 from cnnlab.analysis.summary import summarize
-from cnnlab.models.residual import LayerFactory, make_block
+from cnnlab.models.residual import make_block
+from cnnlab.models.residual_layers import LayerFactory
 from cnnlab.models.resnet_v2 import PreActivationBlock
 
 

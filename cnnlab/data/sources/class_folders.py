@@ -21,6 +21,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from cnnlab.data.sources.identity import file_ids
 from cnnlab.data.sources.splits import resolve
 from cnnlab.errors import MissingData, UserError
 from cnnlab.utils.files import expand
@@ -70,6 +71,27 @@ class File(NamedTuple):
         """Return the label, and the keys by these names."""
         numbers = dict(zip(("label", *names), (self.label, *self.keys), strict=True))
         return {name: np.asarray(number, np.int32) for name, number in numbers.items()}
+
+
+class FileSource:
+    """Base of sources of one file an example."""
+
+    _files: list[File]
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def labels(self) -> np.ndarray:
+        """Return every label; no file is opened."""
+        return np.array([file.label for file in self._files], np.int32)
+
+    def files(self) -> list[str]:
+        """Return every file as it lies in the folder of its split, as `<class>/<file>`."""
+        return [file.place for file in self._files]
+
+    def ids(self) -> np.ndarray:
+        """Return the identity of every file; see `cnnlab.data.sources.identity`."""
+        return file_ids((file.folder, file.place) for file in self._files)
 
 
 def list_split(kind: Kind, path: str, split: str) -> tuple[tuple[str, ...], list[File]]:

@@ -11,15 +11,14 @@
 import numpy as np
 
 from cnnlab.data.preprocess.decode import EXTENSIONS, decode
-from cnnlab.data.sources.class_folders import Kind
+from cnnlab.data.sources.class_folders import FileSource, Kind
 from cnnlab.data.sources.file_pattern import list_files
-from cnnlab.data.sources.identity import file_ids
 from cnnlab.data.sources.info import Info
 
 KIND = Kind("folder", "images", EXTENSIONS)
 
 
-class FolderSource:
+class FolderSource(FileSource):
     """RGB images of any size with the label of their folder."""
 
     def __init__(self, path: str, split: str):
@@ -32,21 +31,6 @@ class FolderSource:
         numbers = dict.fromkeys(("label", *self._keys), ((), "int32"))
         spec = {"image": ((None, None, 3), "uint8"), **numbers}
         self.info = Info(f"folder:{path}", split, class_names, spec)
-
-    def __len__(self) -> int:
-        return len(self._files)
-
-    def labels(self) -> np.ndarray:
-        """Return every label; no image is opened."""
-        return np.array([file.label for file in self._files], np.int32)
-
-    def files(self) -> list[str]:
-        """Return every file as `<class>/<file>`."""
-        return [file.place for file in self._files]
-
-    def ids(self) -> np.ndarray:
-        """Return the identity of every file; see `cnnlab.data.sources.identity`."""
-        return file_ids((file.folder, file.place) for file in self._files)
 
     def __getitem__(self, index: int) -> dict[str, np.ndarray]:
         file = self._files[index]

@@ -26,9 +26,8 @@ import numpy as np
 from jaxtyping import Float32
 
 from cnnlab.data.preprocess.decode import CorruptFile
-from cnnlab.data.sources.class_folders import File, Kind
+from cnnlab.data.sources.class_folders import File, FileSource, Kind
 from cnnlab.data.sources.file_pattern import list_files
-from cnnlab.data.sources.identity import file_ids
 from cnnlab.data.sources.info import Info
 from cnnlab.errors import UserError
 from cnnlab.utils.files import read_file
@@ -70,7 +69,7 @@ class Format(NamedTuple):
     bits: int
 
 
-class WavSource:
+class WavSource(FileSource):
     """Sounds of any length with the label of their folder.
 
     Attributes:
@@ -102,21 +101,6 @@ class WavSource:
         numbers = dict.fromkeys(("label", *self._keys, "rate"), ((), "int32"))
         spec = {"waveform": ((None,), "float32"), **numbers}
         self.info = Info(f"{self.kind.prefix}:{path}", split, class_names, spec)
-
-    def __len__(self) -> int:
-        return len(self._files)
-
-    def labels(self) -> np.ndarray:
-        """Return every label; no sound is opened."""
-        return np.array([file.label for file in self._files], np.int32)
-
-    def files(self) -> list[str]:
-        """Return every file as `<class>/<file>`."""
-        return [file.place for file in self._files]
-
-    def ids(self) -> np.ndarray:
-        """Return the identity of every file; see `cnnlab.data.sources.identity`."""
-        return file_ids((file.folder, file.place) for file in self._files)
 
     def __getitem__(self, index: int) -> dict[str, np.ndarray]:
         file = self._files[index]
