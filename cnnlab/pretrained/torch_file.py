@@ -25,6 +25,7 @@ import ml_dtypes
 import numpy as np
 
 from cnnlab.errors import UserError
+from cnnlab.utils.array_pickle import check_memo
 from cnnlab.utils.console import LOG
 
 MAGIC = 0x1950A86A20F9469CFC6C
@@ -161,6 +162,7 @@ class Weights(pickle.Unpickler):
     """
 
     def __init__(self, file: Any) -> None:
+        check_memo(file)
         super().__init__(file)
         self.dtypes: dict[str, np.dtype] = {}
         self.foreign: dict[str, None] = {}

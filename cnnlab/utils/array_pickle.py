@@ -7,6 +7,7 @@ under Python 2 and what it writes today are read.
 
 import io
 import pickle
+import pickletools
 import re
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,10 @@ KNOWN: dict[str, Any] = {
 }
 
 
+# Opcodes that number an object.
+PUTS = ("PUT", "BINPUT", "LONG_BINPUT")
+
+
 class _Arrays(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         full = f"{module}.{name}"
@@ -81,6 +86,22 @@ class _Arrays(pickle.Unpickler):
         return KNOWN[full]
 
 
+def check_memo(file: Any) -> None:
+    """Refuse a pickle that numbers an object beyond those that it has made; its place is kept.
+
+    The unpickler makes room for every number up to the largest, so that a pickle of ten bytes
+    could take all memory.
+
+    Raises:
+        ValueError: saying so, or that it is damaged.
+    """
+    start = file.tell()
+    for made, (opcode, number, _) in enumerate(pickletools.genops(file)):
+        if opcode.name in PUTS and isinstance(number, int) and number > made:
+            raise ValueError(f"it numbers an object {number}, and has made {made:,}")
+    file.seek(start)
+
+
 def read_arrays(path: Path) -> dict[str, Any]:
     """Return the dictionary that a pickle holds, its arrays as numpy arrays.
 
@@ -89,7 +110,9 @@ def read_arrays(path: Path) -> dict[str, Any]:
     """
     try:
         # What Python 2 wrote as text or bytes alike becomes text.
-        content = _Arrays(io.BytesIO(read_file(path)), encoding="latin1").load()
+        data = io.BytesIO(read_file(path))
+        check_memo(data)
+        content = _Arrays(data, encoding="latin1").load()
     except UserError as error:
         raise UserError(f"{path} {' '.join(str(error).split())}") from None
     except Exception as error:

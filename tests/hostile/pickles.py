@@ -6,6 +6,9 @@ import zipfile
 
 from cnnlab.pretrained import torch_file
 
+# An object of ten bytes for which the unpickler would make room for 2^32 more.
+NUMBERED = b"\x80\2K\1r\xff\xff\xff\x7f."
+
 
 def zipped(pickled, data=(), **others):
     """Return a file of the newer form with a pickle of one's own."""

@@ -6,6 +6,7 @@ import pickle
 import shutil
 
 import numpy as np
+from hostile import pickles
 from hostile.images import PNG, flipped
 from hostile.row import Row, Table, link, place
 from published import cifar10, cifar10_python, idx, mnist, omniglot
@@ -183,6 +184,7 @@ ROWS = [
     pickled("cifar: negative labels", batch(labels=[0, -1, 0]), "lists of n integers"),
     pickled("cifar: no labels", pickle.dumps({"data": 1}), "is no batch of cifar-10-batches-py"),
     pickled("cifar: a pickle of a list", pickle.dumps([1]), "holds no dictionary"),
+    pickled("cifar: an object numbered 2^31", pickles.NUMBERED, "object 2147483647, and has made"),
     pickled("cifar: an empty pickle", b"", "is damaged or cut short"),
     pickled("cifar: text for a pickle", b"<html>", "is damaged or cut short"),
     *(

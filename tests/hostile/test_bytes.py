@@ -1,25 +1,29 @@
 """Bytes at random, and right files with bytes changed: readers raise `UserError`, or read them."""
 
 import contextlib
+import gzip
 import json
 import tempfile
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hostile import arrays, images, sounds, weights
+from hostile import arrays, images, published_sets, sounds, weights
 from hostile.test_hostile import bounded
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from published import idx
 
 from cnnlab.data.preprocess.decode import decode
 from cnnlab.data.sources import wav
+from cnnlab.data.sources.idx import _read
 from cnnlab.data.sources.npz import NpzSource
 from cnnlab.errors import UserError
 from cnnlab.pretrained.checkpoint_file import read_checkpoint, read_metadata
 from cnnlab.training.checkpoint_record import FORM, unseal
 from cnnlab.training.run_folder import CONFIG, RESULT
 from cnnlab.training.writer import ROW
+from cnnlab.utils import array_pickle
 from cnnlab.utils.files import parse_json
 
 SIZE = 20_000
@@ -35,6 +39,9 @@ RIGHT = {
     "wav extensible": sounds.wav(fmt=sounds.EXTENSIBLE),
     "pth": weights.of(4, (4,), (1,)),
     "old pth": Path(__file__).parents[1].joinpath("pretrained/legacy.pth").read_bytes(),
+    "idx": idx(np.eye(3)[None]),
+    "idx, gzipped": gzip.compress(idx(np.eye(3)[None])),
+    "cifar batch": published_sets.batch(),
     "safetensors": weights.saved(w=np.ones(3)),
 }
 
@@ -53,6 +60,18 @@ def read_weights(data):
         read_checkpoint(path)
 
 
+def read_idx(data):
+    """Read images as `IdxSource` does."""
+    with file(data) as path:
+        _read("idx:it", path, "images")
+
+
+def read_batch(data):
+    """Read a pickle of arrays."""
+    with file(data) as path:
+        array_pickle.read_arrays(path)
+
+
 def read_sound(data):
     """Decode a sound; what is wrong is a `ValueError` that `WavSource` names the file for."""
     with contextlib.suppress(ValueError):
@@ -68,7 +87,10 @@ def file(data):
         yield Path(opened.name)
 
 
-READERS = {"npz": read_arrays, "wav": read_sound, "pth": read_weights, "safetensors": read_weights}
+READERS = {
+    **{"npz": read_arrays, "wav": read_sound, "idx": read_idx, "cifar": read_batch},
+    **{"pth": read_weights, "safetensors": read_weights},
+}
 
 
 def reader(kind):
@@ -118,7 +140,9 @@ def test_a_damaged_file_is_refused_or_read(kind):
         check()
 
 
-@pytest.mark.parametrize("read", [decode, read_arrays, read_sound, read_weights])
+@pytest.mark.parametrize(
+    "read", [decode, read_arrays, read_idx, read_batch, read_sound, read_weights]
+)
 def test_bytes_at_random_are_refused_or_read(read):
     starts = [b"", *{data[:12] for data in RIGHT.values()}]
 

@@ -7,7 +7,7 @@ import zipfile
 
 import numpy as np
 import safetensors.numpy
-from hostile.pickles import Call, Global, Stored, legacy, pickled, tensor, zipped
+from hostile.pickles import NUMBERED, Call, Global, Stored, legacy, pickled, tensor, zipped
 from hostile.row import Row, Table, place
 
 from cnnlab.errors import UserError
@@ -123,6 +123,8 @@ def bad(name, content, words=DAMAGED, read=None):
 ROWS = [
     *(bad(f"zip that calls {n}", zipped(calls(*c)), ONLY) for n, c in CALLED.items()),
     *(bad(f"pickle that calls {n}", legacy(calls(*c)), ONLY) for n, c in CALLED.items()),
+    bad("a zip with an object numbered 2^31", zipped(NUMBERED), "and has made"),
+    bad("a pickle with an object numbered 2^31", legacy(NUMBERED), "and has made"),
     Row("no such file", "does not exist"),
     Row("a folder", "is a folder", lambda folder: (folder / "it").mkdir()),
     Row("a device", "does not exist", lambda folder: (folder / "it").symlink_to("/dev/zero")),

@@ -57,7 +57,11 @@ class Info:
             for key, (shape, _) in self.spec.items()
             if key in NAMES and has_rank(NAMES[key], shape)
         }
-        listed = {key: "object" for key, (shape, _) in self.spec.items() if shape == (None,)}
+        listed = {
+            key: "object"
+            for key, (shape, _) in self.spec.items()
+            if shape == (None,) and key not in INPUTS
+        }
         object.__setattr__(self, "kinds", {**listed, **named, **self.kinds})
         self.targets()
 
