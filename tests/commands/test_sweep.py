@@ -60,7 +60,11 @@ def test_trials_are_compared_by_a_number_of_the_whole_set(tmp_path, monkeypatch,
     )
     files = [f"--sweep={tmp_path}/sweep.py", f"--workdir={tmp_path}/s"]
     name = "validation/average_precision"
-    changed = ["experiment.name=ranked:Ranked", f"checkpoint.best={name}", "steps=40"]
+    changed = [
+        "experiment.name=average_precision_objective:Ranked",
+        f"checkpoint.best={name}",
+        "steps=40",
+    ]
     changed += ["evaluate.every=20", "representation.baselines=()"]
     assert commands.main(["sweep", CONFIG, *files, *[f"--config.{x}" for x in changed]]) == 0, (
         capsys.readouterr().err
