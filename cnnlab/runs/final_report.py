@@ -13,7 +13,7 @@ from rich.table import Table
 from cnnlab.launch import distributed
 from cnnlab.metrics.formatting import format_value, natural
 from cnnlab.plots import learning_curves, run_figures, style
-from cnnlab.runs import representation_report
+from cnnlab.runs import representation_report, tensorboard_summary
 from cnnlab.training import baselines, run_folder
 from cnnlab.training.evaluation import Evaluation
 from cnnlab.training.loop import Loop
@@ -92,6 +92,7 @@ class Closing:
         representation_report.draw(setup, _variables(self._best), rows, workdir)
         distributed.on_first_process(self._curves)
         self._write()
+        distributed.on_first_process(self._tensorboard)
 
     def _evaluate(
         self, state: TrainState, known: Mapping[str, Evaluation], *, keep: bool
@@ -137,6 +138,12 @@ class Closing:
         with distributed.optional(str(folder / "learning_rate.png")):
             rate = run_figures.schedule(setup.schedule, setup.steps, title=title)
             style.save(rate, folder / "learning_rate.png")
+
+    def _tensorboard(self) -> None:
+        workdir = self._run.workdir
+        with distributed.optional(str(workdir / "tensorboard")):
+            result = run_folder.read_result(workdir)
+            tensorboard_summary.write(workdir, self._setup.config.to_dict(), result)
 
     def _write(self, *, pending: bool = False) -> None:
         setup, run = self._setup, self._run
@@ -255,7 +262,7 @@ def _seconds(result: Mapping[str, Any]) -> str:
 
 def below_baselines(result: Mapping[str, Any]) -> list[str]:
     """Return a line for each number of the last step that a baseline of the run exceeds."""
-    last: Mapping[str, float] = next(iter(result["results"].values()), {})
+    last = run_folder.last_results(result)
     lines = []
     for baseline, values in result["floors"].items():
         for name, value in values.items():

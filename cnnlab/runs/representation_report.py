@@ -73,7 +73,7 @@ def _labeled(name: str, folder: Path) -> list[dict[str, Any]]:
     result = run_folder.read_result(folder)
     if name == "supervised":
         return [{**row, "encoder": name} for row in result["representation"]]
-    values = next(iter(result["results"].values()))
+    values = run_folder.last_results(result)
     setting = f"{result['examples']['train']} labels, {result['steps']} steps"
     rows = [
         Row("fine-tuned", name, split, "logits", setting, {"accuracy": values[key]})

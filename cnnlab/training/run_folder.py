@@ -242,6 +242,12 @@ def read_result(workdir: Path, form: Any = RESULT) -> dict[str, Any]:
     return read_json(workdir / "result.json", form, remedy=remedy)
 
 
+def last_results(result: Mapping[str, Any]) -> dict[str, float]:
+    """Return the numbers of the last step of a result, by `split/metric`."""
+    # A file has its entries in the order of their names, the best before the last.
+    return next((v for k, v in result["results"].items() if k.startswith("last")), {})
+
+
 def load_config(workdir: Path) -> ConfigDict:
     """Return the config of a run as it was when the run was made, locked."""
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from cnnlab.errors import UserError
+from cnnlab.training.event_file import EventFile
 from cnnlab.utils.files import damaged, parse_json, read_file
 
 ROW = {"step": int, str: (float, int)}
@@ -40,8 +41,6 @@ class Writer:
 
     def __init__(self, folder: Path, resume_step: int = 0):
         """Open the files; records beyond `resume_step` are removed."""
-        from tensorboardX import SummaryWriter
-
         path = folder / "metrics.jsonl"
         kept = [row for row in read_rows(path) if row["step"] <= resume_step]
         self.last = kept[-1]["step"] if kept else 0
@@ -49,15 +48,20 @@ class Writer:
         temporary.write_text("".join(json.dumps(row) + "\n" for row in kept))
         temporary.replace(path)
         self._file = path.open("a")
-        purge = {"purge_step": resume_step + 1} if resume_step else {}
-        self._events = SummaryWriter(str(folder / "tensorboard"), **purge)
+        purge_step = resume_step + 1 if resume_step else 0
+        self._events = EventFile(folder / "tensorboard", purge_step=purge_step)
+        config = folder / "config.json"
+        if not resume_step and config.exists():
+            from tensorboardX.summary import text
+
+            self._events.add(text("config", f"```\n{config.read_text()}\n```"))
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
         """Write one record and hand it to the operating system."""
         self._file.write(json.dumps({"step": step, **values}) + "\n")
         self._file.flush()
-        for name, value in values.items():
-            self._events.add_scalar(name, value, step)
+        self._events.scalars(values, step)
+        self._events.flush()
 
     def close(self) -> None:
         """Flush and close both files."""
