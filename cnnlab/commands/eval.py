@@ -38,8 +38,8 @@ def define(values: flags.FlagValues) -> None:
     define_path(
         "data_dir",
         "",
-        "where the data lies now: the folder of prepared sets, or of a source folder:, wav: or "
-        "npz: what stands in place of its path",
+        "where the data lies now: the folder of prepared sets, or of a source with a path, such as "
+        "folder: or idx:, what stands in place of the path",
         values,
     )
     flags.DEFINE_enum("format", "table", ["table", "json"], "how to print", flag_values=values)

@@ -14,7 +14,8 @@
 
 Vinyals et al. 2016 mix both folders and take a rotation by 90, 180 or 270 degrees for another
 class. The lists of characters are those of Snell et al. 2017, who divide Vinyals' 1,200 training
-characters into 1,028 and 172: whole alphabets, but for Gurmukhi.
+characters into 1,028 and 172 (`vinyals_train+vinyals_validation` has all): whole alphabets, but for
+Gurmukhi.
 
     image     uint8 (105, 105, 1), ink dark (0) on white (255)
     label     int32, number of the character in the order of the folders; rotated by k x 90

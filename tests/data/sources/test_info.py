@@ -18,3 +18,8 @@ from cnnlab.data.sources.info import Info
 )
 def test_outputs_are_named(classes, count, names):
     assert Info("set", "train", classes).output_names(count) == names
+
+
+def test_a_waveform_is_no_list_of_objects():
+    spec = {"waveform": ((None,), "float32"), "weight": ((None,), "float32")}
+    assert Info("set", "train", spec=spec).kinds == {"weight": "object"}
