@@ -28,9 +28,9 @@ def draw(
     """
     counts = evaluation.metrics["confusion"].compute()
     names = source.info.output_names(len(counts))
+    where = f"{source.info.name}, {source.info.split}"
     path = folder / "confusion_matrix.png"
     with distributed.optional(str(path)):
-        where = f"{source.info.name}, {source.info.split}"
         style.save(run_figures.confusion_matrix(counts, names, title=where), path)
     # Sound has nothing to draw.
     if "image" in source.keys and "logits" in evaluation.outputs:
@@ -38,7 +38,8 @@ def draw(
         with distributed.optional(str(path)):
             scores = np.asarray(activation(evaluation.outputs["logits"]))
             path.unlink(missing_ok=True)
-            figure = mistakes(scores, evaluation.outputs[target], evaluation.outputs, source, names)
+            given = scores, evaluation.outputs[target], evaluation.outputs, source, names
+            figure = mistakes(*given, where=f"{where}: ")
             if figure is not None:
                 style.save(figure, path)
 
@@ -49,6 +50,7 @@ def mistakes(
     outputs: Mapping[str, np.ndarray],
     source: Any,
     names: Sequence[str],
+    where: str = "",
 ) -> Figure | None:
     """Return the most confident mistakes with their images; None where there is none.
 
@@ -58,6 +60,7 @@ def mistakes(
         outputs: with `index`, the position of each example in the source.
         source: of the images.
         names: of the classes.
+        where: what the title begins with.
     """
     predicted = scores.argmax(axis=-1)
     wrong = np.flatnonzero(predicted != true)
@@ -72,5 +75,5 @@ def mistakes(
             f"{shown[true[i]]}\n→ {shown[predicted[i]]}\n{scores[i, predicted[i]]:.0%}"
             for i in worst
         ],
-        title=f"{len(wrong)} of {len(true)} wrong: true → predicted, most confident first",
+        title=f"{where}{len(wrong)} of {len(true)} wrong: true → predicted, most confident first",
     )

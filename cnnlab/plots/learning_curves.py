@@ -153,12 +153,13 @@ def _baselines(axes: Axes, metric: str, baselines: Baselines) -> None:
         text = f"{', '.join(shown[value, split])} {format_value(metric, value)} ({split})"
         if value in near:
             point = axes.transScale.transform((0.0, value))
-            height = float(axes.transLimits.transform(point)[1]) + 0.015
+            height = float(axes.transLimits.transform(point)[1])
+            # Curves end above a line that is high.
+            height += -0.1 if height > 0.5 else 0.015
         else:
             height, text = (1.0, f"↑ {text}") if value > high else (0.0, f"↓ {text}")
         # Names of lines that lie close stand one below the other.
         height = above = max(0.015, min(height, above - 0.075, 0.93))
-        label = axes.text(
-            0.02, height, text, transform=axes.transAxes, fontsize=7.5, color=style.FAINT
-        )
+        where: dict[str, Any] = {"transform": axes.transAxes, "ha": "right"}
+        label = axes.text(0.97, height, text, fontsize=7.5, color=style.FAINT, **where)
         label.set_path_effects([withStroke(linewidth=2.0, foreground="white")])

@@ -2,9 +2,11 @@
 
 import numpy as np
 import small
+from matplotlib.figure import Figure
 from PIL import Image
 
 from cnnlab.runs import representation_report
+from cnnlab.training.representation_eval import Row
 
 
 def test_thumbnails_belong_to_their_points_where_files_are_skipped(tmp_path, monkeypatch):
@@ -43,3 +45,30 @@ def test_thumbnails_belong_to_their_points_where_files_are_skipped(tmp_path, mon
     np.testing.assert_allclose(seen["features"], output, atol=1e-5)
     np.testing.assert_array_equal(seen["label"], seen["images"][:, 0, 0, 0] % 20 // 10)
     assert (run.evaluations["test"].count, run.evaluations["test"].skipped()) == (17, 3)
+
+
+def test_roc_curves_are_of_every_row_and_of_each_protocol_alone(tmp_path, monkeypatch):
+    drawn = {}
+
+    def keep(curves, title):
+        drawn[title] = curves
+        return Figure()
+
+    monkeypatch.setattr(representation_report, "roc_curves", keep)
+
+    def row(encoder, protocol, value):
+        curve = np.array([0.0, value, 1.0]), np.array([0.0, 0.5, 1.0])
+        return Row(encoder, protocol, "test", "features", "", {}, {"roc": curve})
+
+    control = tmp_path / "supervised"
+    representation_report.draw_roc([row("trained", "verification", 0.25)], control, "glyphs")
+    made = [row(e, p, 0.5) for e in ("trained", "pixels") for p in ("verification", "faces")]
+    representation_report.draw_roc(made, tmp_path, "glyphs", supervised=True)
+    curves = drawn["glyphs, test: verification"]
+    encoders = ["trained", "pixels", "supervised"]
+    assert list(curves) == [(encoder, "features") for encoder in encoders]
+    # That of the control as its own run has it.
+    np.testing.assert_array_equal(curves["supervised", "features"][0], [0, 0.25, 1])
+    assert list(drawn["glyphs, test: faces"]) == [(e, "features") for e in encoders[:2]]
+    names = {path.name for path in (tmp_path / "figures" / "test").iterdir()}
+    assert {"roc.png", "roc_faces.png"} < names
