@@ -118,8 +118,9 @@ def plain_log_labels(axes: Axes) -> None:
     """Label logarithmic axes in plain numbers."""
     for axis in (axes.xaxis, axes.yaxis):
         if isinstance(axis.get_major_formatter(), LogFormatterMathtext):
-            axis.set_major_formatter(_PlainLog())
-            axis.set_minor_formatter(_PlainLog())
+            base = getattr(axis.get_transform(), "base", 10.0)
+            axis.set_major_formatter(_PlainLog(base))
+            axis.set_minor_formatter(_PlainLog(base))
 
 
 def percent(axis: Axis, metric: str) -> None:

@@ -60,6 +60,13 @@ def test_powers_on_logarithmic_axes_are_plain_numbers(tmp_path):
     assert {"1%", "10%", "100%"} < {label.get_text() for label in axes.get_xticklabels()}
 
 
+def test_powers_of_two_are_plain_numbers_too():
+    axes = Figure().add_subplot(ylim=(1, 16))
+    axes.set_yscale("log", base=2)
+    style.plain_log_labels(axes)
+    assert {"2", "4", "8"} < {label.get_text() for label in axes.get_yticklabels()}
+
+
 def test_only_shares_are_in_percent_and_never_above_100():
     axes = Figure().add_subplot(ylim=(0.5, 1.1))
     style.percent(axes.yaxis, "validation/loss")

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax
-import matplotlib as mpl
 import numpy as np
 from jaxtyping import Array, Float
 from matplotlib.axes import Axes
@@ -15,12 +14,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from cnnlab.analysis import effective_receptive_field as erf
-
-mpl.use("Agg")
+from cnnlab.plots.style import BLUE, GREEN, ORANGE, plain_log_labels
 
 DEPTHS = (1, 2, 3, 5, 8, 12, 16, 20)
 DILATIONS = (1, 2, 4, 8, 16)
-BLUE, ORANGE, GREEN = "#0072b2", "#d55e00", "#009e73"
 
 Map = Float[np.ndarray, "h w"]
 
@@ -111,7 +108,7 @@ def _draw_section(axes: Axes, field: Map, depth: int) -> None:
     axes.set_title("in the middle it is a Gaussian", fontsize=11)
     axes.set_xlabel("pixels from the middle (dashed: theoretical field)")
     axes.set_ylabel("gradient / largest")
-    axes.legend(fontsize=9, loc="upper right")
+    axes.legend(fontsize=9, loc="upper right", frameon=True, framealpha=1, edgecolor="none")
     axes.set_ylim(0, 1.3)
 
 
@@ -132,7 +129,7 @@ def _draw_growth(axes: Axes, plain: dict[int, Map]) -> None:
     axes.set_xticks(range(0, depths[-1] + 1, 5))
     axes.set_ylim(0, 1.8 * found[-1])
     axes.legend(fontsize=9, loc="lower right")
-    axes.grid(alpha=0.3)
+    axes.grid()
 
 
 def _draw_dilated(axes: Axes, dilated: dict[int, Map]) -> None:
@@ -145,9 +142,10 @@ def _draw_dilated(axes: Axes, dilated: dict[int, Map]) -> None:
         counts, found, "o", color=BLUE, base=2, label="measured σ, dilations 1, 2, 4, ..."
     )
     axes.semilogy(counts, plain, "s--", color=GREEN, ms=4, lw=1, base=2, label="plain stack")
+    plain_log_labels(axes)
     axes.set_title("dilated stacks grow exponentially", fontsize=11)
     axes.set_xlabel("layers n of 3×3")
     axes.set_ylabel("standard deviation, pixels")
     axes.set_xticks(counts)
     axes.legend(fontsize=9, loc="upper left")
-    axes.grid(alpha=0.3)
+    axes.grid()

@@ -8,7 +8,6 @@ would be dots. Bars are on linear scales from zero.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Polygon, Rectangle
@@ -16,11 +15,9 @@ from matplotlib.patches import Polygon, Rectangle
 from cnnlab.analysis.model_table import training_only
 from cnnlab.analysis.summary import Row, Summary
 from cnnlab.analysis.tables import cell
+from cnnlab.plots.style import BLUE, FAINT, GREEN, INK, ORANGE
 
-mpl.use("Agg")
-
-BLUE, ORANGE, GREEN = "#0072b2", "#d55e00", "#009e73"
-INK, FAINT, BAND = "#222222", "#767676", "#f6f6f6"
+BAND = "#f6f6f6"
 # Front, top and side of a slab with parameters of its own, and of one without.
 LEARNED = ("#56b4e9", "#9bd3f2", "#3a8fc0")
 FIXED = ("#c9c9c9", "#e4e4e4", "#a9a9a9")
