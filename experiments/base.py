@@ -93,7 +93,7 @@ class Experiment:
     def init(self, rng: Any, batch: Batch) -> dict[str, PyTree]:
         """Return the network's variables; `batch` is a prepared batch, of which one row is used."""
         row = jax.tree.map(lambda x: x[:1], self.inputs(batch))
-        return dict(self.build(self.model).init(rng, row, train=False))
+        return {"params": {}, **self.build(self.model).init(rng, row, train=False)}
 
     def apply(
         self,

@@ -135,6 +135,6 @@ def main(arguments: list[str]) -> int:
             raise
         from cnnlab.utils.console import printable
 
-        print(f"error: {printable(message)}", file=sys.stderr)
+        print(f"error: {printable(as_typed(message))}", file=sys.stderr)
         jobs.failed(message, explained=not isinstance(error, LostProcess))
         return 1

@@ -162,6 +162,7 @@ def tracing(name: str, arguments: Mapping[str, Any]) -> Iterator[None]:
         given = [f"{k}={v!r}" for k, v in arguments.items() if k != "name" and v != usual.get(k)]
         words = f" with {', '.join(given)}" if given else ""
         reason = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+        reason += import_path.line_of(error)
         raise UserError(
             f"model '{name}'{words} cannot be computed for these inputs: {reason}"
         ) from error

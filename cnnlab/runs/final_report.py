@@ -277,7 +277,8 @@ def below_baselines(result: Mapping[str, Any]) -> list[str]:
 def show(workdir: Path) -> None:
     """Print the closing table of a finished run on stdout."""
     result = run_folder.read_result(workdir)
-    title = f"{workdir}: {result['reason']} after {result['steps']} steps"
+    plural = "" if result["steps"] == 1 else "s"
+    title = f"{workdir}: {result['reason']} after {result['steps']} step{plural}"
     print_results(title, result["results"], result["floors"])
     # A folder of an earlier version has none.
     if result.get("representation"):

@@ -18,6 +18,7 @@ from cnnlab.data.loading.in_memory import stack
 from cnnlab.errors import UserError
 from cnnlab.evaluators import Features, find
 from cnnlab.plots import projections
+from cnnlab.training import contracts
 from cnnlab.training.evaluation import Evaluation
 from cnnlab.training.representation_entries import (
     keywords,
@@ -26,6 +27,7 @@ from cnnlab.training.representation_entries import (
     needs_tuning,
     scalar_names,
 )
+from cnnlab.utils import import_path
 from cnnlab.utils.console import LOG
 from cnnlab.utils.registry import suggest
 
@@ -34,8 +36,9 @@ WHOLE = ("few_shot", "listed_pairs", "one_shot_runs", "verification")
 CLASSES, EACH = 20, 20
 # Keywords that make an evaluator slow and not wrong: never more than so much of them.
 LESS = {"episodes": 2, "max_iterations": 10, "runs": 1}
-# Examples of which outputs are made up.
-ROWS = 8
+# Examples of which outputs are made up: as many as there are classes or outputs nowhere, so that an
+# axis of these is not taken for that of the examples.
+ROWS = 7
 # Of a class whose labels are made up.
 MADE_UP = 64
 
@@ -51,7 +54,8 @@ def check(
     ema: bool,
     step: Callable[..., Any],
     variables: PyTree,
-    summarize: Callable[..., Mapping[str, float]] | None = None,
+    experiment: Any,
+    own: bool = False,
 ) -> None:
     """Raise a `UserError` for what would fail after the first step.
 
@@ -64,7 +68,8 @@ def check(
         ema: whether a moving average is evaluated too.
         step: of the evaluation, from `make_eval_step`.
         variables: shapes of `(params, model_state)`.
-        summarize: of the experiment, if it has one; tried on made-up outputs for its names.
+        experiment: the objective; its `summarize` is tried on made-up outputs for its names.
+        own: objective or model are a person's own: what they return is checked in any case.
     """
     _view(representation.embedding_view, evaluations)
     entries = representation.evaluators.to_dict()
@@ -75,31 +80,42 @@ def check(
             f"checkpoint.best='{best}' is never evaluated: it comes every {scalars[best]} "
             f"steps, and the run has {steps}"
         )
-    if not best or best in scalars:
+    known = not best or best in scalars
+    if known and not (own and evaluations):
         return
-    batch = _rows(evaluations[split].source)
-    found, (outputs, collected) = jax.eval_shape(step, variables, batch, {})
-    ones = jax.tree.map(lambda x: np.ones(x.shape, x.dtype), found)
-    names = {*Evaluation(ones, {}).scalars(), *collected}
-    if summarize is not None:
-        try:
-            with warnings.catch_warnings(action="ignore"):
-                names |= set(summarize(_made_up(outputs, batch), evaluations[split].source))
-        except Exception as error:
-            reason = str(error).partition("\n")[0]
-            LOG.warning(
-                "checkpoint.best='%s' could not be checked: summarize fails on made-up outputs: "
-                "%s: %s",
-                best,
-                type(error).__name__,
-                reason,
-            )
-            return
+    data = evaluations[next(iter(evaluations)) if known else split]
+    names, failed = _names(experiment, step, variables, data.source)
+    if known or (failed and metric.removeprefix("ema/") not in names):
+        if failed and not known:
+            LOG.warning("checkpoint.best='%s' could not be checked: %s", best, failed)
+        return
     names |= {f"ema/{name}" for name in names if ema}
     if metric not in names:
         there = {*scalars, *(f"{split}/{name}" for name in names)}
         hint = suggest(best, there) or "; set --config.checkpoint.best=''"
         raise UserError(f"checkpoint.best='{best}' is not evaluated{hint}")
+
+
+def _names(
+    experiment: Any, step: Callable[..., Any], variables: PyTree, source: Any
+) -> tuple[set[str], str]:
+    """Return the names of the numbers of an evaluation, and how `summarize` fails if it does."""
+    few = _Few(source)
+    batch = few.batch()
+    with contracts.tracing(experiment):
+        found, (outputs, collected) = jax.eval_shape(step, variables, batch, {})
+    ones = jax.tree.map(lambda x: np.ones(x.shape, x.dtype), found)
+    names = {*Evaluation(ones, {}).scalars(), *collected}
+    if experiment.summarize is None:
+        return names, ""
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            numbers = experiment.summarize(_made_up(outputs, batch), few)
+    except Exception as error:
+        reason = str(error).partition("\n")[0]
+        words = f"summarize fails on made-up outputs: {type(error).__name__}: {reason}"
+        return names, words + import_path.line_of(error)
+    return names | set(contracts.check_summary(experiment, numbers, {*found, *collected})), ""
 
 
 def _evaluators(
@@ -131,23 +147,40 @@ def _evaluators(
             try:
                 given = {role: x.labeled_by(entry["key"]) for role, x in rows.items()}
                 query = given.pop("query")
-                score = find(evaluator)(query, **given, seed=0, similarity=None, **own)
+                made = find(evaluator)(query, **given, seed=0, similarity=None, **own)
+                score = contracts.check_result(made)
             except UserError as error:
                 raise UserError(f"{what}: {error}") from error
             except Exception as error:
                 reason = str(error).partition("\n")[0]
-                raise UserError(f"{what}: {type(error).__name__}: {reason}") from error
+                line = import_path.line_of(error)
+                raise UserError(f"{what}: {type(error).__name__}: {reason}{line}") from error
             if entry["every"] and split in choosing:
                 found = scalar_names(split, name, entries, score.values)
                 names |= dict.fromkeys(found, entry["every"])
     return names
 
 
-def _rows(source: Any) -> dict[str, np.ndarray]:
-    """Return a few examples of a split as a batch, evenly spread: it may be sorted by class."""
-    index = np.unique(np.linspace(0, len(source) - 1, ROWS).astype(np.int32))
-    batch = stack([source[int(i)] for i in index])
-    return {**batch, "index": index, "valid": np.ones(len(index), bool)}
+class _Few:
+    """A few examples of a source, evenly spread: it may be sorted by class."""
+
+    def __init__(self, source: Any):
+        self._source = source
+        self._index = np.unique(np.linspace(0, len(source) - 1, ROWS).astype(np.int32))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._source, name)
+
+    def __len__(self) -> int:
+        return len(self._index)
+
+    def __getitem__(self, index: int) -> dict[str, np.ndarray]:
+        return self._source[int(self._index[index])]
+
+    def batch(self) -> dict[str, np.ndarray]:
+        index = np.arange(len(self), dtype=np.int32)
+        batch = stack([self[int(i)] for i in index])
+        return {**batch, "index": index, "valid": np.ones(len(index), bool)}
 
 
 def _made_up(outputs: Mapping[str, Any], batch: Mapping[str, Any]) -> dict[str, np.ndarray]:

@@ -1,6 +1,8 @@
 """Evaluation: every example of a split exactly once, metrics merged, predictions on the host."""
 
 import dataclasses
+import functools
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -23,7 +25,7 @@ class Evaluation:
         outputs: per-example predictions by name, each example once, in the order of the source,
             with `index`, its position there; none if they were not to be kept.
         summary: more numbers by name: what the objective makes of all outputs, and those of the
-            moving average.
+            moving average; NaN where there was nothing to measure.
     """
 
     metrics: dict[str, Any]
@@ -32,13 +34,21 @@ class Evaluation:
 
     def scalars(self) -> dict[str, float]:
         """Return all that is one number; what there was nothing to measure of is left out."""
-        sums, collected = partition(self.metrics)
+        sums, _ = partition(self.metrics)
         counted = {n: m for n, m in sums.items() if np.all(getattr(m, "count", 1) != 0)}
         computed = {n: np.asarray(m.compute()) for n, m in counted.items()}
-        whole = {n: np.asarray(m.compute()) for n, m in collected.items()}
-        computed |= {n: value for n, value in whole.items() if not np.any(np.isnan(value))}
+        computed |= {n: x for n, x in self._collected.items() if not np.any(np.isnan(x))}
         single = {n: float(value) for n, value in computed.items() if value.ndim == 0}
-        return {**single, **self.summary}
+        return {**single, **{n: x for n, x in self.summary.items() if not math.isnan(x)}}
+
+    def missing(self) -> list[str]:
+        """Return the names of what was NaN of the whole set, and so is not among the scalars."""
+        values = {**self._collected, **self.summary}
+        return [n for n, x in values.items() if np.any(np.isnan(x))]
+
+    @functools.cached_property
+    def _collected(self) -> dict[str, np.ndarray]:
+        return {n: np.asarray(m.compute()) for n, m in partition(self.metrics)[1].items()}
 
 
 def evaluate(

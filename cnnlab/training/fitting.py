@@ -13,6 +13,7 @@ from cnnlab.data.loading.batches import EvalData
 from cnnlab.errors import UserError
 from cnnlab.training.state import TrainState, leaf_names
 from cnnlab.training.step import Report
+from cnnlab.utils.describe import describe, place_of
 
 # Entries of a config that change how gradients are used, with the only value that means anything.
 ONLY: dict[str, Any] = {
@@ -129,15 +130,20 @@ def make_fit_step(
 
     def step(state: TrainState, batch: Any, data: Any) -> tuple[TrainState, Report]:
         del batch, data
-        variables = _like(shapes, experiment.fit(source), source)
+        variables = _like(shapes, place_of(experiment), experiment.fit(source), source)
         fitted = dataclasses.replace(state_of(variables), step=np.asarray(state.step) + 1)
         return place(fitted), Report({}, np.int32(-1))
 
     return step
 
 
-def _like(shapes: PyTree, variables: PyTree, source: TrainingSet) -> PyTree:
+def _like(shapes: PyTree, place: str, variables: PyTree, source: TrainingSet) -> PyTree:
     """Return the variables with the types of `shapes`, or say in what they differ."""
+    if not isinstance(variables, Mapping):
+        raise UserError(
+            f"experiment '{place}': fit returned {describe(variables)}; it has to return the "
+            "variables by collection, as {'params': ...}"
+        )
     expected = dict(zip(leaf_names(shapes), jax.tree.leaves(shapes), strict=True))
     found = dict(zip(leaf_names(variables), jax.tree.leaves(variables), strict=True))
     for name in sorted({*expected, *found}):
@@ -147,7 +153,8 @@ def _like(shapes: PyTree, variables: PyTree, source: TrainingSet) -> PyTree:
         hint = ""
         if source.skipped():
             hint = f"; {source.skipped()} examples are corrupt: set --config.data.placement=memory"
-        raise UserError(f"fit: '{name}' has shape {given}, of init {wanted}{hint}")
+        fit, init = ("none" if x is None else f"shape {x}" for x in (given, wanted))
+        raise UserError(f"experiment '{place}': fit returned {fit} of '{name}', init {init}{hint}")
     structure = jax.tree.structure(shapes)
     leaves = [np.asarray(found[name], x.dtype) for name, x in expected.items()]
     return jax.tree.unflatten(structure, leaves)

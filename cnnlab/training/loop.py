@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from cnnlab.training.checksum import first_not_finite
 from cnnlab.training.evaluation import Evaluation
 from cnnlab.training.interruption import Flag, Interrupted, interruption
 from cnnlab.training.metric_buffer import MetricBuffer, NonFinite
+from cnnlab.training.non_finite import remedy
 from cnnlab.training.position import Position
 from cnnlab.training.progress import ProgressDisplay
 from cnnlab.training.setup import Setup
@@ -71,6 +72,7 @@ class Loop:
         self._value: float | None = None
         self._tracing = False
         self._verified: int | None = None
+        self._missing: set[str] = set()
 
     def _judge_by(self, now: dict[str, Any]) -> None:
         """Take what the best is chosen by; where it changed, what was best so far is none."""
@@ -206,6 +208,7 @@ class Loop:
             if evaluated is None:
                 return False
             evaluations[split] = evaluated
+            self._warn_of(f"{split}/{name}" for name in evaluated.missing())
             values |= {f"{split}/{name}": value for name, value in evaluated.scalars().items()}
         variables = (self.state.params, self.state.model_state)
         found = self.setup.protocols.scalars(variables, self.step, stop=flag)
@@ -221,6 +224,15 @@ class Loop:
         self.position.evaluated = True
         self.evaluated = (self.step, evaluations)
         return self._judge(values)
+
+    def _warn_of(self, missing: Iterable[str]) -> None:
+        """Say once what there was nothing to measure of; the best cannot be chosen by that."""
+        for name in missing:
+            if name == self.config.checkpoint.best:
+                raise NonFinite(self.step, name, summarized=True)
+            if name not in self._missing:
+                LOG.warning("step %d: '%s' is NaN, and left out", self.step, name)
+                self._missing.add(name)
 
     def _judge(self, values: dict[str, float]) -> bool:
         metric = self.config.checkpoint.best
@@ -274,11 +286,7 @@ class Loop:
         self.checkpoints.wait()
         saved = self.checkpoints.steps()
         last = f"{self.workdir / 'checkpoints' / str(saved[-1])}" if saved else "none yet"
-        return UserError(
-            f"{error}; last good checkpoint: {last}. Try a lower "
-            "--config.optimizer.learning_rate, more --config.schedule.warmup, or "
-            "--config.optimizer.clip_norm=1.0"
-        )
+        return UserError(f"{error}; last good checkpoint: {last}.{remedy(error, self.setup)}")
 
 
 def _check_data(saved: dict[str, Any], now: dict[str, Any]) -> None:

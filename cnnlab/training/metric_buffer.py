@@ -15,9 +15,10 @@ IN_FLIGHT = 4
 class NonFinite(UserError):
     """The loss or something behind it is no longer a number."""
 
-    def __init__(self, step: int, leaf: str):
+    def __init__(self, step: int, leaf: str, *, summarized: bool = False):
+        """`summarized`: it is of a whole split, such as what `summarize` returns."""
         super().__init__(f"step {step}: '{leaf}' is not finite")
-        self.step, self.leaf = step, leaf
+        self.step, self.leaf, self.summarized = step, leaf, summarized
 
 
 class MetricBuffer:

@@ -17,6 +17,7 @@ from cnnlab.launch import distributed
 from cnnlab.training import (
     baselines,
     config_check,
+    contracts,
     dry_evaluation,
     fitting,
     initial_values,
@@ -34,6 +35,8 @@ from cnnlab.training import state as state_lib
 from cnnlab.training import step as step_lib
 from cnnlab.training.evaluation import Evaluation, evaluate
 from cnnlab.training.freeze import Freeze
+from cnnlab.training.label_check import LabelCheck
+from cnnlab.utils import import_path
 
 # On an accelerator a step of a small network takes less time than its dispatch.
 MAX_STEPS_PER_DISPATCH = 50
@@ -48,6 +51,7 @@ class Setup:
         evaluations: the splits to evaluate, opened.
         protocols: the evaluators of the representation.
         schedule: of the learning rate; None for an objective that is fitted.
+        labels: tells those that are none of the model's outputs.
         random_variables: returns the variables that `experiment.init` draws for this seed.
     """
 
@@ -65,6 +69,7 @@ class Setup:
     batch_size: int
     steps_per_dispatch: int
     checked_names: list[str]
+    labels: LabelCheck
     protocols: representation_eval.RepresentationEval
     random_variables: Callable[[], dict[str, Any]]
 
@@ -87,7 +92,7 @@ class Setup:
 
         def plain() -> dict[str, float]:
             numbers = summarize(found.outputs, data.source)
-            return {k: float(v) for k, v in numbers.items() if not math.isnan(v)}
+            return contracts.check_summary(self.experiment, numbers, found.metrics)
 
         # One process, so that all decide by the same number.
         summary = distributed.on_first_process(plain)
@@ -103,7 +108,8 @@ class Setup:
         average = self.evaluate(state, split, ema=True, stop=stop, keep=False)
         if average is None:
             return None
-        more = {f"ema/{name}": value for name, value in average.scalars().items()}
+        values = {**dict.fromkeys(average.missing(), math.nan), **average.scalars()}
+        more = {f"ema/{name}": value for name, value in values.items()}
         return dataclasses.replace(found, summary={**found.summary, **more})
 
 
@@ -147,12 +153,12 @@ def make(
         class_names=class_names,
     )
     info = train.source.info
-    lengths = {"steps": config.steps, "epochs": config.epochs, "batch_size": config.batch_size}
-    steps = limits.length(train.count, **lengths)
+    steps = limits.length(
+        train.count, steps=config.steps, epochs=config.epochs, batch_size=config.batch_size
+    )
     heads = objectives.head_names(config.experiment.to_dict(), config.model.to_dict())
     freeze = Freeze(config.freeze, heads)
-    rate = config.optimizer.learning_rate
-    schedule = optimization.make_schedule(config.schedule, rate, steps)
+    schedule = optimization.make_schedule(config.schedule, config.optimizer.learning_rate, steps)
     optimizer = optimization.make_optimizer(config.optimizer, schedule, freeze, heads)
 
     prepare = device_transform.make_device_transform(data, train.source.targets)
@@ -183,6 +189,11 @@ def make(
         )
     shapes = jax.eval_shape(state_of, variable_shapes)
     inputs = (shapes.params, shapes.model_state)
+    own = any(map(import_path.is_place, (name, config.model.name)))
+    contracts.check_training(experiment, inputs, prepared, local // config.accumulation, own=own)
+    labels = LabelCheck(experiment, inputs, prepared)
+    # One that is fitted counts labels that it does not know as wrong.
+    labels.check({"train": train, **({} if training_set else evaluations)})
     freeze.check(shapes.params)
     lr_multipliers.check(config.optimizer.multipliers, shapes.params, heads)
     evaluators = representation_eval.RepresentationEval(
@@ -216,7 +227,8 @@ def make(
             ema=bool(config.ema_decay),
             step=eval_step,
             variables=inputs,
-            summarize=experiment.summarize,
+            experiment=experiment,
+            own=own,
         )
     # What `init_from` names is read before anything is drawn.
     given = (
@@ -246,18 +258,8 @@ def make(
             experiment, training_set, variable_shapes, state_of, parallel.place_state
         )
     else:
-        step = step_lib.make_train_step(
-            experiment,
-            optimizer,
-            prepare,
-            ema_decay=config.ema_decay,
-            ema_warmup=config.ema_warmup,
-            accumulation=config.accumulation,
-            unroll=parallel.platform == "cpu",
-            freeze=freeze,
-        )
-        whole = step if scan == 1 else step_lib.make_scan(step)
-        train_step = parallel.wrap(whole, state=shapes, train=True, scan=scan > 1)
+        step = _train_step(config, experiment, optimizer, prepare, freeze, parallel, scan)
+        train_step = parallel.wrap(step, state=shapes, train=True, scan=scan > 1)
     return Setup(
         config=config,
         experiment=experiment,
@@ -273,9 +275,33 @@ def make(
         batch_size=config.batch_size,
         steps_per_dispatch=scan,
         checked_names=step_lib.checked_names(prepared, shapes.params),
+        labels=labels,
         protocols=evaluators,
         random_variables=lambda: parallel.place_state(random_variables()),
     )
+
+
+def _train_step(
+    config: Any,
+    experiment: Any,
+    optimizer: optax.GradientTransformation,
+    prepare: Callable[..., Any],
+    freeze: Freeze,
+    parallel: parallel_lib.Parallel,
+    scan: int,
+) -> Callable[..., Any]:
+    """Return `scan` steps of training by gradients in one program."""
+    step = step_lib.make_train_step(
+        experiment,
+        optimizer,
+        prepare,
+        ema_decay=config.ema_decay,
+        ema_warmup=config.ema_warmup,
+        accumulation=config.accumulation,
+        unroll=parallel.platform == "cpu",
+        freeze=freeze,
+    )
+    return step if scan == 1 else step_lib.make_scan(step)
 
 
 def _steps_per_dispatch(wanted: int, marks: Sequence[int], *, many: bool) -> int:

@@ -17,6 +17,7 @@ from jaxtyping import Array, Float, PyTree
 from cnnlab.metrics.collected import partition
 from cnnlab.metrics.metric import Mean
 from cnnlab.metrics.total import object_counts
+from cnnlab.training import contracts
 from cnnlab.training.freeze import NOTHING, Freeze
 from cnnlab.training.state import TrainState, leaf_names
 
@@ -192,7 +193,8 @@ def make_eval_step(experiment: Any, prepare: Prepare) -> Callable[..., tuple[dic
     """Return `step((params, model_state), batch, data, axis_name) -> (metrics, rows)`.
 
     Metrics are sums over the batch, rows what has an axis of examples: the outputs by name, and
-    the collected metrics by name.
+    the collected metrics by name. While it is traced, a `UserError` is raised for an objective that
+    returns anything else.
     """
 
     def step(variables, batch, data, axis_name=None):
@@ -200,9 +202,13 @@ def make_eval_step(experiment: Any, prepare: Prepare) -> Callable[..., tuple[dic
         key = jax.random.key(0)
         batch = prepare(fetch(batch, data), key, train=False)
         aux = experiment.evaluate(params, model_state, batch, key, axis_name=axis_name)
+        contracts.check_aux(experiment, aux, model_state)
         metrics, collected = partition({**aux.metrics, **object_counts(batch)})
+        outputs = experiment.predict(aux.output, batch)
+        rows = len(jax.tree.leaves(batch)[0])
+        contracts.check_rows(experiment, outputs, collected, rows)
         if axis_name is not None:
             metrics = jax.lax.psum(metrics, axis_name)
-        return metrics, (experiment.predict(aux.output, batch), collected)
+        return metrics, (outputs, collected)
 
     return step

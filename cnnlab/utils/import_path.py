@@ -4,17 +4,20 @@ Every table of names takes such a place beside its names. Modules are found on P
 current folder, beside the config file, and for a run that exists where that run found them.
 """
 
+import ast
 import functools
 import importlib
 import importlib.util
 import pkgutil
 import sys
+import traceback
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 from cnnlab.errors import UserError
 from cnnlab.utils import registry, user_file
+from cnnlab.utils.describe import describe
 from cnnlab.utils.registry import suggest
 
 T = TypeVar("T")
@@ -40,7 +43,13 @@ def pick(
     Raises:
         UserError: as `registry.pick` and `load`.
     """
-    return load(name, what, fits, wanted) if is_place(name) else registry.pick(table, name, what)
+    if is_place(name):
+        return load(name, what, fits, wanted)
+    if isinstance(name, str) and name not in table and "." in name:
+        near = _first_in(name, fits) or _nearest_place(name, "")
+        hint = f"did you mean '{near}'?" if near else "one's own is package.module:Name"
+        raise UserError(f"unknown {what} '{name}'; {hint}")
+    return registry.pick(table, name, what)
 
 
 def load(place: str, what: str, fits: Callable[[Any], bool], wanted: str) -> Any:
@@ -51,8 +60,10 @@ def load(place: str, what: str, fits: Callable[[Any], bool], wanted: str) -> Any
             of another kind.
     """
     module_name, _, name = place.partition(":")
-    module = _import(module_name, f"{what} '{place}'")
-    known = [key for key, value in vars(module).items() if key[0] != "_" and fits(value)]
+    if not module_name or not name.isidentifier():
+        raise UserError(f"{what} '{place}': write package.module:Name")
+    module = _import(module_name, f"{what} '{place}'", name)
+    known = _known(module, fits)
     if not hasattr(module, name):
         raise UserError(
             f"{what} '{place}': {module.__file__} has no '{name}'{suggest(name, known)}"
@@ -60,7 +71,7 @@ def load(place: str, what: str, fits: Callable[[Any], bool], wanted: str) -> Any
     found = getattr(module, name)
     if not fits(found):
         hint = suggest(name, known) if known else ""
-        raise UserError(f"{what} '{place}' is no {wanted}, but {_kind(found)}{hint}")
+        raise UserError(f"{what} '{place}' is no {wanted}, but {describe(found)}{hint}")
     return found
 
 
@@ -84,27 +95,95 @@ def roots(names: Iterable[Any]) -> dict[str, str]:
     return found
 
 
-def _import(name: str, what: str) -> Any:
+def line_of(error: BaseException) -> str:
+    """Return " (FILE, line N)" of the last frame of an error beside modules found by place."""
+    folders = {Path(file).parent for file in _FILES}
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        if folders & set(Path(frame.filename).parents):
+            return f" ({frame.filename}, line {frame.lineno})"
+    return ""
+
+
+# Of the modules that were imported by their place.
+_FILES: set[str] = set()
+
+
+def _import(name: str, what: str, wanted: str) -> Any:
+    """Import a module; `wanted` is the object in it, which a suggestion names too."""
     if not all(part.isidentifier() for part in name.split(".")):
         dotted = ".".join(Path(name).with_suffix("").parts).strip("./")
-        raise UserError(f"{what}: '{name}' is no module's name; write '{dotted}:...'")
+        near = _nearest_place(dotted, wanted)
+        raise UserError(
+            f"{what}: '{name}' is no module's name; write '{near or 'package.module:Name'}'"
+        )
     parts = name.split(".")
     for depth in range(1, len(parts) + 1):
         part = ".".join(parts[:depth])
-        parent = sys.modules.get(".".join(parts[: depth - 1]))
-        places = _folders() if depth == 1 else list(getattr(parent, "__path__", []))
+        places = _places(parts[: depth - 1])
         spec = importlib.util.find_spec(part) if places else None
         if spec is None:
-            near = registry.nearest(
-                parts[depth - 1], [m.name for m in pkgutil.iter_modules(places)]
-            )
-            whole = ".".join([*parts[: depth - 1], near or "", *parts[depth:]])
-            hint = f"; did you mean '{whole}'?" if near else ""
+            near = _nearest_place(name, wanted)
+            hint = f"; did you mean '{near}'?" if near else _inside(places, part)
             where = ", ".join(places) or f"{parts[depth - 2]}, which is no package"
             raise UserError(f"{what}: there is no module '{part}' in {where}{hint}")
         load_part = functools.partial(importlib.import_module, part)
         user_file.guarded(Path(spec.origin or part), load_part)
+    _FILES.add(str(sys.modules[name].__file__))
     return sys.modules[name]
+
+
+def _places(parts: list[str]) -> list[str]:
+    """Return the folders in which the modules of a package are; of none, one's own modules."""
+    parent = sys.modules.get(".".join(parts))
+    return list(getattr(parent, "__path__", [])) if parts else _folders()
+
+
+def _known(module: Any, fits: Callable[[Any], bool]) -> list[str]:
+    """Return the names in a module of what fits, what it defines before what it imports."""
+    known = [key for key, value in vars(module).items() if key[0] != "_" and fits(value)]
+    return sorted(
+        known, key=lambda k: getattr(vars(module)[k], "__module__", "") != module.__name__
+    )
+
+
+def _first_in(name: str, fits: Callable[[Any], bool]) -> str | None:
+    """Return `name:Name` of what a module defines first, None without such a module."""
+    try:
+        known = _known(_import(name, "", ""), fits)
+    except UserError:
+        return None
+    return f"{name}:{known[0]}" if known else None
+
+
+def _nearest_place(name: str, wanted: str) -> str | None:
+    """Return the nearest `package.module:Name` to a module's name that is defined somewhere.
+
+    Files are read and not run: nobody asked for these. None if nothing is near.
+    """
+    places, parts = _folders(), name.split(".")
+    spec: Any = None
+    for depth, part in enumerate(parts):
+        there = {m.name: m for m in pkgutil.iter_modules(places) if m.name.isidentifier()}
+        near = part if part in there else registry.nearest(part, there)
+        if near is None:
+            return None
+        parts[depth] = near
+        finder: Any = there[near].module_finder
+        spec = finder.find_spec(near)
+        places = list(spec.submodule_search_locations or [])
+    try:
+        body = ast.parse(Path(spec.origin).read_bytes()).body
+    except (OSError, SyntaxError, TypeError, ValueError):
+        return None
+    defined = [x.name for x in body if isinstance(x, ast.ClassDef | ast.FunctionDef)]
+    found = registry.nearest(wanted, defined) if wanted else next(iter(defined), None)
+    return f"{'.'.join(parts)}:{found}" if found else None
+
+
+def _inside(places: list[str], part: str) -> str:
+    """Return what to do where one of the folders is the package itself."""
+    within = [folder for folder in places if Path(folder).name == part]
+    return f"; start in the folder above {within[0]}, or add it to PYTHONPATH" if within else ""
 
 
 def _folders() -> list[str]:
@@ -113,8 +192,3 @@ def _folders() -> list[str]:
     python = [Path(prefix).resolve() for prefix in (sys.prefix, sys.base_prefix)]
     inside = (path for path in own if not any(path.is_relative_to(p / "lib") for p in python))
     return list(dict.fromkeys(map(str, inside)))
-
-
-def _kind(found: Any) -> str:
-    kind = "class" if isinstance(found, type) else type(found).__name__
-    return f"a {kind} '{getattr(found, '__name__', found)!s:.40}'"

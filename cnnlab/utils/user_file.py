@@ -14,8 +14,10 @@ from ml_collections import ConfigDict
 
 from cnnlab.errors import UserError
 from cnnlab.utils import old_names
+from cnnlab.utils.installation import IN_CHECKOUT
 from cnnlab.utils.registry import nearest, suggest, suggest_entry
 
+INSTALLED_AS = {"experiments": "cnnlab.experiments", "configs": "cnnlab.examples"}
 KINDS: dict[type, str] = {
     bool: "true or false",
     int: "a whole number",
@@ -138,7 +140,13 @@ def _words(path: Path, error: BaseException) -> str:
         text = error.msg
     if isinstance(error, UserError):
         return text
-    return f"{type(error).__name__}: {_about_entry(error) or text}".rstrip(": ")
+    hint = ""
+    if isinstance(error, ModuleNotFoundError) and not IN_CHECKOUT and error.name:
+        # What lies beside the package in a checkout is in it where pip has installed it.
+        package, _, rest = error.name.partition(".")
+        if package in INSTALLED_AS:
+            hint = f"; write {'.'.join([INSTALLED_AS[package], *filter(None, [rest])])}"
+    return f"{type(error).__name__}: {_about_entry(error) or text}".rstrip(": ") + hint
 
 
 def _about_entry(error: BaseException) -> str:

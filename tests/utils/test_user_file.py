@@ -93,3 +93,13 @@ def test_an_example_is_found_by_its_name_alone(tmp_path, monkeypatch):
     assert user_file.find(Path(path.stem), "config", tmp_path) == path.relative_to(Path.cwd())
     with pytest.raises(UserError, match=r"no config file 'other'; there are: .*mine.py"):
         user_file.find(Path("other"), "config", tmp_path)
+
+
+def test_what_is_elsewhere_in_an_installed_package_is_named(tmp_path, monkeypatch):
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "raise ModuleNotFoundError(\"No module named 'experiments'\", name='experiments')"
+    )
+    monkeypatch.setattr(user_file, "IN_CHECKOUT", False)
+    with pytest.raises(UserError, match=r"'experiments'; write cnnlab\.experiments"):
+        user_file.call(file, "get_config")
