@@ -96,6 +96,13 @@ def create(
     }
     cls = find(experiment["name"])
     check_keywords(cls, chosen, f"experiment '{experiment['name']}'")
+    for field in dataclasses.fields(cls):
+        if getattr(cls, field.name, field.default) != field.default:
+            # Without its type the value of a subclass is none of a dataclass.
+            raise UserError(
+                f"experiment '{experiment['name']}': write '{field.name}: {field.type} = ...', "
+                "with its type, or the objective does not get the value"
+            )
     needed = {f.name for f in dataclasses.fields(cls) if f.default is dataclasses.MISSING}
     if missing := sorted(needed - {"model", *chosen}):
         raise UserError(f"experiment '{experiment['name']}' needs experiment.{missing[0]}")

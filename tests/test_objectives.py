@@ -2,6 +2,7 @@
 
 import pytest
 
+import experiments
 from cnnlab import config as cfg
 from cnnlab import objectives
 from cnnlab.errors import UserError
@@ -30,6 +31,18 @@ def test_a_name_and_a_place_give_the_same_objective():
 def test_what_is_no_objective_is_refused_with_the_nearest(message, entry):
     with pytest.raises(UserError, match=message):
         objectives.create(entry, {"name": "mlp"})
+
+
+class Untyped(Supervised):
+    """Gives a field another default, without its type."""
+
+    input_keys = ("video",)
+
+
+def test_a_default_that_a_dataclass_would_not_take_is_refused(monkeypatch):
+    monkeypatch.setitem(experiments.EXPERIMENTS, "untyped", Untyped)
+    with pytest.raises(UserError, match=r"'untyped': write 'input_keys: .* = .*with its type"):
+        objectives.create({"name": "untyped"}, {"name": "mlp"})
 
 
 def test_an_evaluator_by_place_has_its_keywords_under_a_name_of_ones_own():

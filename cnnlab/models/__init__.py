@@ -83,7 +83,7 @@ def architecture(name: str) -> Architecture:
     Raises:
         UserError: an unknown name, or a place without a Flax module (or an `Architecture`).
     """
-    found = import_path.pick(MODELS, name, "model", _is_model, "flax.linen.Module class")
+    found = import_path.pick(MODELS, name, "model", _is_model, "flax.linen.Module with __call__")
     if not import_path.is_place(name):
         return found
     own = found if isinstance(found, Architecture) else Architecture(found, paper="own module")
@@ -92,8 +92,9 @@ def architecture(name: str) -> Architecture:
 
 
 def _is_model(found: Any) -> bool:
-    own = isinstance(found, type) and issubclass(found, nn.Module) and found is not nn.Module
-    return own or isinstance(found, Architecture)
+    if isinstance(found, type) and issubclass(found, nn.Module):
+        return any("__call__" in vars(cls) for cls in found.__mro__)
+    return isinstance(found, Architecture)
 
 
 def fields(name: str) -> dict[str, Any]:

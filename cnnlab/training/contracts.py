@@ -3,8 +3,7 @@
 Each raises a `UserError` that names the part by its place, what it returned and what is wanted.
 """
 
-import contextlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import jax
@@ -19,23 +18,6 @@ from cnnlab.utils import import_path
 from cnnlab.utils.describe import describe, place_of
 
 AUX = "Aux(model_state, metrics, output)"
-
-
-@contextlib.contextmanager
-def tracing(part: Any) -> Iterator[None]:
-    """Name an objective, and the line of the user's own code, in a `UserError` for what it raises.
-
-    The whole traceback is the cause of the error.
-    """
-    try:
-        yield
-    except UserError:
-        raise
-    except Exception as error:
-        reason = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
-        raise UserError(
-            f"experiment '{place_of(part)}' fails: {reason}{import_path.line_of(error)}"
-        ) from error
 
 
 def check_training(
@@ -71,7 +53,7 @@ def check_training(
             raise UserError(f"{what} {describe(loss)}; the loss has to be one real number")
         check_aux(experiment, aux, model_state)
 
-    with tracing(experiment):
+    with import_path.explained(f"experiment '{place_of(experiment)}' fails"):
         jax.eval_shape(traced, *variables, batch, jax.random.key(0))
 
 

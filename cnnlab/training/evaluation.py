@@ -43,7 +43,7 @@ class Evaluation:
 
     def missing(self) -> list[str]:
         """Return the names of what was NaN of the whole set, and so is not among the scalars."""
-        values = {**self._collected, **self.summary}
+        values: dict[str, Any] = {**self._collected, **self.summary}
         return [n for n, x in values.items() if np.any(np.isnan(x))]
 
     @functools.cached_property

@@ -37,11 +37,12 @@ class LabelCheck:
         labels = batch.get(getattr(self.experiment, "target", "label"))
         if labels is None or not len(labels) or not self.experiment.predicts_labels:
             return ""
-        labels = np.asarray(labels)[np.asarray(batch.get("valid", slice(None)))]
-        number = self._first(labels)
+        rows = np.asarray(batch.get("valid", np.ones(len(labels), bool)))
+        number = self._first(np.asarray(labels)[rows])
         if number is None:
             return ""
-        hint = f": set --config.model.num_classes={number + 1}" if number >= 0 else ""
+        settable = number >= 0 and hasattr(self.experiment.model, "num_classes")
+        hint = f": set --config.model.num_classes={number + 1}" if settable else ""
         return f"label {number}, and the model {self._outputs} outputs, from 0{hint}"
 
     def _first(self, labels: Shaped[np.ndarray, "*n"]) -> int | None:
@@ -57,6 +58,9 @@ class LabelCheck:
 
     @functools.cached_property
     def _outputs(self) -> int:
+        if declared := getattr(self.experiment.model, "num_classes", None):
+            return declared
+
         def output(params: PyTree, model_state: PyTree, batch: Any) -> Any:
             key = jax.random.key(0)
             apply = self.experiment.apply

@@ -243,8 +243,9 @@ def make(
             class_names=info.class_names if experiment.predicts_labels else (),
         )
     )
-    init = initialization.make({"name": "model"} if resume else config.init.to_dict())
-    variables = init(experiment, random_variables(), train.source, prepare, key)
+    variables = initialization.make({"name": "model"} if resume else config.init.to_dict())(
+        experiment, random_variables(), train.source, prepare, key
+    )
     _, initial = initial_values.trace(state_of, transfer.replace(variables, given))
     state = parallel.place_state(initial())
 

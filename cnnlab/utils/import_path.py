@@ -5,13 +5,14 @@ current folder, beside the config file, and for a run that exists where that run
 """
 
 import ast
+import contextlib
 import functools
 import importlib
 import importlib.util
 import pkgutil
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -93,6 +94,21 @@ def roots(names: Iterable[Any]) -> dict[str, str]:
             depth = module.__name__.count(".") + hasattr(module, "__path__")
             found[place] = str(Path(file).resolve().parents[depth])
     return found
+
+
+@contextlib.contextmanager
+def explained(what: str) -> Iterator[None]:
+    """Raise a `UserError` for what a user's own code raises: of what it is, why and in which line.
+
+    The whole traceback is the cause of the error.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        reason = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+        raise UserError(f"{what}: {reason}{line_of(error)}") from error
 
 
 def line_of(error: BaseException) -> str:

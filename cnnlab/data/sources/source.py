@@ -24,8 +24,9 @@ import numpy as np
 from jaxtyping import Integer
 
 from cnnlab.data.preprocess.decode import CorruptFile
+from cnnlab.data.sources import contract
 from cnnlab.data.sources.file_pattern import relocated
-from cnnlab.data.sources.info import PATH_SOURCES, Info, Source, data_folder, no_path, path_of
+from cnnlab.data.sources.info import PATH_SOURCES, Source, data_folder, no_path, path_of
 from cnnlab.errors import UserError
 from cnnlab.utils import import_path
 
@@ -52,7 +53,8 @@ def load(name: str, split: str, *, data_dir: str = "") -> Source:
         module, _, loader = PATH_SOURCES[kind].partition(":")
         return getattr(importlib.import_module(module), loader)(path, split)
     place, _, attribute = name.partition(":")
-    if all(part.isidentifier() for part in (*place.split("."), attribute)):
+    parts = (*place.split("."), *([attribute] if attribute else []))
+    if (attribute and not place) or (len(parts) > 1 and all(part.isidentifier() for part in parts)):
         return _own(name, split)
     from cnnlab.data.builders import EMBEDDED
     from cnnlab.data.sources.tfds import TFDSSource, find
@@ -71,14 +73,9 @@ def _own(name: str, split: str) -> Source:
     Raises:
         UserError: there is none, or it returns no source.
     """
-    made = import_path.load(name, "data set", callable, "class or function")(split)
-    missing = [key for key in ("__len__", "__getitem__", "info") if not hasattr(made, key)]
-    if missing or not isinstance(made.info, Info):
-        what = missing[0] if missing else "info (a cnnlab.data.sources.info.Info)"
-        raise UserError(
-            f"data set '{name}' has no {what}: a source has a length, examples and info"
-        )
-    return made
+    made: Any = import_path.pick({}, name, "data set", callable, "class or function")
+    with import_path.explained(f"data set '{name}' fails"):
+        return contract.checked(name, made(split))
 
 
 def moved(data: Mapping[str, Any], place: str) -> dict[str, Any]:

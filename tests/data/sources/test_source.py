@@ -130,6 +130,8 @@ def test_prepared_sets_live_where_asked_then_where_the_environment_says(monkeypa
         ("", "embedded: digits"),
         ("my set!", "embedded: digits"),
         ("floder:/data", "embedded: digits"),
+        (":Rings", "write package.module:Name"),
+        ("own_parts", "embedded: digits"),
     ],
 )
 def test_an_unknown_name_is_answered_with_what_there_is(name, message, tmp_path):
