@@ -7,7 +7,7 @@ configure, always all of them, so that every one can be set from the command lin
 
 import contextlib
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -28,8 +28,11 @@ from cnnlab.config_entries import (
     transforms,
     variant,
 )
+from cnnlab.data.augment import AUGMENT
 from cnnlab.data.loading.samplers import SAMPLERS
+from cnnlab.data.preprocess.transforms import PREPROCESS
 from cnnlab.errors import UserError
+from cnnlab.evaluators import EVALUATORS
 from cnnlab.metrics.direction import implied
 from cnnlab.training import cadence
 from cnnlab.training.initialization import INITS
@@ -38,6 +41,7 @@ __all__ = [
     "KEPT",
     "NAMED",
     "OPEN",
+    "TABLES",
     "augment",
     "base",
     "completed",
@@ -62,6 +66,15 @@ OPEN: dict[str, type] = {
     "data.eval.sources": str,
     "data.eval.preprocess": ConfigDict,
     "representation.evaluators": ConfigDict,
+}
+# The tables that their keys are names of, and what makes an entry of one; evaluators may also be
+# under other keys, with `name`.
+TABLES: dict[str, tuple[Mapping[str, Any], Callable[..., ConfigDict]]] = {
+    "data.train.preprocess": (PREPROCESS, preprocess),
+    "data.train.augment": (AUGMENT, augment),
+    "data.train.second_view": (AUGMENT, augment),
+    "data.eval.preprocess": (PREPROCESS, preprocess),
+    "representation.evaluators": (EVALUATORS, evaluators),
 }
 
 

@@ -17,13 +17,10 @@ from cnnlab import models, objectives
 from cnnlab.classical.baselines import BASELINES
 from cnnlab.config_file import ALSO
 from cnnlab.data.argument_types import Limit
-from cnnlab.data.augment import AUGMENT
 from cnnlab.data.builders import EMBEDDED
 from cnnlab.data.loading.pipeline import ON_CORRUPT, PLACEMENTS
 from cnnlab.data.loading.samplers import SAMPLERS
-from cnnlab.data.preprocess.transforms import PREPROCESS
 from cnnlab.data.sources.info import PATH_SOURCES
-from cnnlab.evaluators import EVALUATORS
 from cnnlab.evaluators import find as find_evaluator
 from cnnlab.metrics.direction import MODES
 from cnnlab.plots.projections import VIEWS
@@ -153,17 +150,13 @@ CHOICES: dict[str, Callable[[], Iterable[str]]] = {
     "data.source": lambda: [*EMBEDDED, *(f"{kind}:PATH" for kind in PATH_SOURCES), "..."],
     "data.placement": lambda: PLACEMENTS,
     "data.on_corrupt": lambda: ON_CORRUPT,
-    "data.train.preprocess": lambda: PREPROCESS,
-    "data.train.augment": lambda: AUGMENT,
-    "data.train.second_view": lambda: AUGMENT,
     "data.train.sampler.name": lambda: SAMPLERS,
-    "data.eval.preprocess": lambda: PREPROCESS,
     "checkpoint.mode": lambda: MODES,
     "parallel.strategy": lambda: STRATEGIES,
     "representation.baselines": lambda: BASELINES,
-    "representation.evaluators": lambda: EVALUATORS,
     "representation.controls": lambda: CONTROLS,
     "representation.embedding_view.view": lambda: VIEWS,
+    **{path: lambda table=table: table for path, (table, _) in cfg.TABLES.items()},  # type: ignore
 }
 # Parts by name, and the table of the functions that take their entries.
 TABLES: dict[str, Mapping[str, Callable]] = {
@@ -171,10 +164,7 @@ TABLES: dict[str, Mapping[str, Callable]] = {
     "optimizer": OPTIMIZERS,
     "schedule": SCHEDULES,
     "data.train.sampler": SAMPLERS,
-    "data.train.preprocess": PREPROCESS,
-    "data.train.augment": AUGMENT,
-    "data.train.second_view": AUGMENT,
-    "data.eval.preprocess": PREPROCESS,
+    **{path: table for path, (table, _) in cfg.TABLES.items()},
 }
 
 

@@ -4,7 +4,6 @@ Config files, command lines and the points of a sweep are held to one rule: an e
 does not have is refused with the nearest one, and so is a value of another type.
 """
 
-import ast
 import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -22,7 +21,7 @@ from cnnlab.training.optimizers import OPTIMIZERS
 from cnnlab.utils import old_names, user_file
 from cnnlab.utils.console import LOG
 from cnnlab.utils.import_path import is_place
-from cnnlab.utils.registry import nearest, suggest_entry
+from cnnlab.utils.registry import nearest, suggest, suggest_entry
 
 # Of dictionaries and tuples in one another.
 MAX_DEPTH = 20
@@ -105,8 +104,8 @@ def override(config: ConfigDict, given: Mapping[str, str]) -> ConfigDict:
         new = _renamed(config[part], part, given, make, cfg.KEPT[part])
         if new is not config[part]:
             config[part] = new
-    for path, text in given.items():
-        _find(config, path, text)
+    for path in given:
+        _find(config, path, given)
     _warn_optimizer(config, given)
     return config
 
@@ -143,29 +142,34 @@ def _warn_optimizer(config: ConfigDict, given: Mapping[str, str]) -> None:
         LOG.warning("optimizer %s takes the config file's %s, for %s", name, shown, options.name)
 
 
-def _find(config: ConfigDict, path: str, text: str) -> None:
+def _find(config: ConfigDict, path: str, given: Mapping[str, str]) -> None:
+    """Find an entry that a command line sets; one in a dictionary of `cfg.OPEN` is added."""
     try:
         keys = config_path.split(path)
     except ValueError:
         keys = tuple(path.split("."))
     entry, above = config, ""
     for i, key in enumerate(keys):
-        missing = isinstance(entry, ConfigDict) and key not in entry
-        # A key of the config's own choice, too far from those that it has to be a slip.
-        if missing and above in cfg.OPEN and not nearest(str(key), entry):
-            new = functools.reduce(lambda inner, k: {k: inner}, reversed(keys[i:]), _literal(text))
-            raise UserError(
-                f"the config has no entry '{key}' in {above}: add it by --config.{above}=\"{new}\""
-            )
+        if isinstance(entry, ConfigDict) and key not in entry and above in cfg.OPEN:
+            _add(entry, above, str(key), given, whole=i == len(keys) - 1)
         _check_key(key, entry, above)
         entry, above = entry[key], f"{above}.{key}" if above else str(key)
 
 
-def _literal(text: str) -> Any:
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
-        return text
+def _add(entries: ConfigDict, above: str, key: str, given: Mapping[str, str], whole: bool) -> None:
+    """Add an entry with its defaults to the dictionary at the path `above`, unless by a slip."""
+    new: Any = ""
+    if above in cfg.TABLES:
+        table, make = cfg.TABLES[above]
+        name = given.get(f"{above}.{key}.name", key)
+        if name not in table and not is_place(name):
+            hint = suggest(name, {*table, *entries})
+            raise UserError(f"the config has no entry '{key}' in {above}{hint}")
+        new = make(**{key: {} if name == key else {"name": name}})[key]
+    elif not whole or nearest(key, entries):
+        return
+    with entries.unlocked():
+        entries[key] = new
 
 
 def _check_key(key: Any, entries: Any, above: str) -> None:
@@ -243,7 +247,7 @@ def _fill(entries: ConfigDict, defaults: Mapping[str, Any], above: str, strict: 
         if key not in entries:
             entries[key] = default
         elif strict:
-            value = _typed(path, entries[key], default)
+            value = typed(path, entries[key], default)
             # An entry that follows another one (a reference) stays one.
             if value is not entries[key]:
                 # Deleted first: it would be cast to the type that is there.
@@ -252,20 +256,24 @@ def _fill(entries: ConfigDict, defaults: Mapping[str, Any], above: str, strict: 
         if isinstance(default, Mapping) and isinstance(entries[key], ConfigDict):
             if path in cfg.OPEN:
                 for name, value in entries[key].items() if strict else ():
-                    _typed(f"{path}.{name}", value, cfg.OPEN[path]())
+                    typed(f"{path}.{name}", value, cfg.OPEN[path]())
             elif path not in cfg.NAMED:
                 _fill(entries[key], default, path, strict)
 
 
-def _typed(path: str, value: Any, default: Any) -> Any:
-    """Return a value of the type of `default`, with whole numbers made floats, lists tuples."""
+def typed(path: str, value: Any, default: Any) -> Any:
+    """Return a value of the type of `default`, with whole numbers made floats, lists tuples.
+
+    Raises:
+        UserError: for one of another type; it names the entry at `path`.
+    """
     kind = ConfigDict if isinstance(default, Mapping) else type(default)
     allowed = (kind, *ALSO.get(path.rpartition(".")[2], ()))
     if kind is float and type(value) is int:
         return float(value)
     # Scalars of numpy and jax.
     if kind in (int, float) and hasattr(value, "item") and np.ndim(value) == 0:
-        return _typed(path, value.item(), default)
+        return typed(path, value.item(), default)
     if isinstance(value, list) and tuple in allowed:
         return tuple(value)
     # True is an int to Python, but nobody's number of steps.

@@ -1,17 +1,26 @@
 """Evaluate a checkpoint of a run, or weights, on splits, every example exactly once.
 
 usage: python launch.py eval --workdir=FOLDER [--checkpoint=latest|best|STEP] [--splits=NAMES]
+           [--evaluator=NAMES [--KEYWORD=VALUE ...] ...]
        python launch.py eval --config=FILE[:VARIANT] --config.init_from.path=WEIGHTS
-           [--splits=NAMES] [--config.KEY=VALUE ...]
+           [--splits=NAMES] [--config.KEY=VALUE ...] [--evaluator=NAMES ...]
 
 Of a run the config is the one that the folder was made with. Numbers are printed as a table, or as
-JSON; figures (confusion matrix, mistakes) go to figures/<split>/ of the run. Of weights, which are
-a file or the folder of a run, the config says model, preprocessing and splits; nothing is written.
+JSON, and added to evaluations.jsonl of the run; figures (confusion matrix, mistakes, ROC) go to
+figures/step_STEP/<split>/. Of weights, which are a file or the folder of a run, the config says
+model, preprocessing and splits; nothing is written.
+
+--evaluator rates the representation by evaluators of your choice, and does nothing else; without it
+those of the config do. Flags behind an --evaluator are its keywords, and endpoint (several with
+commas) and key; the page docs/representations.md has them. One of your own is
+--evaluator=package.module:function.
 
 examples:
   python launch.py eval --workdir=runs/digits
   python launch.py eval --workdir=runs/digits --checkpoint=best --splits=test
   python launch.py eval --workdir=runs/digits --checkpoint=1000 --format=json
+  python launch.py eval --workdir=runs/digits --evaluator=knn --endpoint=f6 --k=20 \\
+      --evaluator=linear_probe,retrieval --endpoint=f6,features
   python launch.py eval --workdir=runs/flowers --data_dir=/new/place/flowers
   python launch.py eval --config=configs/cifar10_pretrained.py --config.data.source=cifar:/path \\
       --config.init_from.path=resnet20-12fca82f.th
@@ -23,8 +32,11 @@ from pathlib import Path
 from absl import flags
 from ml_collections import config_flags
 
+from cnnlab.commands.evaluator_flags import chosen, rewrite
 from cnnlab.commands.parsing import announce, define_path
 from cnnlab.errors import UserError
+
+__all__ = ["define", "rewrite", "run"]
 
 
 def define(values: flags.FlagValues) -> None:
@@ -35,6 +47,12 @@ def define(values: flags.FlagValues) -> None:
     )
     flags.DEFINE_string("checkpoint", "latest", "latest, best or a step", flag_values=values)
     flags.DEFINE_list("splits", [], "splits to evaluate; empty: all", flag_values=values)
+    flags.DEFINE_multi_string(
+        "evaluator",
+        [],
+        "evaluators of the representation, in place of the config's; their keywords are flags",
+        flag_values=values,
+    )
     define_path(
         "data_dir",
         "",
@@ -58,7 +76,9 @@ def run(values: flags.FlagValues, arguments: list[str]) -> int:
     from cnnlab.runs.evaluate import evaluate
 
     workdir = Path(values.workdir)
-    found = evaluate(workdir, values.checkpoint, values.splits, values.data_dir)
+    found = evaluate(
+        workdir, values.checkpoint, values.splits, values.data_dir, chosen(values.evaluator)
+    )
     rows = representation_report.plain(found.representation)
     if values.format == "json":
         best = {"best": found.best} if found.best else {}
@@ -66,8 +86,8 @@ def run(values: flags.FlagValues, arguments: list[str]) -> int:
         print(json.dumps({"step": found.step, **best, **found.results, **more}, indent=2))
         return 0
     step = f"step {found.step}"
-    chosen = ", best {metric} ({value:.4g})".format(**found.best) if found.best else ""
-    final_report.print_results(f"{workdir}, {step}{chosen}", {step: found.results})
+    by = ", best {metric} ({value:.4g})".format(**found.best) if found.best else ""
+    final_report.print_results(f"{workdir}, {step}{by}", {step: found.results})
     if rows:
         representation_report.show(rows)
     return 0
@@ -82,7 +102,9 @@ def _weights(values: flags.FlagValues) -> int:
     from cnnlab.runs import final_report, representation_report
     from cnnlab.runs.evaluate import evaluate_weights
 
-    results, found = evaluate_weights(values.config, values.splits, values.data_dir)
+    results, found = evaluate_weights(
+        values.config, values.splits, values.data_dir, chosen(values.evaluator)
+    )
     rows, path = representation_report.plain(found), values.config.init_from.path
     if values.format == "json":
         more = {"representation": rows} if rows else {}

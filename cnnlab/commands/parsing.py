@@ -104,6 +104,8 @@ def parse(command: str, arguments: list[str]) -> tuple[flags.FlagValues, list[st
         return None
     try:
         arguments = values.read_flags_from_files(arguments)
+        if hasattr(module, "rewrite"):
+            arguments = module.rewrite(arguments, list(values))
         if "config" in values:
             arguments = _load_config(values, arguments)
         # config_flags looks for overrides in sys.argv, whatever list is parsed.

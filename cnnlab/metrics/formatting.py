@@ -16,9 +16,9 @@ SHARES = frozenset(WORDS.split())
 def is_share(name: str) -> bool:
     """Return whether a metric is a share of a whole, as the last word of its name says.
 
-    `validation/verification_tar@far=0.01` is one, `validation/embedding_std` none.
+    `validation/verification_tar@far=0.01` is one and so is `knn_accuracy_1`, `embedding_std` none.
     """
-    last = words(name)[-1]
+    last = next((word for word in reversed(words(name)) if not word.isdigit()), "")
     return last in SHARES or last.rstrip("0123456789") in SHARES
 
 

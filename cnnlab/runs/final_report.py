@@ -75,7 +75,7 @@ class Closing:
             rows[f"best {metric} (step {self._best_step})"] = scalars(found)
         run.checkpoints.close()
         self._write(pending=True)
-        self._found["report"] = report(self._setup, found, run.workdir, self.missing)
+        self._found["report"] = report(self._setup, found, run.workdir / "figures", self.missing)
         self._write(pending=True)
 
     def rest(self) -> None:
@@ -201,7 +201,7 @@ def scalars(evaluations: Mapping[str, Evaluation]) -> dict[str, float]:
 def report(
     setup: Setup,
     evaluations: Mapping[str, Evaluation],
-    workdir: Path,
+    figures: Path,
     missing: dict[str, str] | None = None,
 ) -> dict[str, Any]:
     """Let the experiment draw its figures; return what it reports of each split.
@@ -209,12 +209,12 @@ def report(
     Args:
         setup: of the run.
         evaluations: of the splits, with their outputs.
-        workdir: of the run.
+        figures: folder, in which each split has one.
         missing: gets the splits whose report fails, with the reason.
     """
     found: dict[str, Any] = {}
     for split, evaluation in evaluations.items():
-        what, folder = f"report on '{split}'", workdir / "figures" / split
+        what, folder = f"report on '{split}'", figures / split
         given = (evaluation, setup.evaluations[split].source)
         made = functools.partial(setup.experiment.report, *given)
         found[split] = distributed.optional_on_first_process(made, what, missing, default={})

@@ -108,7 +108,14 @@ def draw(setup: Setup, variables: Any, made: list[Row], workdir: Path) -> None:
     distributed.on_first_process(write)
 
 
-def draw_roc(made: Sequence[Row], workdir: Path, data: str, *, supervised: bool = False) -> None:
+def draw_roc(
+    made: Sequence[Row],
+    workdir: Path,
+    data: str,
+    *,
+    supervised: bool = False,
+    under: str = "figures",
+) -> None:
     """Draw the curves of every split and protocol, and keep them beside the figure.
 
     Args:
@@ -116,20 +123,20 @@ def draw_roc(made: Sequence[Row], workdir: Path, data: str, *, supervised: bool 
         workdir: of the run.
         data: name of the set, for titles.
         supervised: whether the run has a supervised control, whose curves its folder has.
+        under: folder of the run in which each split has one.
     """
     for split, protocol in sorted({(row.split, row.protocol) for row in made if row.curves}):
         name = "roc" if protocol == "verification" else f"roc_{protocol}"
-        folder = Path("figures") / split
-        path = workdir / folder / f"{name}.png"
+        path = workdir / under / split / f"{name}.png"
         with distributed.optional(str(path)):
             shown = [row for row in made if (row.split, row.protocol) == (split, protocol)]
             curves = {(r.encoder, r.endpoint): c for r in shown for c in r.curves.values()}
             own = {"/".join(key): np.stack(c).astype(np.float32) for key, c in curves.items()}
             if supervised:
-                saved = _saved_curves(workdir / "supervised" / folder / f"{name}.npz")
+                saved = _saved_curves(workdir / "supervised" / "figures" / split / f"{name}.npz")
                 curves |= {("supervised", endpoint): c for endpoint, c in saved.items()}
             style.save(roc_curves(curves, title=f"{data}, {split}: {protocol}"), path)
-            np.savez_compressed(workdir / folder / f"{name}.npz", **own)  # type: ignore[arg-type]
+            np.savez_compressed(path.with_suffix(".npz"), **own)  # type: ignore[arg-type]
 
 
 def _saved_curves(path: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:

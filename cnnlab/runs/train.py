@@ -10,7 +10,7 @@ from cnnlab import objectives
 from cnnlab.errors import UserError
 from cnnlab.launch import distributed, run_lock
 from cnnlab.runs import controls, final_report, header
-from cnnlab.training import class_names, config_check, loop, run_folder, setup
+from cnnlab.training import class_names, config_check, loop, progress, run_folder, setup
 from cnnlab.training.interruption import Interrupted, interruption_at_once
 from cnnlab.utils.console import LOG, console
 
@@ -171,5 +171,7 @@ def _train_controls(
         if other.init_from.path:
             # Weights of the run's last step: where it has gone on, fine-tuning starts anew.
             other.init_from.checkpoint = str(step)
+        began = time.monotonic()
         with distributed.optional(f"control '{name}'", missing, shared=True):
             train(other, workdir / name, "restart", show=False)
+            progress.say_result(f"control '{name}'", {}, began)

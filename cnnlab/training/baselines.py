@@ -6,6 +6,7 @@ training may be random.
 """
 
 import contextlib
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,6 +19,7 @@ from cnnlab.data.loading.batches import EvalData, PreprocessedSource
 from cnnlab.data.preprocess.decode import CorruptFile
 from cnnlab.data.sources.identity import ids_of
 from cnnlab.errors import UserError
+from cnnlab.training.progress import say_result
 from cnnlab.utils.console import LOG
 from cnnlab.utils.registry import pick, pick_all
 
@@ -106,8 +108,11 @@ def accuracies(
             LOG.warning("baselines: none on '%s', which holds all examples to learn from", split)
             continue
         for name in chosen:
+            began = time.monotonic()
             predicted = pick(BASELINES, name, "baseline")(images[other], labels[other], test)
-            found[name][f"{split}/accuracy"] = float(np.mean(predicted == truth))
+            accuracy = float(np.mean(predicted == truth))
+            found[name][f"{split}/accuracy"] = accuracy
+            say_result(f"baseline {name} on '{split}'", {"accuracy": accuracy}, began)
     return found
 
 

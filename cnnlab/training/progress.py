@@ -6,8 +6,23 @@ from collections.abc import Mapping
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Column
 
+from cnnlab.launch import distributed
 from cnnlab.metrics.formatting import format_metrics
 from cnnlab.utils.console import console
+
+
+def say_result(what: str, values: Mapping[str, float], began: float) -> None:
+    """Print what was evaluated, its numbers and its seconds, on the first process.
+
+    Args:
+        what: as "knn on 'test', features".
+        values: by name; none for what only trained.
+        began: by `time.monotonic`.
+    """
+    if distributed.is_first():
+        seconds = time.monotonic() - began
+        numbers = format_metrics(values)
+        console.print(f"{what}: {numbers}{'  ' * bool(numbers)}in {seconds:.1f} s", soft_wrap=True)
 
 
 class ProgressDisplay:

@@ -8,6 +8,7 @@ protocol, split, endpoint and setting.
 
 import dataclasses
 import functools
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -20,6 +21,7 @@ from cnnlab.evaluators.similarities import DISTANCES
 from cnnlab.launch import distributed, kv_store
 from cnnlab.training import representation_entries as entries
 from cnnlab.training.feature_extraction import BANK, PIXELS, FeatureExtractor, Stopped
+from cnnlab.training.progress import say_result
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,10 +127,10 @@ class RepresentationEval:
         stop: Callable[[], bool] = bool,
         missing: dict[str, str] | None = None,
     ) -> list[Row] | None:
-        """Return a row for each evaluator, split and endpoint.
+        """Return a row for each evaluator, split and endpoint; print it once it is known.
 
         Args:
-            encoder: what to call it.
+            encoder: what to call it; "": print nothing.
             variables: `(params, model_state)`.
             evaluators: entries of the config; None for all.
             splits: those to evaluate; () for all.
@@ -160,6 +162,7 @@ class RepresentationEval:
                     continue
                 for endpoint in (PIXELS,) if raw else entries.endpoints(entry):
                     what = f"{name} on '{split}'" + (f" of {encoder}" if encoder else "")
+                    began = time.monotonic()
                     with distributed.optional(f"{what}, {endpoint}", missing, shared=True):
                         try:
                             rows = self._rows_of(
@@ -174,6 +177,8 @@ class RepresentationEval:
                             score = self._score(evaluator, rows, entry["key"], compare, own)
                             place = (encoder, name, split, endpoint, score.setting)
                             found.append(Row(*place, score.values, score.curves))
+                            if encoder:
+                                say_result(f"{what}, {endpoint}", score.values, began)
         return found
 
     def _rows_of(

@@ -104,16 +104,51 @@ def test_another_optimizer_with_the_numbers_of_the_first_is_no_silent_thing(give
         "no entry '0' in evaluate.splits": ["evaluate.splits[0]=test"],
         "no entry ''": ["=3"],
         "no entry 'nosuch'; there are: ": ["nosuch=1"],
-        r"by --config.representation.evaluators=\"{'few_shot': {'ways': 20}}\"": [
-            "representation.evaluators.few_shot.ways=20"
+        "no entry 'knnn' in representation.evaluators; did you mean 'knn'": [
+            "representation.evaluators.knnn.k=3"
         ],
-        r"by --config.data.eval.sources=\"{'test': 'a:x'}\"": ["data.eval.sources.test=a:x"],
-        r"add it by .*=\"{'mixup': {'alpha': 0.2}}\"": ["data.train.augment.mixup.alpha=0.2"],
+        "no entry 'flpi' in data.train.augment; did you mean 'flip'": [
+            "data.train.augment.flpi.probability=1"
+        ],
+        "no entry 'prob' in data.train.augment.mixup": ["data.train.augment.mixup.prob=1"],
+        "no entry 'tset' in data.eval.splits; did you mean 'test'": ["data.eval.splits.tset=x"],
+        "no entry 'train' in data.eval.splits; there are": ["data.eval.splits.train.b=x"],
+        "no module 'nowhere'": ["representation.evaluators.mine.name=nowhere:f"],
     }.items(),
 )
 def test_entry_that_is_another_ones_or_nobodys_is_refused(message, given):
     with pytest.raises(UserError, match=message):
         config(*given)
+
+
+@pytest.mark.parametrize(
+    ("given", "path", "expected"),
+    [
+        (["k=7"], "representation.evaluators.knn", {**cfg.evaluators(knn={"k": 7}).knn}),
+        (["alpha=0.4"], "data.train.augment.mixup", {**cfg.augment(mixup={"alpha": 0.4}).mixup}),
+        (["size=9"], "data.train.preprocess.center_crop", {"size": 9}),
+        (["size=9"], "data.eval.preprocess.center_crop", {"size": 9}),
+        (["probability=1"], "data.train.second_view.flip", {"probability": 1.0}),
+        (
+            ["k=1", "name=knn"],
+            "representation.evaluators.nearest",
+            {**cfg.evaluators(nearest={"name": "knn", "k": 1}).nearest},
+        ),
+    ],
+)
+def test_part_that_the_config_does_not_have_is_added_with_its_defaults(given, path, expected):
+    found = config(*(f"{path}.{text}" for text in given), file="configs/shapes_objectives.py")
+    above, _, key = path.rpartition(".")
+    for name in above.split("."):
+        found = found[name]
+    assert found[key].to_dict() == expected
+    assert found.is_locked
+
+
+def test_split_that_the_config_does_not_have_is_added():
+    found = config("data.eval.splits.extra=train[:9]", "data.eval.sources.extra=folder:x")
+    assert found.data.eval.splits.extra == "train[:9]"
+    assert found.data.eval.sources.extra == "folder:x"
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from cnnlab.metrics.formatting import format_metrics, format_value, natural
         ("verification_tar@far=0.001", 0.13444, "13.44%"),
         ("recall@10", 0.6582, "65.82%"),
         ("map@r", 0.09138, "9.14%"),
+        ("knn_accuracy_1", 0.5, "50.00%"),
         ("exact_match", 0.25, "25.00%"),
         ("ci95", 0.0105, "1.05%"),
         ("embedding_std", 0.8564, "0.8564"),

@@ -1,4 +1,4 @@
-"""Weights of no run are evaluated as a config says, and nothing is written."""
+"""Checkpoints of runs and weights of none, evaluated by a config or by chosen evaluators."""
 
 import json
 import os
@@ -11,7 +11,7 @@ from published import real
 
 from cnnlab import commands, config_file
 from cnnlab.errors import UserError
-from cnnlab.runs.evaluate import evaluate_weights
+from cnnlab.runs.evaluate import evaluate, evaluate_weights
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = "--config=tests/commands/small_digits.py"
@@ -43,6 +43,49 @@ def test_weights_have_the_numbers_of_the_run_that_trained_them(trained, capsys):
     assert f"{100 * expected['test/accuracy']:.2f}" in capsys.readouterr().out
     # Nothing is written.
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
+
+
+def lines(folder):
+    return [json.loads(x) for x in (folder / "evaluations.jsonl").read_text().splitlines()]
+
+
+def test_evaluators_of_a_finished_run_are_added_to_it(trained, capsys):
+    folder, expected = trained
+    drawn = folder / "figures" / "test" / "confusion_matrix.png"
+    before = drawn.stat().st_mtime_ns
+    line = ["eval", f"--workdir={folder}", "--splits=test"]
+    assert commands.main([*line, "--evaluator=knn", "--k=3", "--evaluator=verification"]) == 0
+    captured = capsys.readouterr()
+    assert "3-NN, cosine" in captured.out and "knn on 'test' of step 50, feat" in captured.err
+    assert commands.main([*line, "--checkpoint=50"]) == 0
+    knn, verification, metrics = lines(folder)
+    assert (knn["protocol"], knn["split"], knn["endpoint"]) == ("knn", "test", "features")
+    assert (knn["step"], knn["checkpoint"], metrics["checkpoint"]) == (50, "latest", "50")
+    assert knn["setting"].startswith("3-NN") and 0 < knn["values"]["accuracy"] <= 1
+    assert verification["protocol"] == "verification" and knn["date"]
+    assert {f"test/{k}": v for k, v in metrics["values"].items()} == expected
+    # What training drew stays as it is.
+    assert drawn.stat().st_mtime_ns == before
+    own = folder / "figures" / "step_50" / "test"
+    assert {p.name for p in own.glob("*.png")} >= {"confusion_matrix.png", "roc.png"}
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    {
+        "--evaluator=knn --endpoint=embeding": "no endpoint 'embeding'; did you mean 'embedding'",
+        "--evaluator=few_shot --ways=200": "few_shot on 'test': few_shot cannot draw 200 ways",
+        "--evaluator=knn --key=drawer": "has no key 'drawer'",
+    }.items(),
+)
+def test_evaluator_that_cannot_be_computed_is_an_error_and_leaves_nothing(trained, given, message):
+    folder, _ = trained
+    before = set(folder.rglob("*"))
+    names, *flags = given.split()
+    name, keywords = names.partition("=")[2], dict(x.lstrip("-").split("=") for x in flags)
+    with pytest.raises(UserError, match=message):
+        evaluate(folder, splits=("test",), evaluators=[(name, keywords)])
+    assert set(folder.rglob("*")) == before
 
 
 @pytest.mark.slow

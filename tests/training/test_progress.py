@@ -80,3 +80,13 @@ def test_a_narrow_terminal_cuts_metrics_and_never_the_time_left(monkeypatch):
     assert "-:--:--" in last or "0:" in last
     assert "examples/s" in last
     assert "…" in last
+
+
+def test_a_result_is_a_line_with_its_seconds(monkeypatch):
+    text = shown(monkeypatch, terminal=False)
+    progress.say_result("knn on 'test', features", {"accuracy": 0.967}, began=-3.0)
+    progress.say_result("control 'supervised'", {}, began=-3.0)
+    assert text.getvalue().splitlines() == [
+        "knn on 'test', features: accuracy 96.70%  in 3.0 s",
+        "control 'supervised': in 13.0 s",
+    ]

@@ -9,6 +9,7 @@ from cnnlab import config as cfg
 from cnnlab.classical.baselines import nearest_neighbor
 from cnnlab.errors import UserError
 from cnnlab.evaluators import EVALUATORS
+from cnnlab.training import representation_eval
 
 ENTRIES = dict(
     knn={"every": 8, "k": 1, "endpoint": ("features", "embedding")},
@@ -35,6 +36,20 @@ def test_a_row_for_every_evaluator_split_and_endpoint(rows):
         ("linear_probe", "test", "features"),
     }
     assert all(row.encoder == "trained" and row.setting for row in rows)
+
+
+def test_each_row_is_printed_with_its_seconds_but_not_during_training(built, monkeypatch):
+    said = []
+    monkeypatch.setattr(representation_eval, "say_result", lambda what, *_: said.append(what))
+    variables = (built.state.params, built.state.model_state)
+    built.protocols.rows("trained", variables, splits=("validation",))
+    assert sorted(said) == [
+        "collapse on 'validation' of trained, features",
+        "knn on 'validation' of trained, embedding",
+        "knn on 'validation' of trained, features",
+    ]
+    assert built.protocols.scalars(variables, 8)
+    assert len(said) == 3
 
 
 def test_raw_inputs_have_the_accuracy_of_the_baseline_on_pixels(built):

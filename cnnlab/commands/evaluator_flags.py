@@ -1,0 +1,55 @@
+"""Evaluators on the command line: `--evaluator=knn --k=20 --evaluator=linear_probe`.
+
+A flag behind an `--evaluator` that the command does not have is a keyword of it. One in front of
+the first belongs to the first; names with commas between share their keywords.
+"""
+
+import json
+from collections.abc import Collection
+
+FLAG = "evaluator"
+
+
+def rewrite(arguments: list[str], flags: Collection[str]) -> list[str]:
+    """Return arguments with every `--evaluator` and its keywords as one, to be read by `chosen`.
+
+    Args:
+        arguments: of the command line.
+        flags: names of the command's own flags.
+    """
+    others: list[str] = []
+    groups: list[tuple[str, dict[str, str]]] = []
+    before: list[tuple[str, str, str]] = []
+    rest = list(arguments)
+    while rest:
+        argument = rest.pop(0)
+        name, equals, text = argument.lstrip("-").partition("=")
+        own = name in flags or name.startswith("config.") or name.removeprefix("no") in flags
+        if not argument.startswith("-") or (own and name != FLAG):
+            others.append(argument)
+            continue
+        given = argument
+        if not equals and rest and not rest[0].startswith("-"):
+            text = rest.pop(0)
+            given = f"{argument}={text}"
+        elif not equals:
+            text = "true"
+        if name == FLAG:
+            groups.append((text, {}))
+        elif groups:
+            groups[-1][1][name] = text
+        else:
+            before.append((name, text, given))
+    if not groups:
+        return [*others, *(given for *_, given in before)]
+    groups[0][1].update({name: text for name, text, _ in before})
+    return [*others, *(f"--{FLAG}={json.dumps(group)}" for group in groups)]
+
+
+def chosen(texts: list[str]) -> list[tuple[str, dict[str, str]]]:
+    """Return names of evaluators with the text of each keyword, from the flag's values."""
+    found: list[tuple[str, dict[str, str]]] = []
+    for text in texts:
+        names, keywords = json.loads(text)
+        found += [(name.strip(), keywords) for name in names.split(",") if name.strip()]
+    return found
