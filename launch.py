@@ -1,4 +1,4 @@
-"""The front door: `python launch.py --help`."""
+"""Command line entry point: `python launch.py --help`."""
 
 import sys
 

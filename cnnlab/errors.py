@@ -1,4 +1,4 @@
-"""What a user can put right is a UserError: the front door prints its one line and no traceback."""
+"""Errors that a user can put right: the command line entry point prints their one line."""
 
 import errno
 import os

@@ -119,7 +119,7 @@ def _folded(parts: Sequence[str], width: int) -> str:
 def set_up_logging() -> None:
     """Send this project's messages to the console, and nothing of the libraries.
 
-    What goes wrong in them is raised, and explained or shown as a traceback by the front door.
+    What goes wrong in them is raised, and explained or shown as a traceback by the entry point.
     """
     handler = RichHandler(console=console, show_time=False, show_path=False, show_level=True)
     handler.setFormatter(_Formatter())

@@ -1,4 +1,4 @@
-"""The front door: commands, flags and config entries that do not exist, and help that does."""
+"""The command line: commands, flags and config entries that do not exist, and help that does."""
 
 import os
 import shlex

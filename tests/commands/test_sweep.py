@@ -1,4 +1,4 @@
-"""Sweeps from the front door: checked first, run in a folder, gone on with, and submitted."""
+"""Sweeps from the command line: checked first, run in a folder, gone on with, and submitted."""
 
 import functools
 import json

@@ -1,4 +1,4 @@
-"""A run from the front door: its folder, its end, its interruptions."""
+"""A run from the command line: its folder, its end, its interruptions."""
 
 import json
 import os

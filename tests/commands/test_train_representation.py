@@ -1,4 +1,4 @@
-"""A representation from the front door: learned, compared with its controls, drawn."""
+"""A representation from the command line: learned, compared with its controls, drawn."""
 
 import json
 
