@@ -73,6 +73,7 @@ def embedding_view(
         " of the features' length"
     )
     axes.set_aspect("equal", adjustable="datalim")
+    axes.spines[:].set_visible(False)
     colors = _colors(points, labels, classes)
     size = float(np.clip(9000 / len(kept), 4, 30))
     # In random order, so that no class lies on top of the others.
