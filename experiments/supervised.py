@@ -33,6 +33,8 @@ from cnnlab.utils.registry import pick
 
 from .base import Aux, Batch, Experiment
 
+# Above this a matrix of class by class takes more than it shows: ImageNet-21k's has 1.9 GB.
+CONFUSION_CLASSES = 4096
 # An `ignore_label` that ignores nothing.
 NOTHING = -1
 
@@ -162,7 +164,7 @@ class Supervised(Experiment):
             metrics["auxiliary_loss"] = Mean.of(extra, valid)
             values = values + self.auxiliary_weight * extra
         metrics |= self._metrics(logits, batch, target, valid)
-        if not train and self._classifies(batch):
+        if not train and self._classifies(batch) and logits.shape[-1] <= CONFUSION_CLASSES:
             metrics["confusion"] = Confusion.of(logits, batch[self.target], valid)
         output = None if train else logits
         return masked_mean(values, valid, axis_name), Aux(model_state, metrics, output)
@@ -214,6 +216,9 @@ class Supervised(Experiment):
 
     def draw(self, evaluation: Any, source: Any, folder: Path) -> None:
         """Draw the confusion matrix and the worst mistakes."""
-        if "confusion" in evaluation.metrics:
+        labels = evaluation.outputs.get(self.target)
+        if "confusion" in evaluation.metrics or (
+            labels is not None and np.issubdtype(labels.dtype, np.integer)
+        ):
             activation = OBJECTIVES[self.objective].activation
             classification_figures.draw(evaluation, source, folder, self.target, activation)

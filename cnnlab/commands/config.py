@@ -72,20 +72,20 @@ def run(values: flags.FlagValues, arguments: list[str]) -> int:
         check_path(Path(values.plot), (".png",))
     if values.explain is None:
         for name, value in run_folder.flatten(config.to_dict()).items():
-            print(_setting(name, tuple(value) if isinstance(value, list) else value))
+            say(_setting(name, tuple(value) if isinstance(value, list) else value))
     else:
         _explain(config, values.explain)
     try:
         train.check(config)
     except MissingData as error:
-        print(f"not checked against the data: {error}", flush=True)
+        say(f"not checked against the data: {error}", flush=True)
     if values.plot:
         if not config.steps:
             raise UserError("--plot needs a length in steps: set --config.steps")
         rate = config.optimizer.learning_rate
         schedule = optimization.make_schedule(config.schedule, rate, config.steps)
         style.save(run_figures.schedule(schedule, config.steps), Path(values.plot))
-        print(f"learning rate drawn in {values.plot}")
+        say(f"learning rate drawn in {values.plot}")
     return 0
 
 
@@ -106,10 +106,10 @@ def _explain(config: Any, part: str) -> None:
         raise UserError(f"--explain={part}: the config has no entry '{part}'{hint}")
     width = min(output().width, WIDEST)
     for entry in chosen:
-        print(_setting(entry.path, entry.value) if entry.kind else f"\n{entry.path}")
+        say(_setting(entry.path, entry.value) if entry.kind else f"\n{entry.path}")
         some = "any" if entry.kind in ("", "a tuple", "a dictionary") else "one"
         default = f"; default {entry.default!r}" if entry.default is not None else ""
         kind = f" ({entry.kind}{default})" if entry.kind else ""
         choices = f"{some} of: {', '.join(entry.choices)}" if entry.choices else ""
         for line in filter(None, (f"{entry.text}{kind}", choices)):
-            print(textwrap.fill(line, width, initial_indent="    ", subsequent_indent="    "))
+            say(textwrap.fill(line, width, initial_indent="    ", subsequent_indent="    "))

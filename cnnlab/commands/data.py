@@ -17,13 +17,14 @@ examples:
   python launch.py data prepare cifar10
 """
 
+import re
 from pathlib import Path
 
 from absl import flags
 
 from cnnlab.commands.parsing import define_path
 from cnnlab.errors import UserError
-from cnnlab.utils.console import one_line
+from cnnlab.utils.console import one_line, say
 
 STANDARD = "TFDS sets such as mnist, cifar10, imagenette, imagenet2012 (data prepare NAME first)"
 
@@ -55,7 +56,7 @@ def run(values: flags.FlagValues, arguments: list[str]) -> int:
             raise UserError("data prepare needs one name, as in: data prepare mnist")
         from cnnlab.data.sources.tfds_prepare import prepare
 
-        print(f"prepared in {prepare(arguments[1], values.data_dir)}")
+        say(f"prepared in {prepare(arguments[1], values.data_dir)}")
         return 0
     if len(arguments) != 1:
         raise UserError(f"data shows one set at a time, not {', '.join(arguments)}")
@@ -67,16 +68,16 @@ def _list() -> int:
 
     for name in EMBEDDED:
         text = (builder_class(name).__doc__ or "").partition("\n")[0]
-        print(f"{name:10} {text}")
-    print(f"{'NAME':10} {STANDARD}")
-    print(f"{'folder:P':10} a folder of images per class, in P or in P/train, P/val, P/test")
-    print(f"{'wav:P':10} a folder of wav files per class, such as a speaker, likewise")
-    print(f"{'sound:P':10} with flac, ogg and mp3 beside wav (needs soundfile)")
-    print(f"{'':10} P may be a pattern, as wav:/path/{{label}}_{{speaker}}_{{take}}.wav")
-    print(f"{'npz:P':10} arrays image and label, or train_image, train_label, test_image, ...")
-    print(f"{'idx:P':10} MNIST's four idx files; likewise Fashion-MNIST and KMNIST")
-    print(f"{'cifar:P':10} batches of CIFAR-10 or CIFAR-100, binary or Python's")
-    print(f"{'omniglot:P':10} Omniglot's folders, with Vinyals' split and the one-shot runs")
+        say(f"{name:10} {text}")
+    say(f"{'NAME':10} {STANDARD}")
+    say(f"{'folder:P':10} a folder of images per class, in P or in P/train, P/val, P/test")
+    say(f"{'wav:P':10} a folder of wav files per class, such as a speaker, likewise")
+    say(f"{'sound:P':10} with flac, ogg and mp3 beside wav (needs soundfile)")
+    say(f"{'':10} P may be a pattern, as wav:/path/{{label}}_{{speaker}}_{{take}}.wav")
+    say(f"{'npz:P':10} arrays image and label, or train_image, train_label, test_image, ...")
+    say(f"{'idx:P':10} MNIST's four idx files; likewise Fashion-MNIST and KMNIST")
+    say(f"{'cifar:P':10} batches of CIFAR-10 or CIFAR-100, binary or Python's")
+    say(f"{'omniglot:P':10} Omniglot's folders, with Vinyals' split and the one-shot runs")
     return 0
 
 
@@ -91,15 +92,15 @@ def _show(name: str, values: flags.FlagValues) -> int:
         check_path(Path(values.sheet), (".png",))
     source = sources.load(name, values.split, data_dir=values.data_dir)
     info = source.info
-    print(f"{info.name}, split {info.split}: {len(source):,} examples")
+    say(f"{info.name}, split {info.split}: {len(source):,} examples")
     for key, (shape, dtype) in sorted(info.spec.items()):
         sides = f"({', '.join('?' if n is None else str(n) for n in shape)})"
-        print(f"  {key:12} {dtype:8} {sides:12} {info.kinds.get(key, '')}".rstrip())
+        say(f"  {key:12} {dtype:8} {sides:12} {info.kinds.get(key, '')}".rstrip())
     if info.class_names:
         shown = ", ".join(map(one_line, info.class_names[:20])) + (
             " ..." if len(info.class_names) > 20 else ""
         )
-        print(f"  {len(info.class_names)} classes: {shown}")
+        say(f"  {len(info.class_names)} classes: {shown}")
     if "image" not in info.spec or len(source) == 0:
         return 0
     from cnnlab.plots import run_figures, style
@@ -108,16 +109,27 @@ def _show(name: str, values: flags.FlagValues) -> int:
     drawn = np.random.default_rng(0).choice(
         len(source), min(values.samples, len(source)), replace=False
     )
-    examples = [source[int(i)] for i in np.sort(drawn)]
-    path = Path(values.sheet or f"{name.rstrip('/').rpartition('/')[2]}_{values.split}.png")
+    images, captions = [], []
+    for index in np.sort(drawn):
+        example = source[int(index)]
+        images.append(run_figures.thumbnail(example["image"]))
+        captions.append(_caption(example, info.class_names))
+    path = Path(values.sheet or f"runs/{_file_name(name, values.split)}.png")
     sheet = run_figures.image_sheet(
-        [example["image"] for example in examples],
-        [_caption(example, info.class_names) for example in examples],
-        title=f"{info.name}, {info.split}: {len(examples)} of {len(source):,} at random",
+        images,
+        captions,
+        title=f"{info.name}, {info.split}: {len(images)} of {len(source):,} at random",
     )
     style.save(sheet, path)
-    print(f"samples drawn in {path}")
+    say(f"samples drawn in {path}")
     return 0
+
+
+def _file_name(name: str, split: str) -> str:
+    """Return what to call the sheet of a set: the last folder of its path, without odd letters."""
+    _, colon, place = name.partition(":")
+    stem = Path(place).resolve().name if colon else name
+    return re.sub(r"[^\w.-]+", "_", f"{stem}_{split}").lstrip(".")[:100]
 
 
 def _caption(example: dict, names: tuple[str, ...]) -> str:

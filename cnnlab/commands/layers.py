@@ -31,6 +31,7 @@ from absl import flags
 from cnnlab.analysis import listings
 from cnnlab.commands.parsing import define_path
 from cnnlab.errors import UserError
+from cnnlab.utils.console import say
 from cnnlab.utils.installation import COMMAND
 from cnnlab.utils.registry import suggest, whole
 
@@ -138,7 +139,7 @@ def _verdict(wrong: list[str]) -> int:
     import sys
 
     if wrong:
-        print(f"not as worked by hand: {', '.join(wrong)}", file=sys.stderr)
+        say(f"not as worked by hand: {', '.join(wrong)}", file=sys.stderr)
     return bool(wrong)
 
 
@@ -151,15 +152,15 @@ def _show(name: str, values: flags.FlagValues) -> int:
         if name not in PICTURES:
             raise UserError(f"there is no picture of '{name}'; there is of: {', '.join(PICTURES)}")
         _draw(name, values)
-    print(describe(name, LAYERS[name]))
+    say(describe(name, LAYERS[name]))
     right = True
     if values.check is not False:
         right, words = compare(LAYERS[name])
-        print(f"check       {words}")
+        say(f"check       {words}")
     if values.picture:
-        print(f"drawn in {values.picture}")
+        say(f"drawn in {values.picture}")
     elif name in PICTURES:
-        print(
+        say(
             f"picture     {' '.join(COMMAND)} layers {name} --picture={name}.gif [--pass=backward]"
         )
     return _verdict([] if right else [name])
@@ -218,7 +219,7 @@ def _fields(values: flags.FlagValues) -> None:
         boxes = boxes_of(rows, (height, width))
         figure = overlay(image, boxes, f"what {name} sees of {height}×{width} pixels")
         save_figure(figure, Path(values.picture))
-        print(f"drawn in {values.picture}")
+        say(f"drawn in {values.picture}")
 
 
 def _image(path: str, height: int, width: int, channels: int):
@@ -248,4 +249,4 @@ def _effective(path: Path) -> None:
 
     check_path(path, (".png",))
     save_figure(effective_figure(jax.random.key(0)), path)
-    print(f"effective receptive fields drawn in {path}")
+    say(f"effective receptive fields drawn in {path}")

@@ -45,7 +45,7 @@ from cnnlab.analysis import listings, tables
 from cnnlab.commands import model_tables
 from cnnlab.commands.parsing import define_path
 from cnnlab.errors import UserError
-from cnnlab.utils.console import console
+from cnnlab.utils.console import console, say
 from cnnlab.utils.registry import suggest
 
 
@@ -140,7 +140,7 @@ def _list(entries: dict[str, dict | None], values: flags.FlagValues) -> None:
         model_tables.print_plain(rows, tables.COLUMNS, values.format)
     for name, message in failures.items():
         place = "" if message.startswith(f"{name}:") else f"{name}: "
-        print(f"left out: {place}{message}", file=sys.stderr)
+        say(f"left out: {place}{message}", file=sys.stderr)
 
 
 def _one(name: str, entry: dict | None, values: flags.FlagValues) -> None:
@@ -156,14 +156,14 @@ def _one(name: str, entry: dict | None, values: flags.FlagValues) -> None:
 
         save_figure(stages_figure(model, summary), Path(values.picture))
     if values.format == "json":
-        print(tables.json_text({**model, "stages": entry["stages"]}), flush=True)
+        say(tables.json_text({**model, "stages": entry["stages"]}), flush=True)
     elif values.format != "table":
         model_tables.print_plain(entry["stages"], tables.STAGE_COLUMNS, values.format)
     else:
         model_tables.print_one(model, entry["stages"])
     if values.picture:
         out = sys.stdout if values.format == "table" else sys.stderr
-        print(f"drawn in {values.picture}", file=out)
+        say(f"drawn in {values.picture}", file=out)
 
 
 def _traced(name: str, values: flags.FlagValues) -> tuple[dict[str, Any], Any]:
@@ -211,6 +211,8 @@ def _arguments(name: str, texts: list[str]) -> dict[str, Any]:
         if dot:
             inner.setdefault(field, []).append(f"{rest}={value}")
         else:
+            if key == "name":
+                raise UserError(f"--set={text}: give another model in place of this one: {value}")
             # A model that has no such argument says so itself.
             found[key] = _read(key, value, usual.get(key, ""))
     for field, given in inner.items():

@@ -22,7 +22,7 @@ from rich.text import Text
 
 from cnnlab.commands.parsing import define_path
 from cnnlab.errors import UserError
-from cnnlab.utils.console import one_line, output
+from cnnlab.utils.console import one_line, output, say
 
 # Letters of a reason in the table; a longer one follows below it.
 REASON = 60
@@ -51,7 +51,7 @@ def run(values: flags.FlagValues, arguments: list[str]) -> int:
     queue = slurm_queue.queued()
     states = {folder: state(folder, queue) for folder in find_runs(workdir)}
     if values.format == "json":
-        print(json.dumps({str(f): dataclasses.asdict(s) for f, s in states.items()}, indent=2))
+        say(json.dumps({str(f): dataclasses.asdict(s) for f, s in states.items()}, indent=2))
         return 0
     if not states:
         raise UserError(f"no run in {workdir}: there is no config.json and no job")
@@ -92,7 +92,7 @@ def _show(workdir: Path, states: dict) -> None:
     output().print(table)
     for folder, now in states.items():
         if len(_relative(now.reason, folder)) > REASON:
-            print(f"{one_line(str(folder))}: {one_line(now.reason)}")
+            say(f"{one_line(str(folder))}: {one_line(now.reason)}")
 
 
 def _relative(reason: str, folder: Path) -> str:
@@ -105,5 +105,5 @@ def _show_log(folder: Path, now, lines: int) -> None:
     found = log_tail(folder, now.job, lines) if now.job else None
     if found:
         path, tail = found
-        print(f"last lines of {path}:")
-        print("\n".join(f"  {line}" for line in tail))
+        say(f"last lines of {path}:")
+        say("\n".join(f"  {line}" for line in tail))

@@ -38,7 +38,7 @@ from ml_collections import config_flags
 from cnnlab.commands.parsing import define_path
 from cnnlab.errors import UserError
 from cnnlab.launch.resources import define_resources, resources_from
-from cnnlab.utils.console import LOG, console
+from cnnlab.utils.console import LOG, console, say
 from cnnlab.utils.installation import COMMAND
 
 
@@ -183,7 +183,7 @@ def _show(folder: Any) -> int:
     if folder.settings.search:
         raise UserError("--dry_run: what a search tries is not known before it runs")
     for trial in folder.trials():
-        print(shlex.join(command(folder, trial)))
+        say(shlex.join(command(folder, trial)))
     return 0
 
 
@@ -262,7 +262,7 @@ def _submit(folder: Any, values: flags.FlagValues) -> int:
     command = ["sweep", "--worker", f"--workdir={folder.path}"]
     options: Any = {"count": left, "parallel": values.parallel or 0, "name": "cnnlab-sweep"}
     if values.dry_run:
-        print(slurm.script(command, folder.path, resources, **options))
+        say(slurm.script(command, folder.path, resources, **options))
         return 0
     _source(folder)
     job = slurm.submit(command, folder.path, resources, **options)

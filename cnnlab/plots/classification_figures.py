@@ -20,23 +20,28 @@ def draw(
     """Draw what an `Evaluation` of a classifier has; a figure that fails costs itself alone.
 
     Args:
-        evaluation: with the metric `confusion`; the mistakes need outputs `logits` and the target.
+        evaluation: the matrix needs its metric `confusion`, which many classes have none of, the
+            mistakes its outputs `logits` and the target.
         source: the split.
         folder: for confusion_matrix.png and misclassified.png.
         target: key of the true classes.
         activation: logits -> probabilities.
     """
-    counts = evaluation.metrics["confusion"].compute()
-    names = source.info.output_names(len(counts))
+    confusion, logits = evaluation.metrics.get("confusion"), evaluation.outputs.get("logits")
+    classes = logits.shape[-1] if confusion is None else len(confusion.compute())
+    names = source.info.output_names(classes)
     where = f"{source.info.name}, {source.info.split}"
     path = folder / "confusion_matrix.png"
     with distributed.optional(str(path)):
-        style.save(run_figures.confusion_matrix(counts, names, title=where), path)
+        path.unlink(missing_ok=True)
+        if confusion is not None:
+            counts = confusion.compute()
+            style.save(run_figures.confusion_matrix(counts, names, title=where), path)
     # Sound has nothing to draw.
-    if "image" in source.keys and "logits" in evaluation.outputs:
+    if "image" in source.keys and logits is not None:
         path = folder / "misclassified.png"
         with distributed.optional(str(path)):
-            scores = np.asarray(activation(evaluation.outputs["logits"]))
+            scores = np.asarray(activation(logits))
             path.unlink(missing_ok=True)
             given = scores, evaluation.outputs[target], evaluation.outputs, source, names
             figure = mistakes(*given, where=f"{where}: ")

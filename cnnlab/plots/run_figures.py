@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import cv2
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -17,6 +18,8 @@ MATRIX_CLASSES = 60
 PAIRS = 30
 # Letters on a line below an image, and lines of a name.
 CAPTION, CAPTION_LINES = 20, 2
+# Pixels of an image in a sheet, more than are printed.
+THUMBNAIL = 256
 
 
 def confusion_matrix(counts: np.ndarray, names: Sequence[str], *, title: str = "") -> Figure:
@@ -93,6 +96,8 @@ def image_sheet(
 ) -> Figure:
     """Return images (h w c, uint8 or floats in [0, 1]) in a grid with a caption above each.
 
+    Large images are shown as `thumbnail`s; of 2 channels, or of more than 4, their mean.
+
     A caption is on one line where it fits, and else broken where it has newlines, and within long
     names; what is longer still loses its middle.
     """
@@ -105,14 +110,16 @@ def image_sheet(
     figure = Figure(figsize=(1.5 * columns + 0.2, 1.36 * pitch * lines + 0.5), layout="constrained")
     # One pair of axes for all: a pair an image takes matplotlib seconds to lay out.
     axes = figure.add_subplot()
-    axes.set_title(title)
+    axes.set_title(style.clean(title))
     axes.set_axis_off()
     for number, (image, caption) in enumerate(zip(images, texts, strict=True)):
+        image = thumbnail(image)
         line, column = divmod(number, columns)
         left, top = 1.1 * column, -pitch * line
         height, width = np.array(image.shape[:2]) / max(image.shape[:2])
         brightest = 255 if image.dtype == np.uint8 else 1.0
-        shown = image[..., 0] if image.shape[-1] == 1 else image[..., :3]
+        colors = image.shape[-1] in (3, 4)
+        shown = image[..., :3] if colors else image.mean(axis=-1)
         extent = (left, left + width, top - height, top)
         axes.imshow(shown, cmap="gray", vmin=0, vmax=brightest, extent=extent)
         place = left + width / 2, top + 0.03
@@ -122,8 +129,19 @@ def image_sheet(
     return figure
 
 
+def thumbnail(image: np.ndarray) -> np.ndarray:
+    """Return an image (h w c) with at most `THUMBNAIL` pixels on its longer side."""
+    height, width = image.shape[:2]
+    if max(height, width) <= THUMBNAIL:
+        return image
+    share = THUMBNAIL / max(height, width)
+    size = max(1, round(width * share)), max(1, round(height * share))
+    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    return small.reshape(size[1], size[0], -1)
+
+
 def _caption(text: str) -> str:
-    whole = text.replace("\n", " ")
+    whole = style.clean(text)
     if len(whole) <= CAPTION:
         return whole
     return "\n".join(style.wrap(part, CAPTION, CAPTION_LINES) for part in text.split("\n"))

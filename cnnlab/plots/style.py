@@ -69,9 +69,16 @@ def panels(count: int, *, width: float = 3.5, height: float = 2.4) -> tuple[Figu
     return figure, found
 
 
+def clean(name: object) -> str:
+    """Return a name on one line, without letters that no font draws."""
+    return "".join(
+        c if c.isprintable() else " " if c.isspace() else repr(c)[1:-1] for c in str(name)
+    )
+
+
 def short(name: object, length: int = 30) -> str:
     """Return a name on one line, of at most so many letters: what is too long loses its middle."""
-    text = "".join(c if c.isprintable() else " " for c in str(name))
+    text = clean(name)
     tail = (length - 1) // 2
     return text if len(text) <= length else f"{text[: length - 1 - tail]}…{text[-tail:]}"
 

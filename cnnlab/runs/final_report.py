@@ -21,7 +21,7 @@ from cnnlab.training.position import Position
 from cnnlab.training.setup import Setup
 from cnnlab.training.state import TrainState
 from cnnlab.training.writer import read_rows
-from cnnlab.utils.console import number_tables, output
+from cnnlab.utils.console import number_tables, output, say
 from cnnlab.utils.files import write_json
 
 
@@ -284,16 +284,16 @@ def show(workdir: Path) -> None:
     if result.get("representation"):
         representation_report.show(result["representation"])
     counts = ", ".join(f"{count} {split}" for split, count in result["examples"].items())
-    print(
+    say(
         f"{result['parameters']:,} parameters; examples: {counts}; seed {result['seed']}; "
         f"{_seconds(result)}"
     )
     for line in below_baselines(result):
-        print(line)
+        say(line)
     for split, count in result["skipped"].items():
         if count:
-            print(f"{count} corrupt examples of {split} were skipped")
+            say(f"{count} corrupt examples of {split} were skipped")
     for what, why in result.get("missing", {}).items():
-        print(f"{what} is missing: {why}; the same command tries again")
+        say(f"{what} is missing: {why}; the same command tries again")
     drawn = sorted(str(p.relative_to(workdir)) for p in (workdir / "figures").rglob("*.png"))
-    print(f"figures in {workdir}: {', '.join(drawn)}")
+    say(f"figures in {workdir}: {', '.join(drawn)}")

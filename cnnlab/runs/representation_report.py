@@ -22,7 +22,7 @@ from cnnlab.plots.tensorboard_projector import write_projector
 from cnnlab.training import run_folder
 from cnnlab.training.representation_eval import Row
 from cnnlab.training.setup import Setup
-from cnnlab.utils.console import number_tables, output
+from cnnlab.utils.console import number_tables, output, say
 
 RANDOM, PIXELS = "random weights", "pixels"
 
@@ -204,11 +204,11 @@ def show(saved: Sequence[Mapping[str, Any]]) -> None:
         settings = Counter(row["setting"] for row in block).most_common()
         for number, (setting, _) in enumerate(settings):
             those = "; ".join(_what(row) for row in block if row["setting"] == setting)
-            print(f"  {those}: {setting}" if number else f"  {setting}")
-        print()
+            say(f"  {those}: {setting}" if number else f"  {setting}")
+        say("")
     for row in saved:
         if row["values"].get("collapsed"):
-            print(
+            say(
                 f"COLLAPSED: to the {row['encoder']} network all of '{row['split']}' is nearly "
                 f"the same ({row['endpoint']}): {format_metrics(row['values'])}"
             )

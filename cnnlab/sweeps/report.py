@@ -23,7 +23,7 @@ from cnnlab.sweeps import report_figures, summary
 from cnnlab.sweeps.folder import SweepFolder
 from cnnlab.sweeps.summary import Point, Row, Summary, short
 from cnnlab.sweeps.trial import command
-from cnnlab.utils.console import output
+from cnnlab.utils.console import output, say
 
 BEST, LISTED = 10, 10
 OPEN = ("failed", "pruned", "running", "waiting")
@@ -47,7 +47,7 @@ def write(folder: SweepFolder, metric: str = "", mode: str = "") -> None:
     (target / "trials.md").write_text(_markdown(found, figures))
     _print(found)
     names = ["trials.csv", "trials.md", *figures]
-    print(f"report in {target}: {', '.join(names)}")
+    say(f"report in {target}: {', '.join(names)}")
 
 
 def rerun(found: Summary) -> str | None:
@@ -210,17 +210,17 @@ def _print(found: Summary) -> None:
     if found.ranked:
         console.print(table)
         for note in _notes(found):
-            print(note)
+            say(note)
     else:
-        print(f"{found.folder.path}: no trial of {len(found.rows)} has finished yet")
+        say(f"{found.folder.path}: no trial of {len(found.rows)} has finished yet")
     for title, lines in _lists(found, LISTED):
-        print(f"{title}:")
+        say(f"{title}:")
         for line in lines:
-            print(f"  {line}")
+            say(f"  {line}")
     best = rerun(found)
     if best:
         # Not through rich, which would break the line.
-        print(f"the best again:\n  {best}")
+        say(f"the best again:\n  {best}")
 
 
 def _best_table(found: Summary, title: str, labels: Sequence[str] | None) -> Table:

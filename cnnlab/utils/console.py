@@ -13,14 +13,22 @@ from rich.text import Text
 
 # Columns of a terminal that a label gets before it is folded.
 WIDEST_LABEL = 32
+BIDI_CONTROLS = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")
 LOG = logging.getLogger("cnnlab")
 
 
 def printable(text: str) -> str:
-    """Return text with control characters escaped, which could move the cursor; lines stay."""
-    return "".join(
-        c if c == "\n" or unicodedata.category(c) != "Cc" else repr(c)[1:-1] for c in text
-    )
+    """Return text with what moves the cursor or reverses letters escaped; lines stay."""
+    return "".join(repr(c)[1:-1] if c != "\n" and _moves(c) else c for c in text)
+
+
+def _moves(c: str) -> bool:
+    return unicodedata.category(c) == "Cc" or unicodedata.bidirectional(c) in BIDI_CONTROLS
+
+
+def say(*texts: str, **options: Any) -> None:
+    """Print names and paths as they are, but `printable`; options as of `print`."""
+    print(*map(printable, texts), **options)
 
 
 def one_line(text: str) -> str:

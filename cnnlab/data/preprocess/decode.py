@@ -12,8 +12,11 @@ that has none at all is truncated: decoders take zeros, as an interrupted downlo
 pixels. Those that may have lost data before their marker are checked by `jpeg_scan`.
 """
 
+import functools
 import io
+import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
@@ -87,9 +90,17 @@ def decode(
     return image if channels == 3 else _luma(image)
 
 
-def _decode(data: bytes) -> np.ndarray:
+@functools.cache
+def _without_warnings() -> Any:
+    """Return Pillow's `Image`, silent about large images that it reads."""
     from PIL import Image
 
+    warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+    return Image
+
+
+def _decode(data: bytes) -> np.ndarray:
+    Image = _without_warnings()  # noqa: N806
     with Image.open(io.BytesIO(data)) as header:  # reads no pixels yet
         is_jpeg = header.format == "JPEG"
         if is_jpeg and not data.endswith(_ENDS["JPEG"]) and jpeg_scan.find_end(data) is None:

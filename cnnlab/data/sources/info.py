@@ -71,11 +71,11 @@ class Info:
 
     def output_names(self, count: int) -> tuple[str, ...]:
         """Return distinct names of so many outputs: of an output without a class, its number."""
-        names: list[str] = []
+        names: dict[str, None] = {}  # In order, and quick to look in.
         for number in range(count):
             known = number < len(self.class_names)
             name = self.class_names[number] if known else str(number)
-            names.append(f"{name} [{number}]" if name in names else name)
+            names[f"{name} [{number}]" if name in names else name] = None
         return tuple(names)
 
 

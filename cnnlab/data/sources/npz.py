@@ -66,7 +66,7 @@ def _read(name: str, path: Path) -> dict[str, np.ndarray]:
         with np.load(path, allow_pickle=False) as file:
             _check_size(name, sum(member.file_size for member in file.zip.infolist()))
             return {key: file[key] for key in file.files}
-    except UserError:
+    except (UserError, PermissionError):
         raise
     # A damaged archive raises what zipfile, zlib and the parser of headers do, MemoryError too.
     except Exception as error:

@@ -9,6 +9,9 @@ from collections.abc import Mapping, Sequence
 
 from cnnlab.errors import UserError
 
+# Letters of an expression; TFDS reads its parts by recursion.
+LONGEST = 1000
+
 
 class UnknownSplit(UserError):
     """An expression names a split that a set does not have.
@@ -48,6 +51,8 @@ def resolve(
     """
     import tensorflow_datasets as tfds
 
+    if len(split) > LONGEST:
+        raise UserError(f"the split '{split[:40]}...' has {len(split):,} letters: at most {LONGEST}")
     lengths = {key: sum(counts) for key, counts in shards.items()}
     sizes = ", ".join(f"{key} ({length:,})" for key, length in lengths.items())
     there_are = f"the splits of '{name}' are: {sizes}"
