@@ -24,6 +24,7 @@ from ml_collections import config_flags
 
 from cnnlab.commands.parsing import define_path, shorten
 from cnnlab.errors import MissingData, UserError
+from cnnlab.utils.console import say
 from cnnlab.utils.registry import suggest_entry
 
 # Of a line of documentation.

@@ -12,7 +12,7 @@ afterwards with neither.
 
 examples:
   python launch.py data
-  python launch.py data shapes --split='train[:10%]' --sheet=shapes.png
+  python launch.py data shapes --split='train[:10%]' --sheet=runs/shapes.png
   python launch.py data folder:/data/flowers
   python launch.py data prepare cifar10
 """

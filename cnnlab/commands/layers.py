@@ -160,9 +160,7 @@ def _show(name: str, values: flags.FlagValues) -> int:
     if values.picture:
         say(f"drawn in {values.picture}")
     elif name in PICTURES:
-        say(
-            f"picture     {' '.join(COMMAND)} layers {name} --picture={name}.gif [--pass=backward]"
-        )
+        say(f"picture     {' '.join(COMMAND)} layers {name} --picture={name}.gif [--pass=backward]")
     return _verdict([] if right else [name])
 
 

@@ -112,8 +112,7 @@ def image_sheet(
     axes = figure.add_subplot()
     axes.set_title(style.clean(title))
     axes.set_axis_off()
-    for number, (image, caption) in enumerate(zip(images, texts, strict=True)):
-        image = thumbnail(image)
+    for number, (image, caption) in enumerate(zip(map(thumbnail, images), texts, strict=True)):
         line, column = divmod(number, columns)
         left, top = 1.1 * column, -pitch * line
         height, width = np.array(image.shape[:2]) / max(image.shape[:2])
@@ -136,8 +135,9 @@ def thumbnail(image: np.ndarray) -> np.ndarray:
         return image
     share = THUMBNAIL / max(height, width)
     size = max(1, round(width * share)), max(1, round(height * share))
-    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    return small.reshape(size[1], size[0], -1)
+    # One by one: OpenCV knows at most 4 channels.
+    channels = np.moveaxis(image, -1, 0)
+    return np.dstack([cv2.resize(c, size, interpolation=cv2.INTER_AREA) for c in channels])
 
 
 def _caption(text: str) -> str:

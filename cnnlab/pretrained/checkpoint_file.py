@@ -85,7 +85,7 @@ def _read_safetensors(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]
     except AttributeError as error:
         # numpy has no such type, as of 8-bit floating-point numbers.
         raise UserError(
-            f"{path}: it holds numbers of a type that is not read ({error}): convert them to float32"
+            f"{path} holds numbers of a type that is not read ({error}): convert them to float32"
         ) from error
     except (safetensors.SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         raise _damaged(path, error) from error

@@ -258,3 +258,14 @@ def test_a_name_that_the_terminal_cannot_show_is_no_error(tmp_path):
     )
     assert found.returncode == 0, found.stderr
     assert "[red]\\u03c0:cat:" in found.stdout
+
+
+def test_a_sheet_goes_to_runs_under_the_name_of_the_set(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rows = {"image": np.zeros((4, 6, 6, 3), np.uint8), "label": [0, 1] * 2}
+    np.savez("a b.npz", **rows)
+    for name, file in (("digits", "digits_train"), ("npz:./x/../a b.npz", "a_b.npz_train")):
+        (tmp_path / "x").mkdir(exist_ok=True)
+        assert run(capsys, "data", name, "--samples=2")[0] == 0
+        assert (tmp_path / "runs" / f"{file}.png").is_file()
+    assert sorted(p.name for p in tmp_path.glob("*.png")) == []

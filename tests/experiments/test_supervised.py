@@ -14,6 +14,7 @@ from cnnlab.data.sources.info import Info
 from cnnlab.errors import UserError
 from cnnlab.metrics.classification import Confusion
 from cnnlab.training.evaluation import Evaluation
+from experiments import supervised
 from experiments.supervised import dense_target
 
 LOGITS = np.random.default_rng(0).normal(size=(6, 4)).astype(np.float32)
@@ -337,3 +338,14 @@ def test_what_the_model_reads_is_declared_and_no_clip_is_taken_for_a_group():
         experiment().inputs(several)
     with pytest.raises(UserError, match=r"has no 'txt'.*did you mean 'text'"):
         experiment(input_keys=("txt",)).inputs(several)
+
+
+def test_many_classes_have_accuracies_and_no_matrix(tmp_path, monkeypatch):
+    monkeypatch.setattr(supervised, "CONFUSION_CLASSES", 3)
+    _, aux = loss({"label": LABELS})
+    assert set(aux.metrics) == {"loss", "accuracy"}
+    outputs = {"logits": LOGITS, "label": LABELS, "index": np.arange(6)}
+    evaluation = Evaluation(aux.metrics, outputs)
+    experiment().draw(evaluation, Heard, tmp_path)
+    assert experiment().report(evaluation, Heard) == {}
+    assert list(tmp_path.iterdir()) == []

@@ -171,6 +171,10 @@ ROWS = [
         "a\\x1b[31m, b\\nc",
         class_names=label(["a\x1b[31m", "b\nc"]),
     ),
+    good("class names with half a character", "\\udcff, c", class_names=label(["\udcff", "c"])),
+    good("images of two channels", "two.png", image=np.zeros((4, 6, 6, 2), np.uint8))._replace(
+        read="data npz:it.npz --sheet=two.png"
+    ),
     good("class names with markup", "[red], [/]", class_names=label(["[red]", "[/]"])),
     good("big-endian labels", label=LABEL.astype(">i4")),
     good("labels of uint8", label=LABEL.astype(np.uint8)),

@@ -144,6 +144,10 @@ ROWS = [
     ),
     bad("no such model", "no model matches", "models nothing-1"),
     bad("half a model's name", "", "models '['"),
+    bad("a field of a model called name", "in place of this one", "models lenet5 --set=name=mlp"),
+    bad(
+        "a split of 3,000 parts", "letters: at most", f"data digits --split={'train+' * 3000}train"
+    ),
     bad("another format of models", "format", "models --format=xml"),
     bad("sorted by nothing", "sort", "models --sort=color"),
     bad("a field that it has not", "", "models mlp --set=hiden=5"),

@@ -174,6 +174,7 @@ ROWS = [
     bad("safetensors: cut in the header", HEAVY[:20]),
     bad("safetensors: cut in the numbers", HEAVY[:-3]),
     bad("safetensors: more than its numbers", HEAVY + b"abc"),
+    bad("safetensors: 8-bit floats", tensors(entry("F8_E4M3", (16,)), bytes(16)), "to float32"),
     bad("safetensors: no JSON", tensors(b"{not json}")),
     bad("safetensors: no UTF-8", tensors(b'{"\xff": 1}')),
     bad("safetensors: a header of 2^63", tensors(entry(), FOUR, length=2**63)),

@@ -103,3 +103,16 @@ def test_roc_curves_have_a_color_an_encoder_and_a_line_style_an_endpoint():
         one, two, three, pixels = lines
         assert one.get_color() == two.get_color() != three.get_color() != pixels.get_color()
         assert one.get_linestyle() != two.get_linestyle() == three.get_linestyle()
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 5])
+def test_large_images_are_drawn_small_and_any_channels_are_drawn(channels):
+    image = np.random.default_rng(0).integers(0, 256, (1000, 500, channels), dtype=np.uint8)
+    small = run_figures.thumbnail(image)
+    assert small.shape == (256, 128, channels) and small.dtype == np.uint8
+    # Areas are averaged, so that the mean stays.
+    np.testing.assert_allclose(small.mean(), image.mean(), atol=0.5)
+    assert run_figures.thumbnail(small) is small
+    (axes,) = run_figures.image_sheet([image], ["one"]).axes
+    (drawn,) = axes.images
+    assert drawn.get_array().shape == ((256, 128, 3) if channels == 3 else (256, 128))

@@ -100,7 +100,7 @@ def _without_warnings() -> Any:
 
 
 def _decode(data: bytes) -> np.ndarray:
-    Image = _without_warnings()  # noqa: N806
+    Image = _without_warnings()
     with Image.open(io.BytesIO(data)) as header:  # reads no pixels yet
         is_jpeg = header.format == "JPEG"
         if is_jpeg and not data.endswith(_ENDS["JPEG"]) and jpeg_scan.find_end(data) is None:

@@ -52,7 +52,9 @@ def resolve(
     import tensorflow_datasets as tfds
 
     if len(split) > LONGEST:
-        raise UserError(f"the split '{split[:40]}...' has {len(split):,} letters: at most {LONGEST}")
+        raise UserError(
+            f"the split '{split[:40]}...' has {len(split):,} letters: at most {LONGEST}"
+        )
     lengths = {key: sum(counts) for key, counts in shards.items()}
     sizes = ", ".join(f"{key} ({length:,})" for key, length in lengths.items())
     there_are = f"the splits of '{name}' are: {sizes}"
