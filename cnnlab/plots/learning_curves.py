@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
+from matplotlib.ticker import MaxNLocator
 
 from cnnlab.metrics.direction import words
 from cnnlab.metrics.formatting import format_value, is_share, natural
@@ -58,6 +59,7 @@ def learning_curves(
         axes.set_title(name)
         _draw(axes, name, panels[name], colors)
         axes.set_xlim(-0.02 * end, 1.02 * end)
+        axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10]))
         if axes.get_subplotspec().is_last_row():  # type: ignore[union-attr]
             axes.set_xlabel("step")
         _mark(axes, name, panels[name], best, colors)
@@ -148,6 +150,8 @@ def _baselines(axes: Axes, metric: str, baselines: Baselines) -> None:
     near = {value for value, _ in shown if low - room <= value <= high + room}
     for value in near:
         axes.axhline(value, color=style.FAINT, linewidth=0.8, linestyle=(0, (5, 2)), zorder=1)
+    # With the lines, whose heights place their names.
+    low, high = axes.get_ylim()
     above = 1.0
     for value, split in sorted(shown, reverse=True):
         text = f"{', '.join(shown[value, split])} {format_value(metric, value)} ({split})"

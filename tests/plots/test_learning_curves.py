@@ -116,6 +116,23 @@ def test_baselines_are_lines_with_names_and_distant_ones_are_named_at_the_edge()
     assert (np.diff(heights) < -0.07).all() and heights[0] < 0.95 and heights[-1] > 0
 
 
+@pytest.mark.parametrize("value", [0.96, 0.31])
+def test_the_name_of_a_baseline_is_beside_its_line(value):
+    rows = [{"step": 20, "train/accuracy": 0.4, "validation/accuracy": 0.75}]
+    (axes,) = learning_curves(rows, baselines={"svm": {"test/accuracy": value}}).axes
+    (text,) = axes.texts
+    low, high = axes.get_ylim()
+    gap = text.get_position()[1] - (value - low) / (high - low)
+    # Below a line that is high, above one that is low; a line of text is 0.07 high.
+    assert -0.11 < gap < -0.07 if value > 0.5 else 0 < gap < 0.05
+
+
+def test_steps_are_whole_numbers():
+    rows = [{"step": step, "train/loss": 1.0} for step in range(1, 5)]
+    (axes,) = learning_curves(rows).axes
+    assert all(float(place).is_integer() for place in axes.get_xticks())
+
+
 @pytest.mark.parametrize("count", range(1, 11))
 def test_panels_fill_their_rows(count):
     rows = [{"step": 1, **{f"train/m{i}": 1.0 for i in range(count)}}]
