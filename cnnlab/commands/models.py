@@ -111,6 +111,9 @@ def _entries(pattern: str, values: flags.FlagValues) -> dict[str, dict | None]:
         return {pattern: None}
     names = fnmatch.filter(models.MODELS, pattern)
     if not names:
+        if "." in pattern:
+            # Raises: no module has this name, or an object of it is missing.
+            models.architecture(pattern)
         raise UserError(
             f"no model matches '{pattern}'{suggest(pattern.strip('*?'), models.MODELS)}"
         )

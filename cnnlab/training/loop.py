@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +72,6 @@ class Loop:
         self._value: float | None = None
         self._tracing = False
         self._verified: int | None = None
-        self._missing: set[str] = set()
 
     def _judge_by(self, now: dict[str, Any]) -> None:
         """Take what the best is chosen by; where it changed, what was best so far is none."""
@@ -208,7 +207,9 @@ class Loop:
             if evaluated is None:
                 return False
             evaluations[split] = evaluated
-            self._warn_of(f"{split}/{name}" for name in evaluated.missing())
+            best = self.config.checkpoint.best
+            if best in (f"{split}/{name}" for name in evaluated.missing()):
+                raise NonFinite(self.step, best, summarized=True)
             values |= {f"{split}/{name}": value for name, value in evaluated.scalars().items()}
         variables = (self.state.params, self.state.model_state)
         found = self.setup.protocols.scalars(variables, self.step, stop=flag)
@@ -224,15 +225,6 @@ class Loop:
         self.position.evaluated = True
         self.evaluated = (self.step, evaluations)
         return self._judge(values)
-
-    def _warn_of(self, missing: Iterable[str]) -> None:
-        """Say once what there was nothing to measure of; the best cannot be chosen by that."""
-        for name in missing:
-            if name == self.config.checkpoint.best:
-                raise NonFinite(self.step, name, summarized=True)
-            if name not in self._missing:
-                LOG.warning("step %d: '%s' is NaN, and left out", self.step, name)
-                self._missing.add(name)
 
     def _judge(self, values: dict[str, float]) -> bool:
         metric = self.config.checkpoint.best

@@ -12,12 +12,12 @@ from jaxtyping import PyTree
 from cnnlab import models, objectives
 from cnnlab.data import device_transform
 from cnnlab.data.loading.batches import EvalData, TrainData
-from cnnlab.errors import UserError
 from cnnlab.launch import distributed
 from cnnlab.training import (
     baselines,
     config_check,
     contracts,
+    dispatch,
     dry_evaluation,
     fitting,
     initial_values,
@@ -37,9 +37,7 @@ from cnnlab.training.evaluation import Evaluation, evaluate
 from cnnlab.training.freeze import Freeze
 from cnnlab.training.label_check import LabelCheck
 from cnnlab.utils import import_path
-
-# On an accelerator a step of a small network takes less time than its dispatch.
-MAX_STEPS_PER_DISPATCH = 50
+from cnnlab.utils.console import LOG
 
 
 @dataclasses.dataclass
@@ -72,6 +70,7 @@ class Setup:
     labels: LabelCheck
     protocols: representation_eval.RepresentationEval
     random_variables: Callable[[], dict[str, Any]]
+    _missing: set[tuple[str, str]] = dataclasses.field(default_factory=set)
 
     def evaluate(
         self,
@@ -101,7 +100,20 @@ class Setup:
     def evaluate_split(
         self, state: Any, split: str, stop: Callable[[], bool] = bool, *, keep: bool = False
     ) -> Evaluation | None:
-        """Evaluate a split, with the scalars of the moving average under `ema/`."""
+        """Evaluate a split, with the scalars of the moving average under `ema/`.
+
+        What is NaN of the whole split, and so left out, is warned of once.
+        """
+        found = self._with_average(state, split, stop, keep)
+        for name in found.missing() if found is not None else ():
+            if (split, name) not in self._missing:
+                LOG.warning("step %d: '%s/%s' is NaN, and left out", state.step, split, name)
+                self._missing.add((split, name))
+        return found
+
+    def _with_average(
+        self, state: Any, split: str, stop: Callable[[], bool], keep: bool
+    ) -> Evaluation | None:
         found = self.evaluate(state, split, stop=stop, keep=keep)
         if found is None or not self.config.ema_decay:
             return found
@@ -249,7 +261,7 @@ def make(
     _, initial = initial_values.trace(state_of, transfer.replace(variables, given))
     state = parallel.place_state(initial())
 
-    scan = _steps_per_dispatch(
+    scan = dispatch.steps_per_dispatch(
         config.steps_per_dispatch,
         [steps, config.log_every, config.evaluate.every, config.checkpoint.every],
         many=parallel.platform != "cpu" and config.data.placement == "device",
@@ -259,7 +271,7 @@ def make(
             experiment, training_set, variable_shapes, state_of, parallel.place_state
         )
     else:
-        step = _train_step(config, experiment, optimizer, prepare, freeze, parallel, scan)
+        step = dispatch.train_step(config, experiment, optimizer, prepare, freeze, parallel, scan)
         train_step = parallel.wrap(step, state=shapes, train=True, scan=scan > 1)
     return Setup(
         config=config,
@@ -280,39 +292,3 @@ def make(
         protocols=evaluators,
         random_variables=lambda: parallel.place_state(random_variables()),
     )
-
-
-def _train_step(
-    config: Any,
-    experiment: Any,
-    optimizer: optax.GradientTransformation,
-    prepare: Callable[..., Any],
-    freeze: Freeze,
-    parallel: parallel_lib.Parallel,
-    scan: int,
-) -> Callable[..., Any]:
-    """Return `scan` steps of training by gradients in one program."""
-    step = step_lib.make_train_step(
-        experiment,
-        optimizer,
-        prepare,
-        ema_decay=config.ema_decay,
-        ema_warmup=config.ema_warmup,
-        accumulation=config.accumulation,
-        unroll=parallel.platform == "cpu",
-        freeze=freeze,
-    )
-    return step if scan == 1 else step_lib.make_scan(step)
-
-
-def _steps_per_dispatch(wanted: int, marks: Sequence[int], *, many: bool) -> int:
-    common = math.gcd(*marks)
-    if wanted == 0:
-        most = MAX_STEPS_PER_DISPATCH if many else 1
-        return max(k for k in range(1, most + 1) if common % k == 0)
-    if wanted < 1 or common % wanted:
-        raise UserError(
-            f"steps_per_dispatch={wanted} has to divide steps, log_every, evaluate.every and "
-            f"checkpoint.every ({', '.join(map(str, marks))})"
-        )
-    return wanted

@@ -135,13 +135,6 @@ def test_compute_type_leaves_parameters_in_float32():
     assert report.metrics["loss"].total.dtype == "float32"
 
 
-def test_dispatch_of_many_steps_is_chosen_for_accelerators_only():
-    marks = [1000, 100, 500, 250]
-    assert setup._steps_per_dispatch(0, marks, many=False) == 1
-    assert setup._steps_per_dispatch(0, marks, many=True) == 50
-    assert setup._steps_per_dispatch(0, [1000, 7, 500, 250], many=True) == 1
-
-
 def test_learning_options_reach_the_optimizer():
     settings = small.config(optimizer__name="adam", optimizer__learning_rate=0.5, steps=10)
     schedule = optimization.make_schedule(settings.schedule, settings.optimizer.learning_rate, 10)
