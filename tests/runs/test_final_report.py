@@ -8,7 +8,7 @@ import small
 from cnnlab import commands, evaluators
 from cnnlab import config as cfg
 from cnnlab.plots import learning_curves, run_figures
-from cnnlab.runs import final_report, representation_report
+from cnnlab.runs import final_report, representation_report, tensorboard_summary
 from cnnlab.runs.status import state as standing
 from cnnlab.runs.train import train
 from cnnlab.training import run_folder
@@ -44,6 +44,7 @@ PICTURES = {
     "roc.png": (representation_report, "roc_curves"),
     "embedding.png": (representation_report, "embedding_view"),
     "projector": (representation_report, "write_projector"),
+    "tensorboard": (tensorboard_summary, "write"),
 }
 
 
