@@ -7,6 +7,8 @@ the first belongs to the first; names with commas between share their keywords.
 import json
 from collections.abc import Collection
 
+from cnnlab.utils.registry import nearest
+
 FLAG = "evaluator"
 
 
@@ -24,7 +26,8 @@ def rewrite(arguments: list[str], flags: Collection[str]) -> list[str]:
     while rest:
         argument = rest.pop(0)
         name, equals, text = argument.lstrip("-").partition("=")
-        own = name in flags or name.startswith("config.") or name.removeprefix("no") in flags
+        # What is nearly a flag is a slip, and refused as one.
+        own = name.startswith("config.") or nearest(name, flags, cutoff=0.8)
         if not argument.startswith("-") or (own and name != FLAG):
             others.append(argument)
             continue

@@ -178,7 +178,9 @@ class RepresentationEval:
                             place = (encoder, name, split, endpoint, score.setting)
                             found.append(Row(*place, score.values, score.curves))
                             if encoder:
-                                say_result(f"{what}, {endpoint}", score.values, began)
+                                say_result(
+                                    what if raw else f"{what}, {endpoint}", score.values, began
+                                )
         return found
 
     def _rows_of(

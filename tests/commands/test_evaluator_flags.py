@@ -43,6 +43,11 @@ def test_flags_of_the_command_stay_its_own():
     assert others == ["--workdir=x", "--splits=test", "--config.seed=1", "--format", "json"]
 
 
+def test_slip_in_a_flag_of_the_command_is_no_keyword():
+    found, others = parsed("--evaluator=knn --split=test --wrkdir=x --key=label")
+    assert (found, others) == ([("knn", {"key": "label"})], ["--split=test", "--wrkdir=x"])
+
+
 def test_without_an_evaluator_nothing_changes():
     line = ["--workdir=x", "--k=3", "--splits", "test"]
     assert sorted(rewrite(line, [*FLAGS, "evaluator"])) == sorted(line)
