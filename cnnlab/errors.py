@@ -39,7 +39,9 @@ _REMEDIES = {
     errno.EISDIR: "this is a folder, not a file: name a file",
     errno.EACCES: "permission denied: name a place that you may read and write",
     errno.EPERM: "the operation is not permitted: name a place that you may read and write",
-    errno.EEXIST: "a file is in the place of a folder: remove it, or name another place",
+    errno.EEXIST: "a file, or a link to nothing, is in the place of a folder: remove it, or name "
+    "another place",
+    errno.ENXIO: "this is a pipe, a device or a folder in the place of a file: remove it",
     errno.ENOENT: "there is no such file or folder",
 }
 # Unlikely in the text of any other error: what C++ libraries give instead of a number.

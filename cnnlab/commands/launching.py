@@ -57,6 +57,10 @@ def join(values: flags.FlagValues) -> None:
     """Find the other processes of this run, if there are any."""
     from cnnlab.launch import process_group
 
+    for name, least in (("processes", 1), ("process", 0)):
+        value = getattr(values, name)
+        if values[name].present and value < least:
+            raise UserError(f"--{name}={value}: needs to be at least {least}")
     process_group.connect(
         values.coordinator,
         values.processes,

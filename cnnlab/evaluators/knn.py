@@ -53,6 +53,7 @@ def knn(
     others = len(train) - int(copies.max())
     if k < 1 or others < 1:
         raise UserError(f"knn needs k of 1 or more and a neighbor: k={k}, bank of {len(train)}")
+    fewer = f" (k={k} is more than there are)" if k > others else ""
     k = min(k, others)
     if similarity is None and distance != "cosine":
         temperature = 0.0
@@ -75,7 +76,7 @@ def knn(
     inside = int((copies > 0).sum())
     some = f": {inside} of {len(query)} rows are in the bank" if inside < len(query) else ""
     return EvalResult(
-        setting=f"{k}-NN, {how}, {weights}, bank of {len(train)}"
+        setting=f"{k}-NN{fewer}, {how}, {weights}, bank of {len(train)}"
         + (f", leave one out{some}" if inside else ""),
         values={"accuracy": right / len(query), "accuracy_1": right_1 / len(query)},
     )

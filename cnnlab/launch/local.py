@@ -16,6 +16,7 @@ from cnnlab.launch import jobs, process_environment, run_lock
 from cnnlab.launch.outcome import Outcome, Scheduler, judge
 from cnnlab.launch.resources import Resources
 from cnnlab.utils.console import console
+from cnnlab.utils.files import open_file, read_tail
 from cnnlab.utils.installation import IN_CHECKOUT, ROOT
 from cnnlab.utils.signals import handled
 
@@ -137,7 +138,7 @@ def _run(command: list[str], record: Path, start: int, shares: list[str]) -> tup
             if gpus:
                 own["CUDA_VISIBLE_DEVICES"] = gpus
             logs = [
-                stack.enter_context(_log(record, index, end).open("a")) if index else None
+                stack.enter_context(open_file(_log(record, index, end), "a")) if index else None
                 for end in ("out", "err")
             ]
             processes.append(
@@ -200,7 +201,7 @@ def _close(outcome: Outcome, notes: dict, record: Path, count: int) -> int:
         return 1
     for index in [rank] if rank else range(1, count):
         with suppress(OSError):
-            lines = _log(record, index, "err").read_text().splitlines()[-LINES:]
+            lines = read_tail(_log(record, index, "err")).splitlines()[-LINES:]
             text = "\n".join(lines)
             console.print(f"last lines of process {index}:\n{text}", soft_wrap=True)
     raise UserError(f"{outcome.reason}; logs in {record.parent}")

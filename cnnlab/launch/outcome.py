@@ -71,7 +71,7 @@ def judge(  # noqa: PLR0911
         return _bounded("time limit", what, not saved, failures, requeues)
     if scheduler.preempted:
         return Outcome("preempted", what, again=True)
-    if asked in ("SIGTERM", "SIGINT"):
+    if asked in ("SIGTERM", "SIGINT", "SIGHUP"):
         return Outcome("stopped", what)
     if notes.get("explained"):
         return Outcome("failed", error)
@@ -96,7 +96,7 @@ def _signal(status: int) -> str:
 
 def _explain(status: int) -> str:
     name = _signal(status)
-    if name in ("SIGTERM", "SIGINT", "SIGUSR2"):
+    if name in ("SIGTERM", "SIGINT", "SIGUSR2", "SIGHUP"):
         return f"{name}: there was nothing to save"
     if name == "SIGKILL":
         return "a process was killed (SIGKILL): by hand, or because memory ran out"

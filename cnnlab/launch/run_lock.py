@@ -1,11 +1,13 @@
 """Lock of a run folder, held while a process trains in it, and how the run ended."""
 
 import contextlib
+import errno
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from cnnlab.errors import UserError
-from cnnlab.utils.files import is_locked, read_json, try_lock, write_json
+from cnnlab.utils.files import damaged, is_locked, open_file, read_json, try_lock, write_json
 
 # `run_folder.open_run` ignores it.
 FILE = ".training"
@@ -22,13 +24,16 @@ def hold(folder: Path) -> Iterator[None]:
     created, nothing is held.
 
     Raises:
-        UserError: if another process holds it.
+        UserError: if another process holds it, or its file is a folder, a pipe or a device.
     """
     made = not folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        file = (folder / FILE).open("w")
-    except OSError:
+        # Nothing is written to it, and nothing that a link leads to is emptied.
+        file = open_file(folder / FILE, "a")
+    except OSError as error:
+        if error.errno in (errno.ENXIO, errno.EISDIR) and os.path.lexists(folder / FILE):
+            raise damaged(folder / FILE, "it is no regular file", "remove it") from None
         # Opening the run reports the error.
         yield
         return

@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatter, LogFormatterMathtext, PercentFormatter
 
 from cnnlab.metrics.formatting import is_share
+from cnnlab.utils.files import open_file
 
 BLUE, ORANGE, GREEN = "#0072b2", "#d55e00", "#009e73"
 PINK, AMBER, SKY = "#cc79a7", "#e69f00", "#56b4e9"
@@ -151,4 +152,5 @@ def save(figure: Figure, path: Path) -> None:
     with warnings.catch_warnings():
         # A letter that the font lacks is a box in the figure.
         warnings.filterwarnings("ignore", "Glyph .* missing from font")
-        figure.savefig(path, bbox_inches="tight")
+        with open_file(path, "wb") as file:
+            figure.savefig(file, format="png", bbox_inches="tight")

@@ -16,6 +16,7 @@ from jaxtyping import Float
 from PIL import Image
 
 from cnnlab.errors import UserError
+from cnnlab.utils.files import open_file, read_tail
 
 # TensorBoard shows no sheet larger than this.
 SHEET = 8192
@@ -56,30 +57,32 @@ def write_projector(
             raise UserError(f"'{key}' has {length} entries for {len(features)} embeddings")
     folder.mkdir(parents=True, exist_ok=True)
     features = features[:limit]
-    with (folder / f"{name}_tensors.tsv").open("w") as file:
+    with open_file(folder / f"{name}_tensors.tsv", "w") as file:
         np.savetxt(file, features, fmt="%.7g", delimiter="\t")
     entry = [f'tensor_name: "{name}"', f'tensor_path: "{name}_tensors.tsv"']
     if keys:
-        (folder / f"{name}_metadata.tsv").write_text(
-            _table(keys, class_names, limit), encoding="utf-8", errors="replace"
-        )
+        metadata = folder / f"{name}_metadata.tsv"
+        with open_file(metadata, "w", encoding="utf-8", errors="replace") as file:
+            file.write(_table(keys, class_names, limit))
         entry.append(f'metadata_path: "{name}_metadata.tsv"')
     if images is not None:
         sheet, side = sprite(images[:limit])
-        Image.fromarray(sheet).save(folder / f"{name}_sprite.png")
+        with open_file(folder / f"{name}_sprite.png", "wb") as file:
+            Image.fromarray(sheet).save(file, format="png")
         entry.append(
             f'sprite {{\n    image_path: "{name}_sprite.png"\n'
             f"    single_image_dim: {side}\n    single_image_dim: {side}\n  }}"
         )
     config = folder / CONFIG
-    others = config.read_text() if config.exists() else ""
+    others = read_tail(config) if config.exists() else ""
     kept = [
         e
         for e in re.findall(r"^embeddings \{.*?^\}\n", others, re.M | re.S)
         if f'tensor_name: "{name}"\n' not in e
     ]
     body = "".join(f"  {line}\n" for line in entry)
-    config.write_text("".join(kept) + f"embeddings {{\n{body}}}\n")
+    with open_file(config, "w") as file:
+        file.write("".join(kept) + f"embeddings {{\n{body}}}\n")
 
 
 def sprite(images: np.ndarray) -> tuple[np.ndarray, int]:

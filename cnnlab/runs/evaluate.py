@@ -17,6 +17,8 @@ from cnnlab.training.checkpoint import Checkpoints
 from cnnlab.training.checkpoint_record import Damaged
 from cnnlab.training.evaluation import Evaluation
 from cnnlab.training.representation_eval import Row
+from cnnlab.utils import names
+from cnnlab.utils.files import open_file
 from cnnlab.utils.registry import suggest
 
 # Of a run, with a line for each result.
@@ -120,7 +122,7 @@ def _record(
     ]
     lines += representation_report.plain(rows)
     path = workdir / FILE
-    with distributed.optional(str(path)), path.open("a") as file:
+    with distributed.optional(str(path)), open_file(path, "a") as file:
         for line in lines:
             file.write(json.dumps({"date": date, **which, **line}) + "\n")
 
@@ -170,6 +172,7 @@ def _prepare(
         config.representation.baselines, config.checkpoint.best = (), ""
     if data_dir:
         config.data.update(sources.moved(config.data.to_dict(), data_dir))
+    names.check_once("--splits", splits)
     for split in splits:
         if split not in config.data.eval.splits:
             raise UserError(

@@ -23,6 +23,7 @@ from cnnlab.training import run_folder
 from cnnlab.training.representation_eval import Row
 from cnnlab.training.setup import Setup
 from cnnlab.utils.console import number_tables, output, say
+from cnnlab.utils.files import open_file
 
 RANDOM, PIXELS = "random weights", "pixels"
 
@@ -136,14 +137,15 @@ def draw_roc(
                 saved = _saved_curves(workdir / "supervised" / "figures" / split / f"{name}.npz")
                 curves |= {("supervised", endpoint): c for endpoint, c in saved.items()}
             style.save(roc_curves(curves, title=f"{data}, {split}: {protocol}"), path)
-            np.savez_compressed(path.with_suffix(".npz"), **own)  # type: ignore[arg-type]
+            with open_file(path.with_suffix(".npz"), "wb") as file:
+                np.savez_compressed(file, **own)  # type: ignore[arg-type]
 
 
 def _saved_curves(path: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Return what a control's figure was drawn from, by endpoint; of an earlier version none."""
     if not path.exists():
         return {}
-    with np.load(path) as saved:
+    with open_file(path, "rb") as file, np.load(file) as saved:
         return {name.rpartition("/")[2]: (saved[name][0], saved[name][1]) for name in saved}
 
 

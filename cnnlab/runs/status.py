@@ -13,7 +13,7 @@ from cnnlab.launch.slurm_queue import Queued
 from cnnlab.metrics.direction import implied
 from cnnlab.training import run_folder
 from cnnlab.training.writer import read_rows
-from cnnlab.utils.files import read_json
+from cnnlab.utils.files import read_json, read_tail
 
 # What makes a folder a sweep.
 SWEEP = "sweep.json"
@@ -178,7 +178,7 @@ def log_tail(folder: Path, job: str, lines: int) -> tuple[Path, list[str]] | Non
     last = (jobs.starts(record) or [{}])[-1]
     path = folder / jobs.FOLDER / f"{job}_{last.get('process', 0)}_log.err"
     try:
-        text = path.read_text(errors="replace")
+        text = read_tail(path)
     except OSError:
         return None
     return path, text.splitlines()[-lines:]

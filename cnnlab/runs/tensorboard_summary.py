@@ -13,6 +13,7 @@ from PIL import Image
 from cnnlab.metrics.formatting import format_value, natural
 from cnnlab.training import run_folder
 from cnnlab.training.event_file import EventFile
+from cnnlab.utils.files import read_file
 
 SUFFIX = ".summary"
 # Of a table: two columns of text, and numbers by name.
@@ -126,9 +127,10 @@ def _markdown(head: tuple[str, str], rows: Sequence[Line]) -> str:
 def _image(name: str, path: Path) -> Any:
     from tensorboardX.proto.summary_pb2 import Summary
 
-    with Image.open(path) as opened:
+    data = read_file(path)
+    with Image.open(io.BytesIO(data)) as opened:
         (width, height), channels = opened.size, len(opened.getbands())
     image = Summary.Image(
-        encoded_image_string=path.read_bytes(), height=height, width=width, colorspace=channels
+        encoded_image_string=data, height=height, width=width, colorspace=channels
     )
     return Summary(value=[Summary.Value(tag=name, image=image)])

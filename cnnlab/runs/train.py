@@ -46,6 +46,7 @@ def train(
         return
     try:
         parts, others = _set_up(config, experiment, workdir, resume=resume)
+        _check_profile(profile, run_folder.last_step(workdir), parts.steps)
     except UserError:
         # A folder that nothing was written to is removed.
         with contextlib.suppress(OSError):
@@ -131,6 +132,7 @@ def _run(
 ) -> None:
     """Train what is set up since `began`, then the controls `others`; write both results."""
     config = parts.config
+    distributed.on_first_process(lambda: _begin_folder(workdir, config))
     running = loop.Loop(parts, workdir, profile)
     # What earlier commands trained counts too.
     began -= running.position.seconds
@@ -160,6 +162,21 @@ def _run(
                 raise
             where = f"saved at step {running.step} of {parts.steps}"
             raise Interrupted(str(stop), where) from None
+
+
+def _begin_folder(workdir: Path, config: Any) -> None:
+    """Write the config of a new run: by it the next start knows what else is in the folder."""
+    if not (workdir / "config.json").exists():
+        run_folder.record(workdir, config.to_dict())
+
+
+def _check_profile(profile: tuple[int, int], step: int, steps: int) -> None:
+    """Raise a `UserError` for a trace of which no step is left to train."""
+    first, last = profile
+    if last and not (first < steps and step < last):
+        raise UserError(
+            f"--profile={first}:{last}: nothing to trace, the run goes from step {step} to {steps}"
+        )
 
 
 def _train_controls(

@@ -19,7 +19,7 @@ from cnnlab.errors import UserError
 from cnnlab.sweeps import trial_metric
 from cnnlab.sweeps.folder import ENDED, SweepFolder, Trial
 from cnnlab.utils.console import LOG
-from cnnlab.utils.files import lock, try_lock
+from cnnlab.utils.files import lock, open_file, try_lock
 
 if TYPE_CHECKING:
     from optuna.trial import Trial as Asked
@@ -232,7 +232,7 @@ class AdaptiveSource:
         """Lock a trial for this process; return False if a process holds it already."""
         if number in self._leases:
             return False
-        file = (self._files / f"{number:04d}.search").open("a")
+        file = open_file(self._files / f"{number:04d}.search", "a")
         if not try_lock(file):
             file.close()
             return False

@@ -13,6 +13,7 @@ have ended, even by a kill. No clock decides whether a process lives.
 
 import contextlib
 import dataclasses
+import errno
 import json
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -22,7 +23,15 @@ from typing import Any
 from cnnlab.errors import NO_ROOM, UserError
 from cnnlab.sweeps.settings import FILE, Settings, read_settings
 from cnnlab.sweeps.values import from_json
-from cnnlab.utils.files import damaged, is_locked, read_json, try_lock, write_json, write_new
+from cnnlab.utils.files import (
+    damaged,
+    is_locked,
+    open_file,
+    read_json,
+    try_lock,
+    write_json,
+    write_new,
+)
 
 FOLDERS = ("trials", "states", "logs", "locks", "points")
 STATES = ("waiting", "running", "finished", "failed", "pruned")
@@ -184,7 +193,7 @@ class SweepFolder:
             A context that holds the lock; its value is the file descriptor of the lock, which the
             trial's process inherits so that the trial is locked as long as either lives.
         """
-        file = (self.path / "locks" / f"{trial.name}.lock").open("a")
+        file = open_file(self.path / "locks" / f"{trial.name}.lock", "a")
         try:
             free = try_lock(file)
         except OSError as error:
@@ -227,6 +236,8 @@ class SweepFolder:
         except FileNotFoundError:
             return False
         except OSError as error:
+            if error.errno == errno.ENXIO:
+                raise
             raise _without_locks(path, error) from error
 
     def _read_added(self, number: int) -> Trial | None:

@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+from cnnlab.utils.files import open_file, read_tail
+
 
 class Follower:
     """Reads a `metrics.jsonl` as it grows, every record once.
@@ -23,7 +25,7 @@ class Follower:
     def rows(self) -> list[tuple[int, dict[str, float]]]:
         """Return step and values of the records that are new; a line half written waits."""
         try:
-            file = self._path.open("rb")
+            file = open_file(self._path, "rb")
         except FileNotFoundError:
             return []
         with file:
@@ -57,10 +59,7 @@ def last_words(path: Path, start: int = 0) -> str:
         path: the log.
         start: byte to read from: where the attempt began.
     """
-    with path.open("rb") as file:
-        size = file.seek(0, 2)
-        file.seek(max(start, size - 65536))
-        lines = [line.strip() for line in file.read().decode(errors="replace").splitlines()]
+    lines = [line.strip() for line in read_tail(path, 65536, start).splitlines()]
     lines = [line for line in lines if line]
     errors = [line for line in lines if line.startswith("error: ")]
     return (errors or lines or [""])[-1].removeprefix("error: ")

@@ -15,14 +15,14 @@ from typing import Any, cast
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
-from cnnlab.utils.files import lock
+from cnnlab.utils.files import lock, open_file
 
 CHUNK = 65536
 
 
 def mend(path: Path) -> None:
     """Take away what follows the last line break: a record that a kill cut off."""
-    with path.open("r+b") as file:
+    with open_file(path, "r+b") as file:
         end = size = file.seek(0, os.SEEK_END)
         while end:
             begin = max(0, end - CHUNK)
@@ -58,5 +58,10 @@ class Lock:
 
 
 def open_storage(path: Path) -> JournalStorage:
-    """Return the storage in a file, which is made if missing."""
+    """Return the storage in a file, which is made if missing.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    open_file(path, "a").close()
     return JournalStorage(JournalFileBackend(str(path), lock_obj=cast(Any, Lock(path))))

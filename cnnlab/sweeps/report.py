@@ -24,6 +24,7 @@ from cnnlab.sweeps.folder import SweepFolder
 from cnnlab.sweeps.summary import Point, Row, Summary, short
 from cnnlab.sweeps.trial import command
 from cnnlab.utils.console import output, say
+from cnnlab.utils.files import open_file
 
 BEST, LISTED = 10, 10
 OPEN = ("failed", "pruned", "running", "waiting")
@@ -44,7 +45,8 @@ def write(folder: SweepFolder, metric: str = "", mode: str = "") -> None:
     target.mkdir(exist_ok=True)
     _write_csv(found, target / "trials.csv")
     figures = _draw(found, target)
-    (target / "trials.md").write_text(_markdown(found, figures))
+    with open_file(target / "trials.md", "w") as file:
+        file.write(_markdown(found, figures))
     _print(found)
     names = ["trials.csv", "trials.md", *figures]
     say(f"report in {target}: {', '.join(names)}")
@@ -94,7 +96,7 @@ def _held_out(found: Summary, everything: bool = False) -> list[str]:
 def _write_csv(found: Summary, path: Path) -> None:
     entries = list(dict.fromkeys(name for row in found.rows for name in row.trial.overrides))
     held_out = _held_out(found, everything=True)
-    with path.open("w", newline="") as file:
+    with open_file(path, "w", newline="") as file:
         writer = csv.writer(file)
         head = ["trial", "point", "state", *entries, found.metric.name, "step", *held_out]
         writer.writerow([*head, "seconds", "attempts", "reason"])

@@ -17,6 +17,7 @@ from cnnlab.sweeps.folder import SweepFolder, Trial
 from cnnlab.sweeps.follow import Follower, last_words
 from cnnlab.sweeps.values import arguments
 from cnnlab.training.run_folder import is_finished
+from cnnlab.utils.files import open_file
 from cnnlab.utils.installation import COMMAND, PROGRAM
 
 CHILD = (sys.executable, "-I", "-S", str(Path(__file__).with_name("child.py")))
@@ -97,7 +98,7 @@ def run_trial(
     trial.path.parent.mkdir(exist_ok=True)
     follower = Follower(trial.path / "metrics.jsonl")
     cores = ",".join(map(str, share.cores))
-    with folder.log(trial).open("ab") as log:
+    with open_file(folder.log(trial), "ab") as log:
         start = log.tell()
         process = subprocess.Popen(
             [*CHILD, str(os.getpid()), cores, *program, *command(folder, trial)[len(COMMAND) :]],

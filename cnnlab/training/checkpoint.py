@@ -1,10 +1,8 @@
 """Checkpoints: the whole train state and the run's position, by Orbax, verified when read."""
 
-import glob
 import logging
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,6 +15,7 @@ from orbax.checkpoint import checkpoint_managers as managers
 
 from cnnlab.errors import UserError
 from cnnlab.launch import distributed
+from cnnlab.training.checkpoint_files import as_literal, check_files
 from cnnlab.training.checkpoint_record import (
     Damaged,
     check_layout,
@@ -30,7 +29,7 @@ from cnnlab.training.checkpoint_record import (
 from cnnlab.training.checkpoint_values import Values
 from cnnlab.training.checksum import checksum_of_array, checksums
 from cnnlab.training.state import TrainState, leaf_names
-from cnnlab.utils.files import is_text, write_json
+from cnnlab.utils.files import write_json
 
 LOG = logging.getLogger("cnnlab")
 T = TypeVar("T")
@@ -63,10 +62,10 @@ class Checkpoints:
             UserError: for a mode that there is not, or that the metric's name leaves open.
         """
         self.folder = folder.absolute()
-        self._alias: tempfile.TemporaryDirectory | None = None
         if not read_only:
             self.folder.mkdir(parents=True, exist_ok=True)
-        self._root = self._as_literal()
+        # The alias is the process's own, removed with this object.
+        self._root, self._alias = as_literal(self.folder)
         self.values = Values(self.folder, metric, mode)
         if not read_only:
             distributed.on_first_process(self._repair_notes)
@@ -91,16 +90,6 @@ class Checkpoints:
         steps = self.steps()
         if steps and metric:
             self.values.since = self.values.read(steps[-1]).get("since", 0)
-
-    def _as_literal(self) -> Path:
-        """Return a path for Orbax, which needs UTF-8 and takes [, ] and * for a pattern."""
-        if is_text(self.folder) and glob.escape(str(self.folder)) == str(self.folder):
-            return self.folder
-        # The process's own, removed with this object.
-        self._alias = tempfile.TemporaryDirectory(prefix="cnnlab-")
-        link = Path(self._alias.name) / self.folder.name
-        link.symlink_to(self.folder)
-        return link
 
     def steps(self) -> list[int]:
         """Return the steps there are, oldest first."""
@@ -143,8 +132,8 @@ class Checkpoints:
         best: float | None,
         *,
         replace: bool = False,
-    ) -> None:
-        """Begin to write the checkpoint of `state.step`; does nothing if it is there already.
+    ) -> bool:
+        """Begin to write the checkpoint of `state.step`; return False if it is there already.
 
         Args:
             state: the whole state.
@@ -155,7 +144,7 @@ class Checkpoints:
         step = int(state.step)
         if step in self._manager.all_steps():
             if not replace:
-                return
+                return False
             self._manager.delete(step)
         record = {**position, "leaves": layout(state), "fingerprint": checksums(state)}
         self._manager.save(
@@ -166,18 +155,21 @@ class Checkpoints:
             metrics=self.values.entry(best),
             force=True,
         )
+        return True
 
     def restore(self, step: int, like: PyTree) -> tuple[TrainState, dict[str, Any]]:
         """Read the checkpoint of `step` into the shapes and shardings of `like`.
 
         Raises:
-            Damaged: if files are missing or unreadable, or the numbers are not those saved.
+            Damaged: if files are missing or unreadable, or the numbers are not those saved, or
+                those of another step.
             UserError: if it is whole but of another model or optimizer.
         """
         like = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
         record = self.record(step)
         check_layout(record.pop("leaves"), like, self.folder / str(step))
         state = self._read(step, state=ocp.args.StandardRestore(like))["state"]
+        self._check_step(step, state.step)
         expected = record.pop("fingerprint")
         for name, a, b in zip(leaf_names(state), expected, checksums(state), strict=True):
             if a != b:
@@ -224,11 +216,12 @@ class Checkpoints:
         names = [name for name in record["leaves"] if name.partition("/")[0] in parts]
         if not names:
             return {}
-        like = nested(names)
+        like = nested(dict.fromkeys(("step", *names)))
         if "ema" in like and len(like["ema"]) == 1:
             # Of the pair (parameters, model state), which is empty in a network without BatchNorm.
             like["ema"].append({})
-        return self._arrays(step, like, record)
+        found = self._arrays(step, like, record)
+        return {name: found[name] for name in names}
 
     def _arrays(self, step: int, like: PyTree, record: dict[str, Any]) -> dict[str, np.ndarray]:
         """Read the leaves of a tree to the host, by name, and compare them with their checksums."""
@@ -243,11 +236,19 @@ class Checkpoints:
 
         tree = self._read_together(step, read)
         found = dict(zip(leaf_names(tree), jax.tree.leaves(tree), strict=True))
+        self._check_step(step, found["step"])
         expected = dict(zip(record["leaves"], record["fingerprint"], strict=True))
         for name, leaf in found.items():
             if expected[name] != checksum_of_array(np.asarray(leaf)):
                 raise self._changed(step, name)
         return found
+
+    def _check_step(self, step: int, saved: Any) -> None:
+        if int(saved) != step:
+            raise Damaged(
+                f"checkpoint {self.folder / str(step)} is damaged: it is of step {int(saved)}, and "
+                "was renamed"
+            )
 
     def _changed(self, step: int, name: str) -> Damaged:
         where = self.folder / str(step)
@@ -260,6 +261,7 @@ class Checkpoints:
     def _read_together(self, step: int, read: Callable[[], T]) -> T:
         def here() -> T:
             try:
+                check_files(self._root / str(step))
                 return read()
             except MemoryError:
                 raise

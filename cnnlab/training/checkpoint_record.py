@@ -7,7 +7,7 @@ at another position, or in silence with other numbers.
 import json
 import logging
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,9 @@ import jax
 from jaxtyping import PyTree
 
 from cnnlab.errors import UserError
+from cnnlab.training.checkpoint_files import JSON
 from cnnlab.training.state import leaf_names
-from cnnlab.utils.files import fault, read_json
+from cnnlab.utils.files import LARGEST_JSON, fault, read_file, read_json
 
 LOG = logging.getLogger("cnnlab")
 
@@ -71,7 +72,7 @@ def check_layout(saved: Mapping[str, str], like: PyTree, where: Path) -> None:
             )
 
 
-def nested(names: list[str]) -> PyTree:
+def nested(names: Iterable[str]) -> PyTree:
     """Return a tree with these names; where all keys of a node are numbers, it is a list."""
     children: dict[str, list[str]] = {}
     for name in names:
@@ -114,14 +115,13 @@ def unreadable(where: Path, folder: Path, error: Exception) -> Damaged:
 def _damaged_file(folder: Path) -> str | None:
     """Return the first file of a checkpoint that is empty or no JSON where it has to be."""
     for path in sorted(folder.rglob("*")):
-        is_json = path.name in ("_METADATA", "_sharding", "metadata", "array_metadatas")
         if not path.is_file() or path.parent == folder:
             continue
         try:
             if not path.stat().st_size:
                 raise ValueError
-            if is_json:
-                json.loads(path.read_bytes())
+            if path.name in JSON:
+                json.loads(read_file(path, LARGEST_JSON))
         except (ValueError, OSError, RecursionError):
             return str(path.relative_to(folder))
     return None

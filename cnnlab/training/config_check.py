@@ -17,7 +17,7 @@ from cnnlab.training import (
     transfer,
 )
 from cnnlab.training.freeze import Freeze
-from cnnlab.utils import memory, param_paths
+from cnnlab.utils import memory, names, param_paths
 from cnnlab.utils.registry import pick
 
 
@@ -35,6 +35,8 @@ def check(config: Any) -> None:
         raise UserError(
             "data.eval.splits={}: names nothing to evaluate, as in \"{'validation': 'test'}\""
         )
+    names.check("data.eval.splits", splits)
+    names.check_once("evaluate.splits", config.evaluate.splits)
     for split in config.evaluate.splits:
         if split not in splits:
             raise UserError(

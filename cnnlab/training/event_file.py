@@ -26,7 +26,8 @@ class EventFile:
             folder.mkdir(parents=True, exist_ok=True)
             # Files are named by the second; one that is there would be overwritten.
             number = len(list(folder.iterdir()))
-            self._events = EventsWriter(str(folder / "events"), f".{number}{suffix}")
+            # Of a relative path it takes what stands before a colon for a remote file system.
+            self._events = EventsWriter(str(folder.absolute() / "events"), f".{number}{suffix}")
             if purge_step:
                 start = SessionLog(status=SessionLog.START)
                 self._write(purge_step, file_version="brain.Event:2")

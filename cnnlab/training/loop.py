@@ -71,7 +71,8 @@ class Loop:
         self.evaluated: tuple[int, dict[str, Evaluation]] = (-1, {})
         self._value: float | None = None
         self._tracing = False
-        self._verified: int | None = None
+        # Whether a save of this process was read back, and whether one is still to be.
+        self._verified = self._unverified = False
 
     def _judge_by(self, now: dict[str, Any]) -> None:
         """Take what the best is chosen by; where it changed, what was best so far is none."""
@@ -252,16 +253,16 @@ class Loop:
         record = {**self.position.to_record(), "data": self.setup.train.position()}
         value = self._value
         self._value = None
-        self.checkpoints.save(self.state, record, value, replace=replace)
-        if self._verified is None:
+        self._unverified |= self.checkpoints.save(self.state, record, value, replace=replace)
+        if not self._verified:
             # Now, not when all training is lost: a disk may take what it does not give back.
             self._verify()
 
     def _verify(self) -> None:
         self.checkpoints.wait()
-        if self.step != self._verified:
+        if self._unverified:
             self.checkpoints.verify(self.state)
-            self._verified = self.step
+            self._verified, self._unverified = True, False
 
     def _trace(self, size: int) -> None:
         first, last = self.profile

@@ -18,7 +18,7 @@ from typing import Any
 from cnnlab.errors import UserError
 from cnnlab.evaluators import find
 from cnnlab.plots import projections
-from cnnlab.utils import import_path
+from cnnlab.utils import import_path, names
 from cnnlab.utils.registry import check_keywords, pick, suggest
 
 # Of an entry of the config, beside the keywords of the evaluator.
@@ -36,6 +36,8 @@ def check(representation: Any, splits: Iterable[str], every: int) -> None:
         splits: names of the splits that can be evaluated.
         every: steps between two evaluations during training.
     """
+    names.check("representation.evaluators", representation.evaluators)
+    names.check_once("representation.controls", representation.controls)
     for name, entry in representation.evaluators.to_dict().items():
         path = f"representation.evaluators.{name}"
         function = find(kind(name, entry))
@@ -46,6 +48,7 @@ def check(representation: Any, splits: Iterable[str], every: int) -> None:
             raise UserError(f"{path}.endpoint names none")
         own = keywords(entry)
         check_keywords(function, own, path)
+        names.check_once(f"{path}.splits", entry["splits"])
         for split in entry["splits"]:
             if split not in splits:
                 hint = suggest(split, splits)

@@ -127,8 +127,11 @@ def open_run(
         with tempfile.TemporaryFile(dir=workdir):
             pass
     except OSError as error:
+        why = error.strerror
+        if workdir.is_symlink() and isinstance(error, FileExistsError):
+            why = f"it is a link to {workdir.readlink()}, which does not exist"
         raise UserError(
-            f"cannot write in --workdir={workdir}: {error.strerror}; name another folder"
+            f"cannot write in --workdir={workdir}: {why}; name another folder"
         ) from error
     path = workdir / "config.json"
     plain = json.loads(json.dumps(config))

@@ -6,26 +6,34 @@ from pathlib import Path
 
 from cnnlab.errors import UserError
 from cnnlab.training.event_file import EventFile
-from cnnlab.utils.files import damaged, parse_json, read_file
+from cnnlab.utils.files import damaged, open_file, parse_json, read_file
 
 ROW = {"step": int, str: (float, int)}
+# Bytes of a record: of thousands of metrics.
+LONGEST = 1 << 20
 
 
 def read_rows(path: Path) -> list[dict]:
     """Return the records of a `metrics.jsonl`; a last line cut off by a kill is passed over."""
+    rows: list[dict] = []
     try:
-        data = read_file(path)
+        file = open_file(path, "rb")
     except FileNotFoundError:
-        return []
+        return rows
     except OSError as error:
         raise damaged(path, error.strerror or str(error), "remove it") from None
-    rows, lines = [], data.splitlines()
-    for number, line in enumerate(lines, start=1):
-        try:
-            rows.append(parse_json(line, ROW, f"{path} line {number}", "remove the line"))
-        except UserError:
-            if number < len(lines) or data.endswith(b"\n"):
-                raise
+    with file:
+        # A damaged file may be one line of any length.
+        for number, line in enumerate(iter(lambda: file.readline(LONGEST + 1), b""), start=1):
+            if len(line) > LONGEST:
+                raise damaged(
+                    f"{path} line {number}", f"longer than {LONGEST} bytes", "remove the line"
+                )
+            try:
+                rows.append(parse_json(line, ROW, f"{path} line {number}", "remove the line"))
+            except UserError:
+                if line.endswith(b"\n") or file.read(1):
+                    raise
     return rows
 
 
@@ -45,16 +53,17 @@ class Writer:
         kept = [row for row in read_rows(path) if row["step"] <= resume_step]
         self.last = kept[-1]["step"] if kept else 0
         temporary = path.with_suffix(".tmp")
-        temporary.write_text("".join(json.dumps(row) + "\n" for row in kept))
+        with open_file(temporary, "w") as file:
+            file.writelines(json.dumps(row) + "\n" for row in kept)
         temporary.replace(path)
-        self._file = path.open("a")
+        self._file = open_file(path, "a")
         purge_step = resume_step + 1 if resume_step else 0
         self._events = EventFile(folder / "tensorboard", purge_step=purge_step)
         config = folder / "config.json"
         if not resume_step and config.exists():
             from tensorboardX.summary import text
 
-            self._events.add(text("config", f"```\n{config.read_text()}\n```"))
+            self._events.add(text("config", f"```\n{read_file(config).decode()}\n```"))
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
         """Write one record and hand it to the operating system."""

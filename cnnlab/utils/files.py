@@ -16,13 +16,19 @@ from typing import IO, Any
 
 from cnnlab.errors import UserError
 
+# Bytes of a JSON file: more than any run or sweep writes, and read in a second.
+LARGEST_JSON = 1 << 26
+URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+
 
 def expand(path: str) -> str:
     """Return a path with `~`, `$NAME` and `${NAME}` replaced, unless it exists as it is written.
 
     Raises:
-        UserError: a variable is not set, or a user does not exist.
+        UserError: a variable is not set, a user does not exist, or it is a URL.
     """
+    if URL.match(path):
+        raise UserError(f"'{path}' is a URL: name a file or folder of this machine's file systems")
     if os.path.lexists(path):
         return path
     found = os.path.expanduser(os.path.expandvars(path))  # noqa: PTH111
@@ -89,7 +95,7 @@ def lock(path: Path) -> Iterator[None]:
     Raises:
         OSError: the file cannot be opened, or the file system has no locks.
     """
-    with path.open("a") as file:
+    with open_file(path, "a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
@@ -115,7 +121,7 @@ def is_locked(path: Path) -> bool:
     Raises:
         OSError: the file cannot be opened, or the file system has no locks.
     """
-    with path.open() as file:
+    with open_file(path) as file:
         return not _flock(file, fcntl.LOCK_SH)
 
 
@@ -127,16 +133,37 @@ def _flock(file: IO, kind: int) -> bool:
     return True
 
 
-def read_file(path: Path, size: int = -1) -> bytes:
-    """Return the first `size` bytes of a file, or all.
+def open_file(path: Path, mode: str = "r", **options: Any) -> IO:
+    """Open a file of a run or sweep folder, as the built-in `open` does.
 
     Raises:
-        OSError: if it cannot be read, or is a pipe or a device, whose reading may have no end.
+        OSError: it cannot be opened, or is a pipe, a device or a folder, whose opening or reading
+            may have no end; of those `errno` is ENXIO.
     """
-    if not stat.S_ISREG(path.stat().st_mode):
-        raise OSError(errno.EINVAL, "it is no regular file but a pipe, a device or a folder")
-    with path.open("rb") as file:
+    return open(path, mode, opener=_open_regular, **options)
+
+
+def _open_regular(path: str, flags: int) -> int:
+    # A pipe would wait for its other end; for writing, the kernel says ENXIO then.
+    number = os.open(path, flags | os.O_NONBLOCK, 0o666)
+    if stat.S_ISREG(os.fstat(number).st_mode):
+        return number
+    os.close(number)
+    why = "it is no regular file but a pipe, a device or a folder"
+    raise OSError(errno.ENXIO, why, path)
+
+
+def read_file(path: Path, size: int = -1) -> bytes:
+    """Return the first `size` bytes of a file, or all; raises as `open_file`."""
+    with open_file(path, "rb") as file:
         return file.read(size)
+
+
+def read_tail(path: Path, size: int = 1 << 20, start: int = 0) -> str:
+    """Return the last `size` bytes of a text, those from byte `start` on; raises as `open_file`."""
+    with open_file(path, "rb") as file:
+        file.seek(max(start, file.seek(0, os.SEEK_END) - size))
+        return file.read().decode(errors="replace")
 
 
 def read_json(path: Path, form: Any = dict, *, remedy: str) -> Any:
@@ -152,7 +179,7 @@ def read_json(path: Path, form: Any = dict, *, remedy: str) -> Any:
         UserError: there is something that is not this; names the file, the fault and the remedy.
     """
     try:
-        data = read_file(path)
+        data = read_file(path, LARGEST_JSON + 1)
     except FileNotFoundError:
         if path.is_symlink():
             raise damaged(path, "a link to a file that does not exist", remedy) from None
@@ -162,6 +189,8 @@ def read_json(path: Path, form: Any = dict, *, remedy: str) -> Any:
         raise damaged(folder, "a file in the place of a folder", remedy) from None
     except OSError as error:
         raise damaged(path, error.strerror or str(error), remedy) from None
+    if len(data) > LARGEST_JSON:
+        raise damaged(path, f"larger than {LARGEST_JSON >> 20} MiB", remedy)
     return parse_json(data, form, path, remedy)
 
 

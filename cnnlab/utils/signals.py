@@ -2,11 +2,12 @@
 
 import os
 import signal
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-# Slurm sends SIGUSR2 some time before a job's time limit.
-STOP = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2)
+# Slurm sends SIGUSR2 some time before a job's time limit, a terminal SIGHUP when it is closed.
+STOP = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2, signal.SIGHUP)
 
 INTERRUPTED = "interrupted: nothing was being trained, nothing is lost"
 
@@ -29,10 +30,30 @@ def exit_on_interrupt() -> None:
 
 @contextmanager
 def handled(handle: Callable[[int, object], None]) -> Iterator[None]:
-    """Handle every signal that asks to stop by a function within this context."""
-    previous = {number: signal.signal(number, handle) for number in STOP}
+    """Handle every signal that asks to stop by a function within this context.
+
+    SIGHUP stays ignored under nohup.
+    """
+
+    def react(number: int, frame: object) -> None:
+        if number == signal.SIGHUP:
+            _leave_terminal()
+        handle(number, frame)
+
+    kept = [signal.SIGHUP] if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else []
+    previous = {number: signal.signal(number, react) for number in STOP if number not in kept}
     try:
         yield
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
+
+
+def _leave_terminal() -> None:
+    """Write nowhere in place of a terminal that is closed, where writing fails."""
+    for number in (1, 2):
+        device = stat.S_ISCHR(os.fstat(number).st_mode)
+        if device and not os.isatty(number):
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, number)
+            os.close(null)

@@ -2,11 +2,12 @@
 
 import functools
 import logging
+import os
 from pathlib import Path
 
 import small
 from hostile.row import Row, Table, place
-from hostile.run_files import DAMAGES, TRAIN, before, changed, instead
+from hostile.run_files import DAMAGES, PLACES, TRAIN, before, changed, instead, sparse
 
 from cnnlab.training.loop import Loop
 
@@ -73,6 +74,11 @@ def halve(path):
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
+def renamed(name):
+    """Return what gives the last checkpoint the name of another step."""
+    return lambda folder: (folder / LAST).rename(folder / "run/checkpoints" / name)
+
+
 def resumes(name, words, make):
     """A row where training goes on from step 4."""
     return Row(name, words, make, works=True)
@@ -95,6 +101,27 @@ ROWS = [
         resumes(f"values are {name}", RECOVERED, place(VALUES, content))
         for name, content in DAMAGES.items()
     ),
+    *(resumes(f"position is {p}", USED, instead(POSITION, m)) for p, m in PLACES.items()),
+    *(resumes(f"values are {p}", RECOVERED, instead(VALUES, m)) for p, m in PLACES.items()),
+    *(resumes(f"the note is {p}", GOES_ON, instead(NOTE, m)) for p, m in PLACES.items()),
+    *(
+        resumes(f"numbers: notes {p}", USED, instead(f"{LAST}/state/_METADATA", m))
+        for p, m in PLACES.items()
+    ),
+    resumes("numbers: pipes", USED, arrays(lambda path: (path.unlink(), os.mkfifo(path)))),
+    *(
+        resumes(f"1 TiB: {Path(name).name}", words, sparse(name))
+        for name, words in (
+            (POSITION, USED),
+            (VALUES, RECOVERED),
+            (NOTE, GOES_ON),
+            (f"{LAST}/state/_METADATA", USED),
+        )
+    ),
+    resumes("renamed", "is of step 8, and was renamed", renamed("80")),
+    resumes("renamed to that of an earlier step", "is of step 8, and was renamed", renamed("6")),
+    Row("train: renamed", "finished", renamed("80"), TRAIN, works=True),
+    Row("eval: renamed", "is of step 8, and was renamed", renamed("80"), "eval --workdir=run"),
     resumes("values without entries", RECOVERED, place(VALUES, b"{}")),
     resumes("values of another number", RECOVERED, changed(VALUES, best=0.001)),
     resumes("values gone", RECOVERED, instead(VALUES, lambda path: None)),

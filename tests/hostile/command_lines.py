@@ -3,7 +3,7 @@
 import os
 import shlex
 
-from hostile.row import CONFIG, SMALL, Row, Table, nothing, place
+from hostile.row import CONFIG, ROOT, SMALL, Row, Table, nothing, place
 
 NAME, PATH = "n" * 300, "p/" * 3000 + "p"
 BYTES = os.fsdecode(b"b\xff")
@@ -32,12 +32,13 @@ def paths(flag, command):
         ("a name of 300 letters", NAME, "name or path is too long"),
         ("a path of 6,000 letters", PATH, "name or path is too long"),
         ("a variable that is not set", "'$NOT_SET_1'", "which is not set"),
+        ("a URL", "gs://bucket/x", "is a URL" if flag != "--config" else "no config file"),
         ("the home of nobody", "'~nobody-1/x'", "a user who does not exist"),
     ):
         # Some say first that there is no such file, which is as right.
         yield Row(
             f"{flag}: {what}",
-            words if "$" in path or "~" in path else "",
+            words if path not in (NAME, PATH) else "",
             nothing,
             f"{command} {flag}={path}{'.png' if flag in PNGS and path in (NAME, PATH) else ''}",
         )
@@ -194,6 +195,40 @@ ROWS = [
     entry("optimizer.multipliers=(('x',nan),)", "nan in"),
     entry("data.keys=()", "names nothing to read"),
     entry("data.eval.splits={}", "names nothing to evaluate"),
+    *(
+        entry(f"data.eval.splits={{{name!r}:'test'}}", "becomes one of files")
+        for name in ("/tmp/evil", "a/b", "", "a\n", "n" * 300)
+    ),
+    *(
+        entry(f"representation.evaluators={{{name!r}:{{'name':'knn'}}}}", "becomes one of files")
+        for name in ("/tmp/evil", "a/b", "n" * 300)
+    ),
+    entry("data.eval.splits={'..':'test'}", "does not accept dots"),
+    entry("evaluate.splits=('validation','validation')", "'validation' is there twice"),
+    entry("representation.controls=('pixels','pixels')", "'pixels' is there twice"),
+    *(
+        bad(
+            f"{command.split('=')[0]} {flag} of a URL",
+            "is a URL",
+            f"{command} {flag}=s3://bucket/x",
+        )
+        for flag, command in (
+            ("--data_dir", f"eval --workdir={ROOT}"),
+            ("--workdir", "eval"),
+            ("--workdir", f"sweep {CONFIG} --sweep=it.py"),
+            ("--workdir", f"sweep --report {SMALL}"),
+        )
+    ),
+    entry("init_from.path=hdfs://x/y", "is a URL", f"train {SMALL} --workdir=new"),
+    entry("data.source=folder:gs://x/y", "is a URL", f"train {SMALL} --workdir=new"),
+    entry("data.source=npz:https://x/y", "is a URL", f"train {SMALL} --workdir=new"),
+    bad("--processes=0", "--processes=0: needs", f"{TRAIN} --processes=0"),
+    bad("--process=-1", "--process=-1: needs", f"{TRAIN} --process=-1"),
+    bad(
+        "--profile of steps that do not come",
+        "nothing to trace",
+        f"train {SMALL} --workdir=new --config.steps=4 --profile=1000:2000",
+    ),
     entry("data.train.augment=" + "{1:" * 300, "data.train.augment"),
     bad("entries of an empty config", "--config is missing", "config --config= --config.steps=4"),
     entry("optimizer.learning_rate=nan", "nan"),

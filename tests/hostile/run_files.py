@@ -7,7 +7,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from hostile.row import SMALL, Row, Table, place
+from hostile.row import SMALL, Row, Table, link, place
 
 from cnnlab import commands
 
@@ -76,6 +76,26 @@ PLACES = {
     "a pipe": os.mkfifo,
     "a device": lambda path: path.symlink_to("/dev/zero"),
 }
+
+
+def sparse(name):
+    """Return what makes a file of 1 TiB that takes no room."""
+
+    def put(folder):
+        place(name, b"")(folder)
+        os.truncate(folder / name, 1 << 40)
+
+    return put
+
+
+def unfinished_with(name, what):
+    """Return what takes the result away, and puts something in the place of a file."""
+
+    def put(folder):
+        (folder / "run/result.json").unlink()
+        instead(f"run/{name}", PLACES[what])(folder)
+
+    return put
 
 
 def every(what, name, read, words="is damaged", *, works=False):
@@ -205,6 +225,51 @@ ROWS = [
         lambda f: (f / "run2").symlink_to("."),
         "status --workdir=. --format=json",
         works=True,
+    ),
+    *(
+        row(f"the lock is {p}", "training is damaged", instead("run/.training", PLACES[p]))
+        for p in ("a folder", "a pipe", "a device")
+    ),
+    *(
+        row(f"status: the lock is {p}", "finished", instead("run/.training", m), STATUS, works=True)
+        for p, m in PLACES.items()
+    ),
+    *(
+        row(f"metrics.tmp is {p}", "in the place of a file", unfinished_with("metrics.tmp", p))
+        for p in ("a pipe", "a device")
+    ),
+    *(
+        row(
+            f"a figure is {p}",
+            "curves.png",
+            unfinished_with("figures/curves.png", p),
+            works=True,
+        )
+        for p in ("a folder", "a pipe", "a device")
+    ),
+    row(
+        "a log is a pipe",
+        "finished",
+        lambda f: (
+            place("run/jobs/7.json", '{"id": "7", "starts": {"0": {}}, "submitted": "now"}')(f),
+            os.mkfifo(f / "run/jobs/7_0_log.err"),
+        ),
+        "status --workdir=run",
+        works=True,
+    ),
+    row("metrics.jsonl of 1 TiB", "longer than", sparse("run/metrics.jsonl"), STATUS, works=True),
+    row(
+        "config.json of 1 TiB",
+        "larger than 64 MiB",
+        sparse("run/config.json"),
+        "eval --workdir=run",
+    ),
+    row("result.json of 1 TiB", "larger than 64 MiB", sparse("run/result.json")),
+    row(
+        "a run at a link to nothing",
+        "is a link to gone, which does not exist",
+        link("mine", "gone"),
+        TRAIN.replace("=run", "=mine"),
     ),
     row(
         "another program's folder",

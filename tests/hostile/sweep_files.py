@@ -1,12 +1,19 @@
 """Files of a sweep that are damaged, and sweep files that are no sweeps."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
 import fabricated_sweep
 from hostile.row import CONFIG, Row, Table, place
 from hostile.run_files import changed, every, instead
+
+
+def pipe(name):
+    """Return what puts a pipe in the place of a file."""
+    return instead(name, os.mkfifo)
+
 
 REPORT = "sweep --report --workdir=sweep"
 RUN = f"sweep {CONFIG} --sweep=it.py --workdir=new --dry_run"
@@ -48,6 +55,21 @@ ROWS = [
         "a report over an empty result",
         "is damaged",
         place("sweep/trials/0000/result.json", ""),
+        REPORT,
+        works=True,
+    ),
+    *(
+        Row(f"{name} a pipe", words, pipe(f"sweep/{name}"), REPORT)
+        for name, words in (
+            ("locks/0002.lock", "a pipe"),
+            ("report/trials.csv", "a pipe"),
+            ("report/trials.md", "a pipe"),
+        )
+    ),
+    Row(
+        "a figure a pipe",
+        "report in",
+        pipe("sweep/report/curves.png"),
         REPORT,
         works=True,
     ),

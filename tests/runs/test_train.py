@@ -9,6 +9,7 @@ import small
 
 from cnnlab import commands
 from cnnlab import config as cfg
+from cnnlab.errors import UserError
 from cnnlab.launch import run_lock
 from cnnlab.runs import final_report, representation_report, train
 from cnnlab.training import run_folder
@@ -117,3 +118,26 @@ def test_command_ends_with_the_same_status_and_message(tmp_path, monkeypatch, ca
     said = " ".join(capsys.readouterr().err.split())
     assert "SIGTERM: saved at step 2 of 4; the same command goes on from there" in said
     assert not run_folder.is_finished(tmp_path / "r")
+
+
+def test_a_first_start_that_cannot_write_leaves_a_folder_for_the_next(tmp_path, monkeypatch):
+    plain = small.config(steps=2)
+
+    def full(*_):
+        raise OSError("no room")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Loop, "run", full)
+        patch.setattr(train.header, "header", full)
+        with pytest.raises(OSError, match="no room"):
+            train.train(plain, tmp_path / "run", "stop", show=False)
+    assert (tmp_path / "run/checkpoints").is_dir()
+    train.train(plain, tmp_path / "run", "stop", show=False)
+    assert run_folder.is_finished(tmp_path / "run")
+
+
+@pytest.mark.parametrize("profile", [(2, 3), (1000, 2000)])
+def test_a_trace_of_steps_that_do_not_come_is_refused(tmp_path, profile):
+    with pytest.raises(UserError, match="nothing to trace, the run goes from step 0 to 2"):
+        train.train(small.config(steps=2), tmp_path / "run", "stop", profile, show=False)
+    assert not (tmp_path / "run").exists()

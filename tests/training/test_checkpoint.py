@@ -72,6 +72,24 @@ def test_a_path_that_looks_like_a_pattern_is_one_folder(tmp_path, name):
     checkpoints.close()
 
 
+def test_a_checkpoint_under_the_name_of_another_step_is_damaged(tmp_path):
+    save(tmp_path, [3, 4]).close()
+    (tmp_path / "4").rename(tmp_path / "40")
+    checkpoints = Checkpoints(tmp_path)
+    renamed = "40 is damaged: it is of step 4, and was renamed"
+    with pytest.raises(Damaged, match=renamed):
+        checkpoints.read(40, "params")
+    with pytest.raises(Damaged, match=renamed):
+        checkpoints.restore(40, make_state())
+    assert int(checkpoints.restore_latest(make_state())[0].step) == 3
+
+
+def test_save_says_whether_it_writes(tmp_path):
+    checkpoints = Checkpoints(tmp_path)
+    assert checkpoints.save(make_state(3), {}, None)
+    assert not checkpoints.save(make_state(3), {}, None)
+
+
 def test_a_moving_average_without_statistics_is_read(tmp_path):
     state = dataclasses.replace(make_state(3), ema=({"kernel": jnp.ones(3)}, {}))
     checkpoints = Checkpoints(tmp_path)

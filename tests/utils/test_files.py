@@ -2,12 +2,24 @@
 
 import fcntl
 import json
+import os
 import threading
+from pathlib import Path
 
 import pytest
 
 from cnnlab.errors import UserError
-from cnnlab.utils.files import expand, is_locked, parse_json, read_json, try_lock, write_json
+from cnnlab.utils.files import (
+    expand,
+    is_locked,
+    open_file,
+    parse_json,
+    read_file,
+    read_json,
+    read_tail,
+    try_lock,
+    write_json,
+)
 
 
 @pytest.mark.parametrize(
@@ -45,6 +57,49 @@ def test_a_path_that_exists_as_it_is_written_stays(tmp_path, monkeypatch):
     for name in ("~", "a$CNNLAB_UNSET"):
         (tmp_path / name).mkdir()
         assert expand(name) == name
+
+
+@pytest.mark.parametrize(
+    "path", ["gs://bucket/a", "s3://a", "hdfs://a", "https://a.b/c", "FILE:///a"]
+)
+def test_a_url_is_refused(path):
+    with pytest.raises(UserError, match="is a URL"):
+        expand(path)
+
+
+PLACES = {
+    "a pipe": os.mkfifo,
+    "a device": lambda path: path.symlink_to("/dev/zero"),
+    "a folder": Path.mkdir,
+}
+
+
+@pytest.mark.parametrize("mode", ["r", "rb", "r+b", "w", "a", "wb"])
+@pytest.mark.parametrize("make", PLACES.values(), ids=PLACES)
+def test_what_is_no_regular_file_is_not_opened(tmp_path, make, mode):
+    make(tmp_path / "x")
+    with pytest.raises(OSError, match=r"no regular|No such device|Is a directory"):
+        open_file(tmp_path / "x", mode)
+
+
+def test_a_file_is_opened_as_by_open(tmp_path):
+    path = tmp_path / "x"
+    for mode, text in (("w", "one\n"), ("a", "two\n")):
+        with open_file(path, mode) as file:
+            file.write(text)
+    assert read_file(path) == b"one\ntwo\n"
+    assert read_tail(path, 4) == "two\n"
+    assert read_tail(path, start=6) == "o\n"
+    with pytest.raises(FileNotFoundError):
+        open_file(tmp_path / "gone")
+
+
+def test_json_larger_than_memory_is_damaged(tmp_path):
+    path = tmp_path / "x.json"
+    path.touch()
+    os.truncate(path, 1 << 40)
+    with pytest.raises(UserError, match="larger than 64 MiB"):
+        read_json(path, remedy="remove it")
 
 
 def test_interrupted_write_leaves_the_old_file_and_nothing_else(tmp_path):

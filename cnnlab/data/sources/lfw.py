@@ -21,7 +21,7 @@ import numpy as np
 from jaxtyping import Bool, Int64
 
 from cnnlab.errors import UserError
-from cnnlab.utils.files import expand
+from cnnlab.utils.files import expand, read_file
 from cnnlab.utils.registry import suggest
 
 
@@ -53,7 +53,7 @@ def read_pairs(path: str, files: Sequence[str]) -> Pairs:
             or if an image it names is not among `files`.
     """
     try:
-        lines = Path(expand(path)).read_text(encoding="utf-8").splitlines()
+        lines = read_file(Path(expand(path))).decode().splitlines()
     except (OSError, UnicodeDecodeError) as error:
         why = getattr(error, "strerror", None) or "it is no text"
         raise UserError(f"cannot read the pairs in {path}: {why}") from error
