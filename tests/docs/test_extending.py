@@ -1,36 +1,19 @@
 """docs/extending.md works as it stands: its files are written to a folder and its commands run."""
 
 import json
-import re
-import sys
-from pathlib import Path
 
+import pages
 import pytest
 
 from cnnlab.commands import main
 
-TEXT = (Path(__file__).parents[2] / "docs" / "extending.md").read_text()
-FILES = re.findall(r"```python\n# (mine/\w+\.py)\n(.*?)```", TEXT, re.DOTALL)
-COMMANDS = re.findall(r"^python launch.py (.*)$", TEXT, re.MULTILINE)
-
-
-def forget():
-    """Forget the modules of other tests, and those of this one."""
-    for name in [name for name in sys.modules if name.partition(".")[0] == "mine"]:
-        del sys.modules[name]
+FILES, COMMANDS = pages.read("extending.md")
 
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    forget()
-    (tmp_path / "mine").mkdir()
-    for name, text in FILES:
-        (tmp_path / name).write_text(text)
-    others = [path for path in sys.path if not Path(path, "mine.py").exists()]
-    monkeypatch.setattr(sys, "path", others)
-    monkeypatch.chdir(tmp_path)
-    yield tmp_path
-    forget()
+    with pages.written(FILES, tmp_path, monkeypatch):
+        yield tmp_path
 
 
 def test_every_example_of_the_page_trains_and_is_evaluated(folder, capfd):
