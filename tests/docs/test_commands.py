@@ -30,6 +30,7 @@ BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 NOT_RUN = {
     "make ": "installs into .venv",
     "pip install": "downloads",
+    "source ": "the tests run in the environment",
     "srun ": "needs Slurm; `make test-cluster` runs it",
     "bash benchmarks/gpu_check.sh": "needs a GPU; tests/benchmarks/test_gpu_check.py",
     "python -m benchmarks.scaling": "compiles for minutes; tests/benchmarks/scaling",
