@@ -8,7 +8,11 @@ With --json, the rows of `results/*.jsonl` that name this file as their source f
 """
 
 import argparse
+import datetime
 import json
+import os
+import platform
+import re
 import shlex
 import statistics
 import subprocess
@@ -52,6 +56,26 @@ def representation(result: dict) -> dict[str, float]:
     return values
 
 
+def origin(run: Path) -> dict[str, str]:
+    """Return hardware, commit and day of a run that has just ended."""
+    environment = json.loads((run / "environment.json").read_text())
+    kind, count = environment["device_kind"], len(environment["devices"])
+    hardware = f"{os.cpu_count()} cores of {processor()}" if kind == "cpu" else f"{count} {kind}"
+    ended = datetime.date.fromtimestamp((run / "result.json").stat().st_mtime)
+    return {
+        "hardware": hardware,
+        "commit": environment["commit"][:10] + (" and changes" if environment["dirty"] else ""),
+        "date": ended.isoformat(),
+    }
+
+
+def processor() -> str:
+    """Return the processor's name where Linux says it."""
+    info = Path("/proc/cpuinfo")
+    names = re.findall(r"^model name\s*: (.*)$", info.read_text() if info.exists() else "", re.M)
+    return names[0] if names else platform.machine()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--config", required=True)
@@ -84,6 +108,8 @@ def main() -> None:
             "results": summary,
             "floors": results[0]["floors"],
             "seconds": seconds,
+            "steps": results[0]["steps"],
+            **origin(Path(options.workdir) / "seed_0"),
         }
         Path(options.json).write_text(json.dumps(written, indent=2, sort_keys=True) + "\n")
         accuracy_rows.refresh()
