@@ -19,7 +19,8 @@ FILES, COMMANDS = pages.read("first_day.md")
 TINY = {
     "cifar10_resnet.py": [
         *["--config.steps=2", "--config.model.width=0.125", "--config.batch_size=8"],
-        "--config.evaluate.batch_size=8",
+        *["--config.evaluate.batch_size=8", "--config.data.train.split=train[:40]"],
+        "--config.data.eval.splits.validation=train[40:]",
     ],
     "own/config.py": ["--config.steps=4", "--config.log_every=2", "--config.eval_every=2"],
 }
@@ -31,7 +32,7 @@ def place(tmp_path_factory):
     folder = tmp_path_factory.mktemp("first_day")
     rng = np.random.default_rng(0)
     images, labels = rng.integers(0, 256, (6, 10, 32, 32, 3)), np.tile(np.arange(10), (6, 1))
-    published.cifar10(folder / "data", images, labels, names=[f"class {i}" for i in range(10)])
+    published.cifar10(folder / "data", images, labels, names=list("abcdefghij"))
     return folder
 
 
