@@ -42,9 +42,9 @@ class Evaluation:
         return {**single, **{n: x for n, x in self.summary.items() if not math.isnan(x)}}
 
     def missing(self) -> list[str]:
-        """Return the names of what was NaN of the whole set, and so is not among the scalars."""
+        """Return the names of single numbers of the whole set that are NaN, and so no scalars."""
         values: dict[str, Any] = {**self._collected, **self.summary}
-        return [n for n, x in values.items() if np.any(np.isnan(x))]
+        return [n for n, x in values.items() if np.ndim(x) == 0 and np.isnan(x)]
 
     @functools.cached_property
     def _collected(self) -> dict[str, np.ndarray]:

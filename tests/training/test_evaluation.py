@@ -1,5 +1,8 @@
 """Evaluation sees every example once, however the count divides."""
 
+from typing import Any
+
+import flax.struct
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,6 +10,7 @@ import pytest
 import small
 from sklearn.datasets import load_digits
 
+from cnnlab.metrics.collected import Collected
 from cnnlab.metrics.metric import Mean
 from cnnlab.training.evaluation import Evaluation
 
@@ -65,3 +69,24 @@ def test_a_mean_of_nothing_is_left_out():
     # Triplets, say, in a split without two examples of a class.
     some, none = Mean.of(jnp.ones(2)), Mean.of(jnp.ones(2), jnp.zeros(2, bool))
     assert Evaluation({"some": some, "none": none}, {}).scalars() == {"some": 1.0}
+
+
+@flax.struct.dataclass
+class Averaged(Collected):
+    """The mean of each column."""
+
+    values: Any
+
+    def compute(self):
+        return np.mean(self.values, axis=0)
+
+
+def test_a_single_number_that_is_nan_is_missing_and_an_array_with_nan_is_not():
+    metrics = {
+        "one": Averaged(np.array([1.0, np.nan])),
+        "each": Averaged(np.array([[1.0, np.nan]])),
+        "right": Averaged(np.array([1.0, 3.0])),
+    }
+    found = Evaluation(metrics, {}, {"score": np.nan, "other": 0.5})
+    assert found.missing() == ["one", "score"]
+    assert found.scalars() == {"right": 2.0, "other": 0.5}
