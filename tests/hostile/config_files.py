@@ -154,6 +154,8 @@ ROWS = [
         "\\x1b[31m",
         "def get_config():\n    raise ValueError('\\x1b[31m')\n",
     ),
-    sets("right", "--config.steps=9", "config.steps = 9", works=True),
+    sets(
+        "right", "--config.steps=9", "config.model = cfg.model('mlp'); config.steps = 9", works=True
+    ),
 ]
 TABLE = Table("config files", READ, ROWS)
