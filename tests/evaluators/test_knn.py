@@ -40,6 +40,7 @@ def test_votes_are_weighted_as_by_scikit_learn(monkeypatch, k, temperature):
     nearest = KNeighborsClassifier(1, metric="cosine").fit(train.features, train.label)
     assert got.values["accuracy_1"] == nearest.score(query.features, query.label)
     assert f"{min(k, 150)}-NN" in got.setting
+    assert ("k=500 is more than there are" in got.setting) == (k == 500)
 
 
 def test_euclidean_neighbors_count_the_same():
