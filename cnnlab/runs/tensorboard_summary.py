@@ -4,6 +4,7 @@ Hyperparameters and final metrics are those of the HPARAMS tab, where the runs o
 They lie in a file of their own, as TensorBoard goes on to a newer file of a folder for good.
 """
 
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
