@@ -52,6 +52,7 @@ def load(argument: str) -> ConfigDict:
             )
         for part in cfg.NAMED:
             _check_name(part, config[part])
+        _separate(config, set())
         return check(config)
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
@@ -72,6 +73,23 @@ def _check_depth(entry: Any, above: str = "config", left: int = MAX_DEPTH) -> No
         )
     for key, value in inner:
         _check_depth(value, above if key is None else f"{above}.{key}", left - 1)
+
+
+def _separate(entries: ConfigDict, seen: set[int]) -> None:
+    """Copy what a file assigned to two places, or the command line would set both by one."""
+    for key, value in entries.items(preserve_field_references=True):
+        if not isinstance(value, ConfigDict):
+            continue
+        if id(value) in seen:
+            with entries.unlocked():
+                entries[key] = _copied(value)
+        seen.add(id(value))
+        _separate(entries[key], seen)
+
+
+def _copied(entry: ConfigDict) -> ConfigDict:
+    copy = ConfigDict({k: _copied(v) if isinstance(v, ConfigDict) else v for k, v in entry.items()})
+    return copy.lock() if entry.is_locked else copy
 
 
 def _check_name(path: str, entry: Any, make: str = "") -> None:

@@ -162,3 +162,22 @@ def test_model_that_an_earlier_version_saved_in_part_is_the_same_model():
     assert cfg.completed(saved)["model"] == cfg.model("resnet18", num_classes=3).to_dict()
     gone = {**saved, "model": {"name": "gone", "width": 3}}
     assert cfg.completed(gone)["model"] == {"name": "gone", "width": 3}
+
+
+def test_what_a_file_assigns_to_two_places_is_set_in_each_by_itself(tmp_path):
+    file = tmp_path / "twice.py"
+    file.write_text(
+        "from cnnlab import config as cfg\n\n\n"
+        "def get_config():\n"
+        "    config = cfg.base()\n"
+        "    same = cfg.preprocess(resize={'size': 32})\n"
+        "    config.data.train.preprocess = config.data.eval.preprocess = same\n"
+        "    return config\n"
+    )
+    given = {"data.eval.preprocess.resize.size": "48"}
+    config = config_file.override(config_file.load(str(file)), given)
+    config.data.eval.preprocess.resize.size = 48
+    assert config.data.train.preprocess.resize.size == 32
+    # What follows another entry by intent still does.
+    config.eval_every = 7
+    assert config.evaluate.every == config.checkpoint.every == 7
