@@ -163,7 +163,9 @@ class Closing:
             open_ends: dict[str, Any] = {"pending": True} if pending else {}
             if self.missing:
                 open_ends["missing"] = self.missing
-            write_json(run.workdir / "result.json", {**self._found, **facts, **open_ends})
+            # In order: tables show the numbers of a protocol as it gives them.
+            found = {**self._found, **facts, **open_ends}
+            write_json(run.workdir / "result.json", found, sort_keys=False)
 
         distributed.on_first_process(write)
 

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from cnnlab.evaluators import Features
 from cnnlab.launch import distributed
-from cnnlab.metrics.formatting import format_metrics, format_value, natural
+from cnnlab.metrics.formatting import format_metrics, format_value
 from cnnlab.plots import style
 from cnnlab.plots.embedding import embedding_view
 from cnnlab.plots.run_figures import roc_curves
@@ -195,8 +195,8 @@ def show(saved: Sequence[Mapping[str, Any]]) -> None:
     for row in saved:
         blocks.setdefault((row["protocol"], row["split"]), []).append(row)
     for (protocol, split), block in blocks.items():
-        found = {name for row in block for name in row["values"]} - {"collapsed"}
-        names = sorted(found, key=natural)
+        found = dict.fromkeys(name for row in block for name in row["values"])
+        names = [name for name in found if name != "collapsed"]
         cells = [[format_value(n, row["values"].get(n)) for n in names] for row in block]
         labels = [[_what(row)] for row in block]
         title = f"{protocol} on {split}"

@@ -58,13 +58,13 @@ def _plain(value: Any) -> Any:
     return value.tolist() if hasattr(value, "tolist") else str(value)
 
 
-def write_json(path: Path, value: Any) -> None:
+def write_json(path: Path, value: Any, *, sort_keys: bool = True) -> None:
     """Write JSON so that a reader, a kill or a power cut never meets half a file."""
     # Opened by its name, not by `tempfile`, which would hide it from a person's colleagues.
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
     try:
         with temporary.open("w") as file:
-            json.dump(value, file, indent=2, sort_keys=True, default=_plain)
+            json.dump(value, file, indent=2, sort_keys=sort_keys, default=_plain)
             file.write("\n")
             file.flush()
             os.fsync(file.fileno())

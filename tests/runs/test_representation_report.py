@@ -72,3 +72,13 @@ def test_roc_curves_are_of_every_row_and_of_each_protocol_alone(tmp_path, monkey
     assert list(drawn["glyphs, test: faces"]) == [(e, "features") for e in encoders[:2]]
     names = {path.name for path in (tmp_path / "figures" / "test").iterdir()}
     assert {"roc.png", "roc_faces.png"} < names
+
+
+def test_columns_stand_in_the_order_of_the_protocol(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")
+    values = {"recall@1": 0.5, "recall@5": 0.6, "recall@10": 0.7, "map@r": 0.4, "collapsed": 0.0}
+    row = {"encoder": "trained", "protocol": "retrieval", "split": "test", "endpoint": "features"}
+    representation_report.show([{**row, "setting": "cosine", "values": values}])
+    out = capsys.readouterr().out
+    heading = next(line for line in out.splitlines() if "recall@1" in line)
+    assert heading.split() == ["recall@1", "recall@5", "recall@10", "map@r"]
