@@ -14,7 +14,7 @@ from cnnlab.launch import distributed
 from cnnlab.metrics.formatting import format_value, natural
 from cnnlab.plots import learning_curves, run_figures, style
 from cnnlab.runs import representation_report, tensorboard_summary
-from cnnlab.training import baselines, run_folder
+from cnnlab.training import baselines, progress, run_folder
 from cnnlab.training.evaluation import Evaluation
 from cnnlab.training.loop import Loop
 from cnnlab.training.position import Position
@@ -40,9 +40,13 @@ class Closing:
         position: Position,
         reason: str,
         began: float,
+        encoder: str,
     ):
-        """Take the run, its last state, why it ended, and when it began (`time.monotonic`)."""
-        self._began = began
+        """Take the run, its last state, why it ended, and when it began (`time.monotonic`).
+
+        `encoder` is what its network is called among those that are compared.
+        """
+        self._began, self._encoder = began, encoder
         self._setup, self._run, self._state, self._position = setup, run, state, position
         self._best, self._best_step = state, run.step
         self._found: dict[str, Any] = {
@@ -83,9 +87,9 @@ class Closing:
         setup, workdir, found = self._setup, self._run.workdir, self._found
         distributed.on_first_process(self._baselines)
         self._write(pending=True)
-        encoders = {f"trained (step {self._run.step})": _variables(self._state)}
+        encoders = {f"{self._encoder} (step {self._run.step})": _variables(self._state)}
         if self._best is not self._state:
-            encoders[f"trained (best, step {self._best_step})"] = _variables(self._best)
+            encoders[f"{self._encoder} (best, step {self._best_step})"] = _variables(self._best)
         rows = representation_report.rows(setup, encoders, workdir, self.missing)
         found["representation"] = representation_report.plain(rows)
         self._write(pending=True)
@@ -185,6 +189,7 @@ def evaluate_splits(
     """Return the evaluation of each split; with `keep` its outputs too."""
     found: dict[str, Evaluation] = {}
     for split in splits:
+        progress.say_start(f"evaluating '{split}'")
         evaluation = setup.evaluate_split(state, split, keep=keep)
         assert evaluation is not None
         found[split] = evaluation

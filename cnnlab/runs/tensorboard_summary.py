@@ -91,7 +91,7 @@ def final_metrics(result: Mapping[str, Any], best: bool) -> dict[str, float]:
     for place, values in (("final", last), ("best", other if best else {})):
         found |= {f"{place}/{name}": value for name, value in values.items()}
     for row in result.get("representation", []):
-        if row["encoder"].startswith("trained (step"):
+        if " (step" in row["encoder"]:
             where = f"final/{row['split']}/{row['protocol']}"
             found |= {f"{where}_{k}/{row['endpoint']}": v for k, v in row["values"].items()}
     return found

@@ -22,6 +22,7 @@ def train(
     profile: tuple[int, int] = (0, 0),
     *,
     show: bool = True,
+    encoder: str = "trained",
 ) -> None:
     """Train in a folder, and the controls of the config in folders inside it.
 
@@ -34,6 +35,7 @@ def train(
             `accept` the change and go on, or `restart` in an emptied folder.
         profile: first and last step of a profiler trace; (0, 0): none.
         show: print the closing table.
+        encoder: what the network is called among those that are compared.
 
     Raises:
         Interrupted: after a signal, with the state saved.
@@ -52,7 +54,7 @@ def train(
         with contextlib.suppress(OSError):
             workdir.rmdir()
         raise
-    _run(parts, others, workdir, profile, began)
+    _run(parts, others, workdir, profile, began, encoder)
     if show:
         distributed.on_first_process(lambda: final_report.show(workdir))
 
@@ -129,6 +131,7 @@ def _run(
     workdir: Path,
     profile: tuple[int, int],
     began: float,
+    encoder: str,
 ) -> None:
     """Train what is set up since `began`, then the controls `others`; write both results."""
     config = parts.config
@@ -153,7 +156,7 @@ def _run(
     with recorded, interruption_at_once():
         try:
             state, position, reason = running.run()
-            ending = final_report.Closing(parts, running, state, position, reason, began)
+            ending = final_report.Closing(parts, running, state, position, reason, began, encoder)
             ending.numbers()
             _train_controls(others, workdir, running.step, ending.missing)
             ending.rest()
@@ -190,5 +193,5 @@ def _train_controls(
             other.init_from.checkpoint = str(step)
         began = time.monotonic()
         with distributed.optional(f"control '{name}'", missing, shared=True):
-            train(other, workdir / name, "restart", show=False)
+            train(other, workdir / name, "restart", show=False, encoder=name)
             progress.say_result(f"control '{name}'", {}, began)

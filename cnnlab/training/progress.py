@@ -11,6 +11,12 @@ from cnnlab.metrics.formatting import format_metrics
 from cnnlab.utils.console import console
 
 
+def say_start(what: str) -> None:
+    """Print what is about to take long, on the first process."""
+    if distributed.is_first():
+        console.print(what, soft_wrap=True)
+
+
 def say_result(what: str, values: Mapping[str, float], began: float) -> None:
     """Print what was evaluated, its numbers and its seconds, on the first process.
 

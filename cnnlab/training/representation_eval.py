@@ -21,7 +21,7 @@ from cnnlab.evaluators.similarities import DISTANCES
 from cnnlab.launch import distributed, kv_store
 from cnnlab.training import representation_entries as entries
 from cnnlab.training.feature_extraction import BANK, PIXELS, FeatureExtractor, Stopped
-from cnnlab.training.progress import say_result
+from cnnlab.training.progress import say_result, say_start
 
 
 @dataclasses.dataclass(frozen=True)
@@ -144,8 +144,11 @@ class RepresentationEval:
             evaluators = self._evaluators
         embedded: dict[str, dict[str, Features]] = {}
 
-        def embed(split: str, endpoint: str) -> Features:
+        def embed(split: str, endpoint: str, what: str) -> Features:
             if split not in embedded:
+                if encoder:
+                    data = "the training split" if split == BANK else f"'{split}'"
+                    say_start(f"{what}: {'reading' if raw else 'embedding'} {data}")
                 embedded[split] = self._extractor.embed(variables, split, raw=raw, stop=stop)
             return embedded[split][endpoint]
 
@@ -165,9 +168,8 @@ class RepresentationEval:
                     began = time.monotonic()
                     with distributed.optional(f"{what}, {endpoint}", missing, shared=True):
                         try:
-                            rows = self._rows_of(
-                                evaluator, split, functools.partial(embed, endpoint=endpoint)
-                            )
+                            read = functools.partial(embed, endpoint=endpoint, what=what)
+                            rows = self._rows_of(evaluator, split, read)
                         except Stopped:
                             return None
                         compare = None

@@ -13,7 +13,11 @@ def test_run_reports_its_representation_beside_the_controls(tmp_path, capsys):
     run = tmp_path / "run"
     arguments = ["train", "--config=tests/commands/small_triplet.py", f"--workdir={run}"]
     assert commands.main(arguments) == 0
-    out = capsys.readouterr().out
+    out, said = capsys.readouterr()
+    # A line of a control says so.
+    assert "collapse on 'test' of supervised (step 8), features: " in said
+    assert said.count("collapse on 'test' of trained (step 8), features: ") == 1
+    assert said.index("evaluating 'test'") < said.index("of trained (step 8): embedding 'test'")
     for protocol in ("knn", "few_shot", "linear_probe", "retrieval", "verification", "collapse"):
         assert f"{protocol} on test" in out
     rows = json.loads((run / "result.json").read_text())["representation"]

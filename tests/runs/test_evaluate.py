@@ -57,7 +57,15 @@ def test_evaluators_of_a_finished_run_are_added_to_it(trained, capsys):
     assert commands.main([*line, "--evaluator=knn", "--k=3", "--evaluator=verification"]) == 0
     captured = capsys.readouterr()
     assert "3-NN, cosine" in captured.out and "knn on 'test' of step 50, feat" in captured.err
+    said = captured.err.splitlines()
+    # What takes long is said before it begins, each split once.
+    assert [line for line in said if "embedding '" in line or "embedding the" in line] == [
+        "knn on 'test' of step 50: embedding 'test'",
+        "knn on 'test' of step 50: embedding the training split",
+        "verification on 'test' of step 50: embedding 'validation'",
+    ]
     assert commands.main([*line, "--checkpoint=50"]) == 0
+    assert "evaluating 'test'" in capsys.readouterr().err
     knn, verification, metrics = lines(folder)
     assert (knn["protocol"], knn["split"], knn["endpoint"]) == ("knn", "test", "features")
     assert (knn["step"], knn["checkpoint"], metrics["checkpoint"]) == (50, "latest", "50")
