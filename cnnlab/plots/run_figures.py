@@ -193,7 +193,8 @@ def roc_curves(
         axes.grid()
     lines: list[Line2D] = list(figure.axes[0].lines)
     names = [str(line.get_label()) for line in lines]
-    figure.legend(lines, names, loc="outside lower center", ncols=3)
+    columns = 3 if max(map(len, names)) <= 40 else 1
+    figure.legend(lines, names, loc="outside lower center", ncols=columns)
     return figure
 
 

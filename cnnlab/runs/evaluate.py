@@ -96,7 +96,7 @@ def evaluate(
     rows = _rows(parts, f"step {step}", variables, chosen)
     name = parts.train.source.info.name
     distributed.on_first_process(
-        lambda: representation_report.draw_roc(rows, workdir, name, under=under)
+        lambda: representation_report.draw_roc(rows, workdir, name, under=under, keep=True)
     )
     numbers = {name: evaluation.scalars() for name, evaluation in found.items()}
     _record(workdir, {"step": step, "checkpoint": checkpoint}, numbers, rows)

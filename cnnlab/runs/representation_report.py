@@ -116,6 +116,7 @@ def draw_roc(
     *,
     supervised: bool = False,
     under: str = "figures",
+    keep: bool = False,
 ) -> None:
     """Draw the curves of every split and protocol, and keep them beside the figure.
 
@@ -125,28 +126,52 @@ def draw_roc(
         data: name of the set, for titles.
         supervised: whether the run has a supervised control, whose curves its folder has.
         under: folder of the run in which each split has one.
+        keep: draw the curves that are there already too, of other endpoints and settings.
     """
     for split, protocol in sorted({(row.split, row.protocol) for row in made if row.curves}):
         name = "roc" if protocol == "verification" else f"roc_{protocol}"
         path = workdir / under / split / f"{name}.png"
         with distributed.optional(str(path)):
             shown = [row for row in made if (row.split, row.protocol) == (split, protocol)]
-            curves = {(r.encoder, r.endpoint): c for r in shown for c in r.curves.values()}
-            own = {"/".join(key): np.stack(c).astype(np.float32) for key, c in curves.items()}
+            curves = {
+                "/".join((row.encoder, row.endpoint, row.setting)): np.stack(curve).astype(
+                    np.float32
+                )
+                for row in shown
+                for curve in row.curves.values()
+            }
+            if keep:
+                curves = _saved_curves(path.with_suffix(".npz")) | curves
+            labeled = _labels(curves)
             if supervised:
                 saved = _saved_curves(workdir / "supervised" / "figures" / split / f"{name}.npz")
-                curves |= {("supervised", endpoint): c for endpoint, c in saved.items()}
-            style.save(roc_curves(curves, title=f"{data}, {split}: {protocol}"), path)
+                control = _labels(saved).items()
+                labeled |= {("supervised", endpoint): c for (_, endpoint), c in control}
+            style.save(roc_curves(labeled, title=f"{data}, {split}: {protocol}"), path)
             with open_file(path.with_suffix(".npz"), "wb") as file:
-                np.savez_compressed(file, **own)  # type: ignore[arg-type]
+                np.savez_compressed(file, **curves)  # type: ignore[arg-type]
 
 
-def _saved_curves(path: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Return what a control's figure was drawn from, by endpoint; of an earlier version none."""
+def _saved_curves(path: Path) -> dict[str, np.ndarray]:
+    """Return what a figure was drawn from, by encoder/endpoint/setting; without a file nothing."""
     if not path.exists():
         return {}
     with open_file(path, "rb") as file, np.load(file) as saved:
-        return {name.rpartition("/")[2]: (saved[name][0], saved[name][1]) for name in saved}
+        return dict(saved)
+
+
+def _labels(
+    curves: Mapping[str, np.ndarray],
+) -> dict[tuple[str, str], tuple[np.ndarray, np.ndarray]]:
+    """Return curves by (encoder, endpoint), which has the setting where it has several."""
+    # A file of an earlier version has no settings.
+    parts = [(*name.split("/", 2), "")[:3] for name in curves]
+    count = Counter((encoder, endpoint) for encoder, endpoint, _ in parts)
+    labeled = {}
+    for (encoder, endpoint, setting), (x, y) in zip(parts, curves.values(), strict=True):
+        several = bool(setting) and count[encoder, endpoint] > 1
+        labeled[encoder, f"{endpoint}, {setting}" if several else endpoint] = x, y
+    return labeled
 
 
 def _draw_view(setup: Setup, embedded: Features, workdir: Path) -> None:

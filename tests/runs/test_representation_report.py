@@ -82,3 +82,44 @@ def test_columns_stand_in_the_order_of_the_protocol(capsys, monkeypatch):
     out = capsys.readouterr().out
     heading = next(line for line in out.splitlines() if "recall@1" in line)
     assert heading.split() == ["recall@1", "recall@5", "recall@10", "map@r"]
+
+
+def test_a_later_evaluation_of_a_checkpoint_keeps_the_curves_of_other_endpoints(tmp_path):
+    x = np.linspace(0, 1, 5)
+
+    def draw(endpoint, setting, power):
+        row = Row("step 50", "verification", "test", endpoint, setting, {}, {"roc": (x, x**power)})
+        under = "figures/step_50"
+        representation_report.draw_roc([row], tmp_path, "glyphs", under=under, keep=True)
+        return dict(np.load(tmp_path / under / "test" / "roc.npz"))
+
+    draw("embedding", "cosine", 0.5)
+    draw("logits", "cosine", 0.25)
+    draw("logits", "euclidean", 0.3)
+    # The same setting again has its new curve.
+    kept = draw("logits", "cosine", 0.125)
+    assert {key.partition("/")[2] for key in kept} == {
+        "embedding/cosine",
+        "logits/cosine",
+        "logits/euclidean",
+    }
+    np.testing.assert_allclose(kept["step 50/embedding/cosine"], [x, x**0.5], atol=1e-6)
+    np.testing.assert_allclose(kept["step 50/logits/cosine"], [x, x**0.125], atol=1e-6)
+
+
+def test_all_kept_curves_are_drawn_and_settings_named_where_there_are_several(
+    tmp_path, monkeypatch
+):
+    drawn = []
+
+    def keep(curves, title):
+        drawn.append(list(curves))
+        return Figure()
+
+    monkeypatch.setattr(representation_report, "roc_curves", keep)
+    x = np.linspace(0, 1, 5)
+    for endpoint, setting in (("embedding", "cosine"), ("logits", "a"), ("logits", "b")):
+        row = Row("step 50", "verification", "test", endpoint, setting, {}, {"roc": (x, x)})
+        representation_report.draw_roc([row], tmp_path, "glyphs", keep=True)
+    assert [endpoint for _, endpoint in drawn[1]] == ["embedding", "logits"]
+    assert [endpoint for _, endpoint in drawn[2]] == ["embedding", "logits, a", "logits, b"]
