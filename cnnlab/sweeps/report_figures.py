@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 
 from cnnlab.metrics.formatting import format_value
 from cnnlab.plots import style
@@ -77,7 +78,7 @@ def metric_by_parameter(summary: Summary) -> Figure:
 def parallel_coordinates(summary: Summary) -> Figure:
     """Return every finished trial as a line across one axis a parameter, and one for the metric.
 
-    Lines end at the left edge of a post and go on at its right, the axis: its labels are inside.
+    The color is the metric's, as on its axis; the lines of the best are thick.
     """
     parameters, best = summary.parameters, _best(summary)
     top = _numbers(best)
@@ -90,7 +91,7 @@ def parallel_coordinates(summary: Summary) -> Figure:
     last = len(parameters)
     figure = Figure(figsize=(1.9 * (last + 1) + 1.2, 5.2), layout="constrained")
     axes = figure.add_subplot()
-    heights, posts = [], []
+    heights, widest = [], []
     for place, parameter in enumerate(parameters):
         positions = np.array(
             [parameter.position(summary.setting(row, parameter.name)) for row in rows]
@@ -98,31 +99,36 @@ def parallel_coordinates(summary: Summary) -> Figure:
         scaled, ticks = report_axes.unit(parameter, positions)
         heights.append(scaled)
         texts = [textwrap.shorten(text, 16, placeholder="…") for _, text in ticks]
-        # A letter takes about this much of the way to the next axis.
-        posts.append(0.06 + 0.04 * max(map(len, texts)))
-        axes.axvspan(place - posts[-1], place, color="#f2f2f2", linewidth=0, zorder=0)
+        widest.append(max(map(len, texts)))
         for (height, _), text in zip(ticks, texts, strict=True):
-            _tick(axes, place - 0.03, height, text, "right")
+            # Lines end at the tick from the left: the label stands above their ends.
+            _tick(axes, place - 0.04, height, text, "right", above=place > 0)
     reached = np.array([row.value for row in rows], float)
     values, norm = np.clip(reached, low, high), Normalize(low, high)
     heights.append(norm(values))
-    posts.append(0.0)
     for height in np.linspace(0, 1, 5):
         text = format_value(summary.metric.name, float(low + height * (high - low)))
         if height in (0, 1) and (reached < low if height == 0 else reached > high).any():
             text = f"{'≤' if height == 0 else '≥'} {text}"
         _tick(axes, last + 0.08, height, text, "left")
+    # Of each trial a piece between any two axes.
     pieces = [
-        [(place, heights[place][line]), (place + 1 - posts[place + 1], heights[place + 1][line])]
+        [(place, heights[place][line]), (place + 1, heights[place + 1][line])]
         for line in range(len(rows))
         for place in range(last)
     ]
     colors = COLORS if summary.metric.sign > 0 else COLORS.reversed()
-    lines = LineCollection(pieces, cmap=colors, norm=norm, linewidth=1.2, alpha=0.8)
+    thick = np.repeat([row.trial.number in top for row in rows], last)
+    lines = LineCollection(
+        pieces,
+        cmap=colors,
+        norm=norm,
+        linewidth=np.where(thick, 4.0, 1.1),
+        alpha=np.where(thick, 1.0, 0.7),
+        capstyle="round",
+    )
     lines.set_array(np.repeat(values, last))
     axes.add_collection(lines)
-    for piece in pieces[len(pieces) - last * len(best) :]:
-        axes.plot(*zip(*piece, strict=True), color=BEST, linewidth=2.8, zorder=4)
     for place in range(last + 1):
         axes.axvline(place, color=style.INK, linewidth=1, zorder=3)
     # The metric's axis is the key to the colors.
@@ -131,7 +137,7 @@ def parallel_coordinates(summary: Summary) -> Figure:
     labels = [*(_wrapped(p.name, 17) for p in parameters), _wrapped(summary.metric.name, 17)]
     axes.set_xticks(range(last + 1), labels)
     axes.tick_params(axis="x", length=0, pad=8)
-    axes.set(yticks=[], xlim=(-max(0.45, posts[0]), last + 0.5), ylim=(-0.04, 1.04))
+    axes.set(yticks=[], xlim=(-max(0.45, 0.06 + 0.04 * widest[0]), last + 0.5), ylim=(-0.04, 1.04))
     axes.spines[:].set_visible(False)
     axes.set_title(
         f"{_title(summary)}\nthick: the best; colors: {summary.metric.name}, as on the last axis"
@@ -180,7 +186,8 @@ def learning_curves(summary: Summary) -> Figure:
     axes.set_axisbelow(True)
     handles, labels = axes.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=4)
-    axes.set_title(_title(summary))
+    metric = summary.metric.name
+    axes.set_title(f"{metric} of each trial over its steps; {_finished(summary)}")
     return figure
 
 
@@ -195,9 +202,12 @@ def _numbers(rows: Sequence[Row]) -> set[int]:
 def _title(summary: Summary) -> str:
     metric = summary.metric
     which = f"{metric.kind} value of each run"
-    finished = len(summary.in_state("finished"))
     direction = "more is better" if metric.sign > 0 else "less is better"
-    return f"{metric.name}, {which} ({direction}); {finished} of {len(summary.rows)} finished"
+    return f"{metric.name}, {which} ({direction}); {_finished(summary)}"
+
+
+def _finished(summary: Summary) -> str:
+    return f"{len(summary.in_state('finished')):,} of {len(summary.rows):,} finished"
 
 
 def _limits(summary: Summary) -> tuple[float, float]:
@@ -218,8 +228,13 @@ def _margin(low: float, high: float) -> tuple[float, float]:
     return low - 0.06 * (high - low), high + 0.06 * (high - low)
 
 
-def _tick(axes: Axes, x: float, height: float, text: str, side: str) -> None:
-    axes.text(x, height, text, ha=side, va="center", fontsize=8, zorder=6)
+def _tick(
+    axes: Axes, x: float, height: float, text: str, side: str, *, above: bool = False
+) -> None:
+    where: dict[str, Any] = {"ha": side, "va": "bottom" if above else "center"}
+    label = axes.text(x, height + 0.012 * above, text, fontsize=8, zorder=6, **where)
+    # Other lines pass behind it.
+    label.set_path_effects([withStroke(linewidth=3, foreground="white")])
 
 
 def _wrapped(name: str, width: int = 40) -> str:
