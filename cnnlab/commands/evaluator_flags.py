@@ -7,6 +7,7 @@ the first belongs to the first; names with commas between share their keywords.
 import json
 from collections.abc import Collection
 
+from cnnlab.errors import UserError
 from cnnlab.utils.registry import nearest
 
 FLAG = "evaluator"
@@ -18,6 +19,9 @@ def rewrite(arguments: list[str], flags: Collection[str]) -> list[str]:
     Args:
         arguments: of the command line.
         flags: names of the command's own flags.
+
+    Raises:
+        UserError: for a keyword of evaluators without an `--evaluator`.
     """
     others: list[str] = []
     groups: list[tuple[str, dict[str, str]]] = []
@@ -44,9 +48,22 @@ def rewrite(arguments: list[str], flags: Collection[str]) -> list[str]:
         else:
             before.append((name, text, given))
     if not groups:
+        for name, *_ in before:
+            _refuse_keyword(name)
         return [*others, *(given for *_, given in before)]
     groups[0][1].update({name: text for name, text, _ in before})
     return [*others, *(f"--{FLAG}={json.dumps(group)}" for group in groups)]
+
+
+def _refuse_keyword(name: str) -> None:
+    from cnnlab import config as cfg
+    from cnnlab.evaluators import EVALUATORS
+
+    entries = cfg.evaluators(**{kind: {} for kind in EVALUATORS})
+    own = [kind for kind, entry in entries.items() if name in entry]
+    if own:
+        whose = ", ".join(own) if len(own) < len(entries) else "NAME"
+        raise UserError(f"--{name} goes behind --{FLAG}={whose}")
 
 
 def chosen(texts: list[str]) -> list[tuple[str, dict[str, str]]]:

@@ -79,6 +79,17 @@ def define(values: flags.FlagValues) -> None:
     define_path("picture", "", "PNG to draw the stages of one in", values)
 
 
+def meant(flag: str, arguments: list[str]) -> str:
+    """Return the question whether a field of a model was meant by an unknown flag, or ""."""
+    from cnnlab import models
+
+    names = {name for given in arguments for name in fnmatch.filter(models.MODELS, given)}
+    if not any(flag in models.fields(name) for name in names):
+        return ""
+    values = [a.partition("=")[2] for a in arguments if a.lstrip("-").startswith(f"{flag}=")]
+    return f"; did you mean --set={flag}={values[-1] if values else '...'}?"
+
+
 def run(values: flags.FlagValues, arguments: list[str]) -> int:
     """Print a table of the models whose names match, or of the stages of one."""
     if len(arguments) > 1:

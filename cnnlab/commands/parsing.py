@@ -112,18 +112,30 @@ def parse(command: str, arguments: list[str]) -> tuple[flags.FlagValues, list[st
         sys.argv = ["launch.py", *arguments]
         rest = values(sys.argv)
     except flags.UnrecognizedFlagError as error:
-        hint = _entry_of(error.flagname, values) or suggest(error.flagname, values)
+        own = module.meant(error.flagname, arguments) if hasattr(module, "meant") else ""
+        hint = own or _entry_of(error.flagname, values) or suggest(error.flagname, values)
         raise UserError(
             f"unknown flag --{error.flagname}{hint}; see {' '.join(COMMAND)} {command} --help"
         ) from None
     except flags.Error as error:
-        raise UserError(_plain(str(error))) from None
+        raise UserError(_no_dictionary(str(error), values) or _plain(str(error))) from None
     if "config" in values and values["config"].present:
         from cnnlab import config_file
 
         # A dictionary that was given whole may lack entries, or have others.
         config_file.check(values.config)
+        _choose_length(values)
     return values, rest[1:]
+
+
+def _choose_length(values: flags.FlagValues) -> None:
+    """Let the length that the command line sets replace the config's in the other unit."""
+    flag: Any = values["config"]
+    config, given = values.config, flag.override_values
+    for key, other in (("steps", "epochs"), ("epochs", "steps")):
+        if key in given and other not in given and config[key] > 0 and config[other] > 0:
+            LOG.info("%s=%s in place of the config's %s=%s", key, config[key], other, config[other])
+            config[other] = type(config[other])(0)
 
 
 def _entry_of(name: str, values: flags.FlagValues) -> str:
@@ -152,12 +164,29 @@ def shorten(values: flags.FlagValues) -> None:
     given = flag.override_values
     if "steps" not in given:
         return
-    from cnnlab.training import cadence
+    from cnnlab.training import cadence, limits
 
+    # A length that cannot be is an error before anything is cut to it.
+    limits.check(values.config)
     old = cadence.fit(values.config, given)
     if old:
         was = ", ".join(f"{path}={value}" for path, value in old.items())
         LOG.info("%s cut to the run's %d steps", was, values.config.steps)
+
+
+def _no_dictionary(text: str, values: flags.FlagValues) -> str:
+    """Return which entries to set where a dictionary is given text; "" for another error."""
+    found = re.match(r"flag --config\.([^=]+)=.*(?: as a ConfigDict|not a dict)", text, re.DOTALL)
+    loaded: Any = values["config"].parser if found else None
+    entry = loaded.config if isinstance(loaded, _Loaded) else None
+    for key in found[1].split(".") if found else ():
+        entry = entry[key] if isinstance(entry, ConfigDict) and key in entry else None
+    if not found or not isinstance(entry, ConfigDict):
+        return ""
+    keys = sorted(entry, key=lambda key: (key not in ("name", "path"), key))
+    first = f"--config.{found[1]}.{keys[0] if keys else 'NAME'}=..."
+    more = [f".{key}=..." for key in keys[1:SOME]] + ["..."] * (len(keys) > SOME)
+    return f"{found[1]} is a dictionary: set {', '.join([first, *more])}"
 
 
 def _plain(text: str) -> str:

@@ -155,7 +155,7 @@ def _progress(folder: Path) -> dict[str, Any]:
     values = [row[metric] for row in rows if metric in row and row["step"] > since]
     choose = max if (implied(metric) or kept.get("mode")) == "max" else min
     return {
-        "step": rows[-1]["step"] if rows else 0,
+        "step": max(rows[-1]["step"] if rows else 0, run_folder.last_step(folder)),
         "steps": config.get("steps", 0),
         "rate": rates[-1] if rates else 0.0,
         "metric": metric,

@@ -63,7 +63,9 @@ def check(config: Any) -> None:
     if not 0 <= epochs <= MAX_COUNT:
         raise UserError(f"epochs={epochs}: needs a number from 0 to {MAX_COUNT}")
     if (steps > 0) == (epochs > 0):
-        remedy = "both are above zero, set one to 0" if steps else "set one of them above zero"
+        remedy = "set one of them above zero"
+        if steps:
+            remedy = "both are above zero, set one to 0: --config.epochs=0 or --config.steps=0"
         raise UserError(f"steps={steps} and epochs={epochs}: {remedy}")
 
 

@@ -3,6 +3,7 @@
 import pytest
 
 from cnnlab.commands.evaluator_flags import chosen, rewrite
+from cnnlab.errors import UserError
 
 FLAGS = ["workdir", "splits", "format"]
 
@@ -49,5 +50,13 @@ def test_slip_in_a_flag_of_the_command_is_no_keyword():
 
 
 def test_without_an_evaluator_nothing_changes():
-    line = ["--workdir=x", "--k=3", "--splits", "test"]
+    line = ["--workdir=x", "--kk=3", "--splits", "test"]
     assert sorted(rewrite(line, [*FLAGS, "evaluator"])) == sorted(line)
+
+
+@pytest.mark.parametrize(("flag", "whose"), [("endpoint=logits", "NAME"), ("temperature=1", "knn")])
+def test_a_keyword_without_an_evaluator_is_refused_with_its_place(flag, whose):
+    with pytest.raises(
+        UserError, match=f"--{flag.partition('=')[0]} goes behind --evaluator={whose}$"
+    ):
+        parsed(f"--workdir=x --{flag}")

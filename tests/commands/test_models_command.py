@@ -254,3 +254,8 @@ def test_output_into_a_pipe_is_data_alone_and_may_be_cut_off():
     with subprocess.Popen(command, cwd=root, env=os.environ, **pipes) as process:
         process.stdout.close()
         assert process.stderr.read() == ""
+
+
+def test_a_field_of_the_model_as_a_flag_suggests_set(capsys):
+    status, _, err = run(capsys, "resnet18", "--stem=cifar")
+    assert status == 1 and "did you mean --set=stem=cifar?" in err

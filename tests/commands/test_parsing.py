@@ -248,3 +248,54 @@ def test_steps_of_the_file_cut_nothing():
     before = parsed[0].config.to_dict()
     shorten(parsed[0])
     assert parsed[0].config.to_dict() == before
+
+
+@pytest.mark.parametrize(
+    ("given", "length"),
+    [
+        (["steps=10"], (10, 0.0)),
+        (["epochs=3"], (0, 3.0)),
+        (["steps=10", "epochs=0"], (10, 0.0)),
+        (["steps=0"], (0, 20.0)),
+    ],
+)
+def test_a_length_on_the_command_line_replaces_that_of_the_config(tmp_path, given, length, caplog):
+    file = tmp_path / "lengths.py"
+    file.write_text(
+        "from cnnlab import config as cfg\n\n\ndef get_config():\n    config = cfg.base()\n"
+        "    config.experiment = cfg.experiment('supervised')\n"
+        "    config.model = cfg.model('mlp')\n    config.epochs = 20.0\n    return config\n"
+    )
+    with caplog.at_level("INFO", logger="cnnlab"):
+        found = config(*given, file=file)
+    assert (found.steps, found.epochs) == length
+    assert ("steps=10 in place of the config's epochs=20.0" in caplog.text) == (
+        given == ["steps=10"]
+    )
+
+
+def test_two_lengths_on_the_command_line_are_an_error_before_anything_is_cut(caplog):
+    given = [
+        "--config=configs/shapes_transfer.py:finetune",
+        "--config.steps=10",
+        "--config.epochs=1",
+    ]
+    with caplog.at_level("INFO", logger="cnnlab"):
+        values, _ = parse("config", given)
+        with pytest.raises(UserError, match=r"both are above zero.*epochs=0 or"):
+            shorten(values)
+    assert not caplog.records
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    {
+        "init_from=runs/own": "is a dictionary: set --config.init_from.path=..., .checkpoint=",
+        "init_from=5": "init_from is a dictionary: set --config.init_from.",
+        "model=resnet18": "model is a dictionary: set --config.model.name=...",
+        "data.eval=test": "data.eval is a dictionary: set --config.data.eval.",
+    }.items(),
+)
+def test_text_for_a_dictionary_names_its_entries(given, message):
+    with pytest.raises(UserError, match=re.escape(message)):
+        config(given)

@@ -49,6 +49,11 @@ def test_progress_is_read_from_the_folder(run):
     assert (found.metric, found.best) == ("validation/loss", 0.5)
 
 
+def test_a_checkpoint_after_the_last_record_is_where_the_run_stands(run):
+    (run / "checkpoints" / "33").mkdir(parents=True)
+    assert state(run, {}).step == 33
+
+
 def test_run_without_a_job(run):
     assert state(run, {}).name == "stopped"
     with run_lock.hold(run):
