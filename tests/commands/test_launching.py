@@ -100,7 +100,7 @@ def test_mistake_is_explained_and_leaves_nothing(message, run, slurm, capsys):
     slurm(sbatch="error: invalid partition specified: gup", sinfo="cpu\ngpu")
     assert start(run, *MISTAKES[message]) == 1
     printed = capsys.readouterr().err
-    assert printed.startswith("error: ")
+    assert printed.splitlines()[-1].startswith("error: ")
     assert message in printed
     assert not run.exists()
 

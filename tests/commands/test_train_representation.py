@@ -100,5 +100,5 @@ def test_numbers_are_whole_in_a_narrow_terminal(capsys, monkeypatch):
     row = dict(encoder="trained", protocol="verification", split="test", endpoint="features")
     representation_report.show([{**row, "setting": "", "values": values}])
     out = capsys.readouterr().out
-    assert all(number in out for number in ("0.01235", "0.02469", "0.03704", "0.04938", "0.06173"))
+    assert all(number in out for number in ("1.23%", "2.47%", "3.70%", "4.94%", "6.17%"))
     assert max(map(len, out.splitlines())) <= 70

@@ -52,14 +52,14 @@ def test_under_nohup_a_closed_terminal_stays_ignored():
 
 
 CLOSED = """
-import fcntl, os, signal, sys, termios
+import fcntl, os, sys, termios, time
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 from cnnlab.utils.signals import handled
 heard = []
 with handled(lambda number, _: heard.append(number)):
     print("ready", flush=True)
     while not heard:
-        signal.pause()
+        time.sleep(0.01)  # A signal just before signal.pause() would be waited for without end.
     print("saving", flush=True)
     print("saved", file=sys.stderr, flush=True)
     os.mkdir(sys.argv[1])
@@ -76,7 +76,9 @@ def test_a_closed_terminal_is_heard_and_not_written_to(tmp_path):
         start_new_session=True,
     )
     os.close(its)
-    assert b"ready" in os.read(terminal, 100)
+    said = b""
+    while not said.endswith(b"\n"):  # Closed before, the rest of the line would fail to be written.
+        said += os.read(terminal, 100)
     os.close(terminal)
     assert child.wait() == 0
     assert (tmp_path / "saved").is_dir()
