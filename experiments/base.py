@@ -176,9 +176,7 @@ class Experiment:
         there = {"embedding": output, **endpoints}
         for name in names:
             if name not in there:
-                raise UserError(
-                    f"representation.evaluators: no endpoint '{name}'{suggest(name, there)}"
-                )
+                raise UserError(f"no endpoint '{name}'{suggest(name, there)}")
         vectors = {name: there[name] for name in names}
         if "embedding" in vectors and "embedding" not in endpoints:
             vectors["embedding"] = self.embedding(output)

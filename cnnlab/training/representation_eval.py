@@ -9,19 +9,21 @@ protocol, split, endpoint and setting.
 import dataclasses
 import functools
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import jax
 import numpy as np
 from jaxtyping import PyTree
 
+from cnnlab.errors import UserError
 from cnnlab.evaluators import EvalResult, Features, find
 from cnnlab.evaluators.similarities import DISTANCES
 from cnnlab.launch import distributed, kv_store
 from cnnlab.training import representation_entries as entries
 from cnnlab.training.feature_extraction import BANK, PIXELS, FeatureExtractor, Stopped
 from cnnlab.training.progress import say_result, say_start
+from cnnlab.utils.console import LOG
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,19 +76,51 @@ class RepresentationEval:
         view = representation.embedding_view
         if view.split:
             wanted.add(view.endpoint)
-        self._wanted = sorted(wanted)
-        self._extractor = FeatureExtractor(experiment, endpoints=tuple(self._wanted), **parts)
+        self._view = view
+        self._extract = functools.partial(FeatureExtractor, experiment, **parts)
+        self._want(wanted)
+
+    def _want(self, endpoints: Iterable[str]) -> None:
+        self._wanted = sorted(endpoints)
+        self._extractor = self._extract(endpoints=tuple(self._wanted))
 
     def check(self, shapes: tuple[PyTree, PyTree], batch: PyTree) -> None:
         """Raise a `UserError` for an endpoint that there is not, before a run is trained for it.
+
+        An evaluator at the default endpoint takes "embedding", which there always is, instead.
 
         Args:
             shapes: of `(params, model_state)`.
             batch: a prepared one, or its shapes.
         """
-        if self._wanted:
-            embed = functools.partial(self._experiment.embed, names=self._wanted)
-            jax.eval_shape(embed, *shapes, batch)
+
+        def missing(*names: str) -> UserError | None:
+            try:
+                jax.eval_shape(
+                    functools.partial(self._experiment.embed, names=names), *shapes, batch
+                )
+            except UserError as error:
+                return error
+            return None
+
+        if not self._wanted or not missing(*self._wanted):
+            return
+        kept = {self._view.endpoint} if self._view.split else set()
+        for name, entry in self._evaluators.items():
+            path = f"representation.evaluators.{name}.endpoint"
+            error = missing(*entries.endpoints(entry))
+            if error and entry["endpoint"] == entries.COMMON["endpoint"]:
+                LOG.info("%s: %s; it evaluates 'embedding'", name, error)
+                entry["endpoint"] = "embedding"
+            elif error:
+                raise UserError(
+                    f"{name}: {error}; set --config.{path}=, or --endpoint= behind "
+                    f"--evaluator={entries.kind(name, entry)} of eval"
+                )
+            kept.update(entries.endpoints(entry))
+        if error := missing(*kept):
+            raise UserError(f"representation.embedding_view.endpoint: {error}")
+        self._want(kept)
 
     def _on_host(self, params: PyTree) -> PyTree:
         # Process 0 alone computes with them.

@@ -117,6 +117,36 @@ def test_unknown_endpoint_is_refused_with_the_nearest_before_training():
         )
 
 
+def test_a_wrong_endpoint_names_its_evaluator_and_what_to_set():
+    entries = cfg.evaluators(knn={}, few_shot={"endpoint": ("features", "c9")})
+    with pytest.raises(
+        UserError,
+        match=r"few_shot: no endpoint 'c9'; there are: .*embedding.*; set "
+        r"--config.representation.evaluators.few_shot.endpoint=, or --endpoint= behind",
+    ):
+        small.build(small.config(representation__evaluators=entries))
+    with pytest.raises(UserError, match=r"embedding_view.endpoint: no endpoint 'c9'"):
+        small.build(
+            small.config(
+                representation__embedding_view__split="test",
+                representation__embedding_view__endpoint="c9",
+            )
+        )
+
+
+def test_a_model_without_the_default_endpoint_is_evaluated_at_the_embedding(caplog):
+    model = cfg.model("own_parts:Plain")
+    entries = cfg.evaluators(knn={"k": 1}, collapse={"endpoint": "logits"})
+    with caplog.at_level("INFO", logger="cnnlab"):
+        built = small.build(small.config(model=model, representation__evaluators=entries))
+    assert "knn: no endpoint 'features'; there are: embedding, logits; it evaluates" in caplog.text
+    rows = built.protocols.rows("", (built.state.params, built.state.model_state), splits=("test",))
+    assert {(row.protocol, row.endpoint) for row in rows} == {
+        ("knn", "embedding"),
+        ("collapse", "logits"),
+    }
+
+
 def test_random_variables_are_those_that_the_run_began_with(built):
     drawn = built.random_variables()
     same = jax.tree.map(np.array_equal, drawn["params"], built.state.params)
