@@ -52,7 +52,8 @@ def test_under_nohup_a_closed_terminal_stays_ignored():
 
 
 CLOSED = """
-import fcntl, os, sys, termios, time
+import fcntl, os, signal, sys, termios, time
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # The tests may run under nohup.
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 from cnnlab.utils.signals import handled
 heard = []
