@@ -8,9 +8,6 @@ published number), place (where it was published) and source, which is
 `results/seeds/FILE.json::KEY::...`. This script computes the rest; what earlier files do not hold
 is null. A source of null marks a number whose file was not kept. Fractions stay fractions;
 documents print them as percentages. An `error` is one minus the accuracy that the source has.
-
-It writes the table of published numbers too: the rows of `results/published.jsonl` into
-docs/results.md and, those of `HEAD`, into README.md.
 """
 
 import json
@@ -19,16 +16,6 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "results"
-BEGIN, END = "<!-- published: begin -->\n", "<!-- published: end -->\n"
-# Claims of the table in README.
-HEAD = (
-    "MNIST, LeNet-5: test error",
-    "MNIST, LeNet-5 of 1998: test error",
-    "MNIST, LeNet-5 of 1998 with distortions: test error",
-    "CIFAR-10, published weights of ResNet-20: test error",
-    "CIFAR-10, ResNet-20, 30 epochs: test error",
-    "Omniglot, siamese network: 20-way one-shot error",
-)
 
 
 def read(topic: Path) -> list[dict]:
@@ -63,38 +50,6 @@ def refresh(folder: Path = RESULTS) -> None:
     for topic in sorted(folder.glob("*.jsonl")):
         lines = [json.dumps(computed(row), ensure_ascii=False) for row in read(topic)]
         topic.write_text("\n".join(lines) + "\n")
-    published = folder / "published.jsonl"
-    if published.exists():
-        for name, rows in tables(read(published)).items():
-            document = folder.parent / name
-            document.write_text(with_table(document.read_text(), rows))
-
-
-def tables(rows: list[dict]) -> dict[str, list[dict]]:
-    """Return the rows that each document shows."""
-    return {
-        "docs/results.md": rows,
-        "README.md": [row for row in rows if row["claim"] in HEAD],
-    }
-
-
-def with_table(text: str, rows: list[dict]) -> str:
-    """Return a document with the table of these rows between its marks."""
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    lines = ["| | published | here | config |", "|---|---|---|---|"]
-    for row in rows:
-        paper = f"{cell(row['paper'])}, {row['place']}" if row["paper"] is not None else ""
-        value = cell(row["value"], row["spread"])
-        config = row["config"].removeprefix("configs/").replace(".py", "")
-        lines.append(f"| {row['claim']} | {paper} | {value} | `{config}` |")
-    return before + begin + "\n".join(lines) + "\n" + end + after
-
-
-def cell(value: float, spread: float | None = None) -> str:
-    """Return a share as text, in percent with its standard deviation."""
-    text = f"{100 * value:.2f}"
-    return f"{text} %" if spread is None else f"{text} ± {100 * spread:.2f} %"
 
 
 if __name__ == "__main__":

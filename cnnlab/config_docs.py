@@ -156,7 +156,7 @@ CHOICES: dict[str, Callable[[], Iterable[str]]] = {
     "representation.baselines": lambda: BASELINES,
     "representation.controls": lambda: CONTROLS,
     "representation.embedding_view.view": lambda: VIEWS,
-    **{path: lambda table=table: table for path, (table, _) in cfg.TABLES.items()},  # type: ignore
+    **{path: functools.partial(iter, table) for path, (table, _) in cfg.TABLES.items()},
 }
 # Parts by name, and the table of the functions that take their entries.
 TABLES: dict[str, Mapping[str, Callable]] = {

@@ -1,4 +1,4 @@
-"""What a run says of itself before its first step: model, data, devices, length, and doubts."""
+"""What a run says of itself before its first step: model, data, devices, length; unseen classes."""
 
 import jax
 import numpy as np
@@ -27,7 +27,7 @@ def header(parts: Setup) -> list[str]:
     ]
 
 
-def doubts(parts: Setup) -> list[str]:
+def unseen_classes(parts: Setup) -> list[str]:
     """Return a line for each split with classes that no training example has."""
     experiment = parts.experiment
     if not experiment.predicts_labels:

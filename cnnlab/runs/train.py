@@ -147,7 +147,7 @@ def _run(
             (workdir / "result.json").unlink(missing_ok=True)
         for line in header.header(parts):
             console.print(line, soft_wrap=True)
-        for line in header.doubts(parts):
+        for line in header.unseen_classes(parts):
             LOG.warning(line)
 
     distributed.on_first_process(begin)

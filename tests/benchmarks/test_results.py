@@ -115,14 +115,20 @@ def test_rows_follow_new_values_of_their_source(tmp_path, monkeypatch):
     lone = {**dict.fromkeys(FIELDS), "claim": "lone: test accuracy", "value": 0.5}
     folder = tmp_path / "results"
     (folder / "seeds").mkdir(parents=True)
-    (folder / "topic.jsonl").write_text(f"{json.dumps(row)}\n{json.dumps(lone)}\n")
+    error = {**row, "claim": "new: test error", "metric": "error"}
+    rows = "".join(f"{json.dumps(r)}\n" for r in (row, lone, error))
+    (folder / "topic.jsonl").write_text(rows)
     record = {
         "protocol": "last",
         "command": "run",
         "results": {"test/accuracy": {"values": [1, 2]}},
+        "steps": 40,
     }
     (folder / "seeds" / "new.json").write_text(json.dumps(record))
     accuracy_rows.refresh(folder)
-    new, old = accuracy_rows.read(folder / "topic.jsonl")
+    new, old, error = accuracy_rows.read(folder / "topic.jsonl")
     assert (new["seeds"], new["value"], new["spread"]) == (2, 1.5, 0.5**0.5)
     assert (new["protocol"], new["command"], old) == ("last", "run", lone)
+    # An error is one minus the accuracy; what the record does not say is null.
+    assert (error["value"], error["spread"]) == (1 - 1.5, 0.5**0.5)
+    assert (new["steps"], new["hardware"]) == (40, None)

@@ -1,4 +1,4 @@
-"""Before the first step a run says what trains, on what, where and how long; and its doubts."""
+"""Before the first step a run says what trains, on what, where and how long; and unseen classes."""
 
 import re
 
@@ -7,7 +7,7 @@ import numpy as np
 import small
 
 from cnnlab import objectives
-from cnnlab.runs.header import doubts, header
+from cnnlab.runs.header import header, unseen_classes
 from cnnlab.runs.train import train
 from cnnlab.training import setup
 
@@ -44,10 +44,10 @@ def test_memory_of_the_state_is_that_of_one_device():
 
 
 def test_classes_that_no_training_example_has_are_named_before_training(tmp_path):
-    # The digits are sorted by nothing: the first ten have all classes, the first five not.
-    (line,) = doubts(made(data__train__split="train[:5]", batch_size=4))[:1]
+    # Five examples are of five classes at most.
+    (line,) = unseen_classes(made(data__train__split="train[:5]", batch_size=4))[:1]
     assert re.match(r"\d+% of the examples of '\w+' are of classes that no training", line)
-    assert doubts(made()) == []
+    assert unseen_classes(made()) == []
 
 
 def test_a_run_says_all_of_it_first_and_its_time_last(tmp_path, capsys):

@@ -128,8 +128,8 @@ class OmniglotSource:
             found = " x ".join(map(str, image.shape[:2]))
             raise CorruptImage(str(self._root / place), int(index), f"{found} pixels, not {SIZE}^2")
         keys = zip(("label", "alphabet", "drawer"), numbers, strict=True)
-        turned = np.ascontiguousarray(np.rot90(image, rotation))
-        return {"image": turned, **{key: np.asarray(n, np.int32) for key, n in keys}}
+        rotated = np.ascontiguousarray(np.rot90(image, rotation))
+        return {"image": rotated, **{key: np.asarray(n, np.int32) for key, n in keys}}
 
 
 def _read(name: str, root: Path) -> dict[str, list[Character]]:
