@@ -31,6 +31,9 @@ def draw(
     classes = logits.shape[-1] if confusion is None else len(confusion.compute())
     names = source.info.output_names(classes)
     where = f"{source.info.name}, {source.info.split}"
+    if evaluation.of:
+        # Of few classes and few mistakes a figure is narrow: the run has a line of its own.
+        where = f"{style.short(evaluation.of, 48)}\n{where}"
     path = folder / "confusion_matrix.png"
     with distributed.optional(str(path)):
         path.unlink(missing_ok=True)
@@ -80,5 +83,6 @@ def mistakes(
             f"{shown[true[i]]}\n→ {shown[predicted[i]]}\n{scores[i, predicted[i]]:.0%}"
             for i in worst
         ],
-        title=f"{where}{len(wrong)} of {len(true)} wrong: true → predicted, most confident first",
+        title=f"{where}{len(wrong):,} of {len(true):,} wrong: "
+        "true → predicted, most confident first",
     )

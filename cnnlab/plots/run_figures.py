@@ -82,7 +82,7 @@ def _confused_pairs(counts: np.ndarray, names: Sequence[str], heading: str) -> F
     labels = [f"{style.short(names[i], 32)} → {style.short(names[j], 32)}" for i, j in pairs]
     axes.set_yticks(range(len(pairs)), labels, fontsize=8)
     for line, ((i, _), value) in enumerate(zip(pairs, values, strict=True)):
-        text = f" {value} of {int(counts[i].sum())}"
+        text = f" {value:,} of {int(counts[i].sum()):,}"
         axes.text(value, line, text, va="center", fontsize=8, color=style.FAINT)
     axes.set_ylim(len(pairs) - 0.4, -0.6)
     axes.set_xlim(0, 1.15 * max(values))
@@ -110,7 +110,7 @@ def image_sheet(
     figure = Figure(figsize=(1.5 * columns + 0.2, 1.36 * pitch * lines + 0.5), layout="constrained")
     # One pair of axes for all: a pair an image takes matplotlib seconds to lay out.
     axes = figure.add_subplot()
-    axes.set_title(style.clean(title))
+    axes.set_title("\n".join(map(style.clean, title.split("\n"))))
     axes.set_axis_off()
     for number, (image, caption) in enumerate(zip(map(thumbnail, images), texts, strict=True)):
         line, column = divmod(number, columns)

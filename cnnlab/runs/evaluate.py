@@ -91,7 +91,8 @@ def evaluate(
     found: dict[str, Evaluation] = {}
     if not evaluators:
         found = final_report.evaluate_splits(parts, state, chosen)
-        final_report.report(parts, found, workdir / under)
+        of = final_report.run_and_step(workdir, step)
+        final_report.report(parts, found, workdir / under, of=of)
     variables = (state.params, state.model_state)
     rows = _rows(parts, f"step {step}", variables, chosen)
     name = parts.train.source.info.name

@@ -1,5 +1,6 @@
 """The end of a run: all splits evaluated, `result.json`, baselines, figures, a closing table."""
 
+import dataclasses
 import functools
 import time
 from collections.abc import Mapping
@@ -79,7 +80,13 @@ class Closing:
             rows[f"best {metric} (step {self._best_step})"] = scalars(found)
         run.checkpoints.close()
         self._write(pending=True)
-        self._found["report"] = report(self._setup, found, run.workdir / "figures", self.missing)
+        self._found["report"] = report(
+            self._setup,
+            found,
+            run.workdir / "figures",
+            self.missing,
+            of=run_and_step(run.workdir, self._best_step),
+        )
         self._write(pending=True)
 
     def rest(self) -> None:
@@ -179,6 +186,11 @@ def _title(setup: Setup, workdir: Path) -> str:
     return f"{workdir.resolve().name}: {setup.config.model.name} on {data}, {steps:,} steps"
 
 
+def run_and_step(workdir: Path, step: int) -> str:
+    """Return the name of a run and the step of a checkpoint, as titles have it."""
+    return f"{workdir.resolve().name}, step {step:,}"
+
+
 def _variables(state: TrainState) -> tuple[Any, Any]:
     return state.params, state.model_state
 
@@ -210,6 +222,7 @@ def report(
     evaluations: Mapping[str, Evaluation],
     figures: Path,
     missing: dict[str, str] | None = None,
+    of: str = "",
 ) -> dict[str, Any]:
     """Let the experiment draw its figures; return what it reports of each split.
 
@@ -218,11 +231,13 @@ def report(
         evaluations: of the splits, with their outputs.
         figures: folder, in which each split has one.
         missing: gets the splits whose report fails, with the reason.
+        of: run and step, for titles.
     """
     found: dict[str, Any] = {}
     for split, evaluation in evaluations.items():
         what, folder = f"report on '{split}'", figures / split
-        given = (evaluation, setup.evaluations[split].source)
+        titled = dataclasses.replace(evaluation, of=of)
+        given = (titled, setup.evaluations[split].source)
         made = functools.partial(setup.experiment.report, *given)
         found[split] = distributed.optional_on_first_process(made, what, missing, default={})
         drawn = functools.partial(setup.experiment.draw, *given, folder)

@@ -147,7 +147,8 @@ def draw_roc(
                 saved = _saved_curves(workdir / "supervised" / "figures" / split / f"{name}.npz")
                 control = _labels(saved).items()
                 labeled |= {("supervised", endpoint): c for (_, endpoint), c in control}
-            style.save(roc_curves(labeled, title=f"{data}, {split}: {protocol}"), path)
+            title = f"{workdir.resolve().name}: {data}, {split}: {protocol}"
+            style.save(roc_curves(labeled, title=title), path)
             with open_file(path.with_suffix(".npz"), "wb") as file:
                 np.savez_compressed(file, **curves)  # type: ignore[arg-type]
 

@@ -26,11 +26,13 @@ class Evaluation:
             with `index`, its position there; none if they were not to be kept.
         summary: more numbers by name: what the objective makes of all outputs, and those of the
             moving average; NaN where there was nothing to measure.
+        of: run and step of what was evaluated, for titles; "" where not known.
     """
 
     metrics: dict[str, Any]
     outputs: dict[str, np.ndarray]
     summary: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    of: str = ""
 
     def scalars(self) -> dict[str, float]:
         """Return all that is one number; what there was nothing to measure of is left out."""

@@ -64,12 +64,14 @@ def test_roc_curves_are_of_every_row_and_of_each_protocol_alone(tmp_path, monkey
     representation_report.draw_roc([row("trained", "verification", 0.25)], control, "glyphs")
     made = [row(e, p, 0.5) for e in ("trained", "pixels") for p in ("verification", "faces")]
     representation_report.draw_roc(made, tmp_path, "glyphs", supervised=True)
-    curves = drawn["glyphs, test: verification"]
+    curves = drawn[f"{tmp_path.name}: glyphs, test: verification"]
     encoders = ["trained", "pixels", "supervised"]
     assert list(curves) == [(encoder, "features") for encoder in encoders]
     # That of the control as its own run has it.
     np.testing.assert_array_equal(curves["supervised", "features"][0], [0, 0.25, 1])
-    assert list(drawn["glyphs, test: faces"]) == [(e, "features") for e in encoders[:2]]
+    assert list(drawn[f"{tmp_path.name}: glyphs, test: faces"]) == [
+        (e, "features") for e in encoders[:2]
+    ]
     names = {path.name for path in (tmp_path / "figures" / "test").iterdir()}
     assert {"roc.png", "roc_faces.png"} < names
 
