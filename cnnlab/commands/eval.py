@@ -72,7 +72,7 @@ def run(values: flags.FlagValues, arguments: list[str]) -> int:
     if not values.workdir:
         raise UserError("--workdir is missing: the folder of the run to evaluate")
     announce(f"loading {values.workdir}")
-    from cnnlab.runs import final_report, representation_report
+    from cnnlab.runs import closing_table, representation_report
     from cnnlab.runs.evaluate import evaluate
 
     workdir = Path(values.workdir)
@@ -87,7 +87,7 @@ def run(values: flags.FlagValues, arguments: list[str]) -> int:
         return 0
     step = f"step {found.step}"
     by = ", best {metric} ({value:.4g})".format(**found.best) if found.best else ""
-    final_report.print_results(f"{workdir}, {step}{by}", {step: found.results})
+    closing_table.print_results(f"{workdir}, {step}{by}", {step: found.results})
     if rows:
         representation_report.show(rows)
     return 0
@@ -99,7 +99,7 @@ def _weights(values: flags.FlagValues) -> int:
             raise UserError(
                 f"--{flag} is of a run, --config of weights in none: leave one of them out"
             )
-    from cnnlab.runs import final_report, representation_report
+    from cnnlab.runs import closing_table, representation_report
     from cnnlab.runs.evaluate import evaluate_weights
 
     results, found = evaluate_weights(
@@ -110,7 +110,7 @@ def _weights(values: flags.FlagValues) -> int:
         more = {"representation": rows} if rows else {}
         print(json.dumps({"weights": path, **results, **more}, indent=2))
         return 0
-    final_report.print_results(path, {"weights": results})
+    closing_table.print_results(path, {"weights": results})
     if rows:
         representation_report.show(rows)
     return 0

@@ -9,7 +9,7 @@ from cnnlab import config as cfg
 from cnnlab import objectives
 from cnnlab.errors import UserError
 from cnnlab.launch import distributed, run_lock
-from cnnlab.runs import controls, final_report, header
+from cnnlab.runs import closing_table, controls, final_report, header
 from cnnlab.training import class_names, config_check, loop, progress, run_folder, setup
 from cnnlab.training.interruption import Interrupted, interruption_at_once
 from cnnlab.utils.console import LOG, console
@@ -56,7 +56,7 @@ def train(
         raise
     _run(parts, others, workdir, profile, began, encoder)
     if show:
-        distributed.on_first_process(lambda: final_report.show(workdir))
+        distributed.on_first_process(lambda: closing_table.show(workdir))
 
 
 def check(config: Any) -> None:
@@ -99,7 +99,7 @@ def _open_folder(config: Any, workdir: Path, on_change: str, *, show: bool) -> t
             LOG.info("config changed: %s", line)
         finished = run_folder.is_finished(workdir) and not changed
         if finished and show:
-            final_report.show(workdir)
+            closing_table.show(workdir)
             console.print(f"{workdir} is finished; name another --workdir to train anew")
         return {"finished": finished, "resume": run_folder.has_checkpoints(workdir)}
 

@@ -8,7 +8,7 @@ import small
 from cnnlab import commands, evaluators
 from cnnlab import config as cfg
 from cnnlab.plots import learning_curves, run_figures
-from cnnlab.runs import final_report, representation_report, tensorboard_summary
+from cnnlab.runs import closing_table, final_report, representation_report, tensorboard_summary
 from cnnlab.runs.status import state as standing
 from cnnlab.runs.train import train
 from cnnlab.training import run_folder
@@ -172,16 +172,4 @@ def test_file_in_the_place_of_the_figures_costs_the_figures_alone(tmp_path, sett
         train(settings, run, "stop", show=False)
     assert run_folder.is_finished(run)
     assert result(run)["results"]
-    final_report.show(run)
-
-
-def test_a_number_below_a_baseline_of_the_run_gets_a_line():
-    made = {
-        "results": {"last (step 4)": {"test/accuracy": 0.3, "validation/accuracy": 0.5}},
-        "floors": {
-            "majority": {"test/accuracy": 0.1, "validation/accuracy": 0.1},
-            "nearest_neighbor": {"test/accuracy": 0.9, "validation/accuracy": 0.5},
-        },
-    }
-    lines = final_report.below_baselines(made)
-    assert lines == ["BELOW A BASELINE: test/accuracy 30.00%, nearest_neighbor 90.00%"]
+    closing_table.show(run)
