@@ -14,7 +14,9 @@ import collections
 import dataclasses
 import json
 import textwrap
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from absl import flags
 from rich.table import Table
@@ -22,10 +24,11 @@ from rich.text import Text
 
 from cnnlab.commands.parsing import define_path
 from cnnlab.errors import UserError
-from cnnlab.utils.console import one_line, output, say
+from cnnlab.utils.console import WIDEST_LABEL, folded, longest, one_line, output, say
 
 # Letters of a reason in the table; a longer one follows below it.
 REASON = 60
+LEFT, FOLDED = ("run", "state", "job", "why"), ("run", "job", "why")
 STYLES = {"running": "cyan", "finished": "green", "failed": "red", "lost": "red"}
 
 
@@ -62,37 +65,53 @@ def run(values: flags.FlagValues, arguments: list[str]) -> int:
 
 
 def _show(workdir: Path, states: dict) -> None:
-    from cnnlab.metrics.formatting import format_value
-
     counts = collections.Counter(s.name for s in states.values())
     title = ", ".join(f"{count} {name}" for name, count in counts.most_common())
     metrics = {s.metric for s in states.values() if s.best is not None}
     best_of = f"best {metrics.pop()}" if len(metrics) == 1 else "best"
+    rows = [_cells(folder, workdir, now, best_of) for folder, now in states.items()]
+    names = ("run", "state", "step", "examples/s", best_of, "job", "why")
+    columns = {n: cells for n, *cells in zip(names, *rows, strict=True) if any(cells)}
+    width, most = output().width, REASON
+    if _width(columns) > width:
+        columns = {folded(name): cells for name, cells in columns.items()}
+    if "why" in columns and _width(columns) > width:
+        del columns["why"]
+        most = 0
     table = Table(title=f"{workdir}: {title}")
-    for name in ("run", "state"):
-        table.add_column(name, no_wrap=True)
-    for name in ("step", "examples/s", best_of):
-        table.add_column(name, justify="right", overflow="fold")
-    table.add_column("job")
-    table.add_column("why", overflow="fold")
-    for folder, now in states.items():
-        best = format_value(now.metric, now.best)
-        if best and best_of == "best":
-            best = f"{now.metric} {best}"
-        again = f" ({now.starts - 1} restarts)" if now.starts > 1 else ""
-        table.add_row(
-            one_line(str(folder.relative_to(workdir)) if folder != workdir else folder.name),
-            Text(now.name, STYLES.get(now.name, "")),
-            f"{now.step}/{now.steps}" if now.steps else "",
-            f"{now.rate:,.0f}" if now.rate and now.name == "running" else "",
-            best,
-            now.job + again,
-            one_line(textwrap.shorten(_relative(now.reason, folder), REASON, placeholder=" ...")),
-        )
+    for name in columns:
+        side: Any = "left" if name in LEFT else "right"
+        table.add_column(name, justify=side, no_wrap=name not in FOLDED, overflow="fold")
+    for row in zip(*columns.values(), strict=True):
+        table.add_row(*(Text(x, STYLES[x]) if x in STYLES else x for x in row))
     output().print(table)
     for folder, now in states.items():
-        if len(_relative(now.reason, folder)) > REASON:
+        if len(_relative(now.reason, folder)) > most:
             say(f"{one_line(str(folder))}: {one_line(now.reason)}")
+
+
+def _cells(folder: Path, workdir: Path, now: Any, best_of: str) -> list[str]:
+    from cnnlab.metrics.formatting import format_value
+
+    best = format_value(now.metric, now.best)
+    if best and best_of == "best":
+        best = f"{now.metric} {best}"
+    again = f" ({now.starts - 1} restarts)" if now.starts > 1 else ""
+    return [
+        one_line(str(folder.relative_to(workdir)) if folder != workdir else folder.name),
+        now.name,
+        f"{now.step}/{now.steps}" if now.steps else "",
+        f"{now.rate:,.0f}" if now.rate and now.name == "running" else "",
+        best,
+        now.job + again,
+        one_line(textwrap.shorten(_relative(now.reason, folder), REASON, placeholder=" ...")),
+    ]
+
+
+def _width(columns: Mapping[str, Sequence[str]]) -> int:
+    """Return the width of a table whose long labels are folded."""
+    widths = (max(longest([n]), min(WIDEST_LABEL, longest(x))) for n, x in columns.items())
+    return 1 + sum(width + 3 for width in widths)
 
 
 def _relative(reason: str, folder: Path) -> str:

@@ -23,7 +23,7 @@ from cnnlab.sweeps import report_figures, summary
 from cnnlab.sweeps.folder import SweepFolder
 from cnnlab.sweeps.summary import Point, Row, Summary, short
 from cnnlab.sweeps.trial import command
-from cnnlab.utils.console import output, say
+from cnnlab.utils.console import number_tables, output, say
 from cnnlab.utils.files import open_file
 
 BEST, LISTED = 10, 10
@@ -204,13 +204,17 @@ def _print(found: Summary) -> None:
     console = output()
     finished = len(found.in_state("finished"))
     title = f"{found.folder.path}: {finished} of {len(found.rows)} trials finished"
-    table = _best_table(found, title, found.labels())
-    unbounded = console.options.update(width=10_000)
-    if Measurement.get(console, unbounded, table).maximum > console.width:
-        # A column a parameter would be too narrow to read.
-        table = _best_table(found, title, None)
     if found.ranked:
-        console.print(table)
+        tables = _best_tables(found, title, found.labels())
+        unbounded = console.options.update(width=10_000)
+        if (
+            len(tables) > 1
+            or Measurement.get(console, unbounded, tables[0]).maximum > console.width
+        ):
+            # A column a parameter would be too narrow to read.
+            tables = _best_tables(found, title, None)
+        for table in tables:
+            console.print(table)
         for note in _notes(found):
             say(note)
     else:
@@ -225,24 +229,28 @@ def _print(found: Summary) -> None:
         say(f"the best again:\n  {best}")
 
 
-def _best_table(found: Summary, title: str, labels: Sequence[str] | None) -> Table:
+def _best_tables(found: Summary, title: str, labels: Sequence[str] | None) -> list[Table]:
     """Return the best points; the parameters in one column if `labels` is None."""
-    table, count = Table(title=title), len(found.parameters)
+    count = len(found.parameters)
+    first = count + 1 if labels is not None else 2
     head = _head(found, ["parameters"] if labels is None else labels)
-    for number, name in enumerate(head):
-        numeric = number > (count if labels is not None else 1)
-        table.add_column(
-            name.replace("/", "/\n"),
-            justify="right" if numeric else "left",
-            no_wrap=labels is None and number == 1,
-        )
+    rows = []
     for point in found.ranked[:BEST]:
         cells = _cells(found, [row for row in point.rows if row.counts])
         if labels is None:
             pairs = zip(found.labels(), cells[1 : count + 1], strict=True)
             cells[1 : count + 1] = ["\n".join(f"{name} {value}" for name, value in pairs)]
-        table.add_row(*cells, end_section=labels is None)
-    return table
+        rows.append(cells)
+
+    def make() -> Table:
+        table = Table(title=title, show_lines=labels is None)
+        for name in head[:first]:
+            table.add_column(name, overflow="fold")
+        return table
+
+    return number_tables(
+        make, [row[:first] for row in rows], head[first:], [row[first:] for row in rows]
+    )
 
 
 def _markdown(found: Summary, figures: Sequence[str]) -> str:

@@ -3,7 +3,7 @@
 import logging
 import re
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -69,7 +69,8 @@ def number_tables(
 ) -> list[Table]:
     """Return tables of numbers beside labels, more than one where the terminal is too narrow.
 
-    Names of columns are folded between words, labels anywhere; numbers stay whole.
+    Names of columns are folded between words, all of a table or none; labels anywhere; numbers
+    stay whole.
 
     Args:
         make: an empty table with the columns of the labels.
@@ -78,50 +79,43 @@ def number_tables(
         cells: of each row, its numbers.
         sections: draw a line where the first label changes.
     """
-    least = [max(map(len, column), default=1) for column in zip(*cells, strict=True)]
-    pieces = [_pieces(name) for name in names]
-    narrowest = [max(n, *map(len, parts)) for n, parts in zip(least, pieces, strict=True)]
+    numbers = [longest(column) for column in zip(*cells, strict=True)]
+    whole = [max(n, len(name)) for n, name in zip(numbers, names, strict=True)]
+    narrow = [max(n, longest([folded(x)])) for n, x in zip(numbers, names, strict=True)]
+    heads = [str(column.header) for column in make().columns]
     taken = sum(
-        min(WIDEST_LABEL, max(map(len, column))) + 3 for column in zip(*labels, strict=True)
+        max(longest([head]), min(WIDEST_LABEL, longest(column))) + 3
+        for head, column in zip(heads, zip(*labels, strict=True), strict=True)
     )
-    room = max(output().width - taken - 1, max(narrowest) + 3)
+    room = max(output().width - taken - 1, max(narrow) + 3)
     tables, rest = [], list(range(len(names)))
     while rest:
         count, used = 0, 0
-        while count < len(rest) and used + narrowest[rest[count]] + 3 <= room:
-            used += narrowest[rest[count]] + 3
+        while count < len(rest) and used + narrow[rest[count]] + 3 <= room:
+            used += narrow[rest[count]] + 3
             count += 1
         chosen, rest = rest[:count], rest[count:]
-        widths = {i: max(len(names[i]), least[i]) for i in chosen}
-        while sum(widths.values()) + 3 * count > room and any(
-            widths[i] > narrowest[i] for i in chosen
-        ):
-            # The longest name is folded first.
-            widths[max(chosen, key=lambda i: (widths[i] > narrowest[i], widths[i]))] -= 1
+        fits = sum(whole[i] + 3 for i in chosen) <= room
         table = make()
         for i in chosen:
-            heading = _folded(pieces[i], widths[i])
-            table.add_column(heading, justify="right", no_wrap=True, min_width=narrowest[i])
-        for row, (label, numbers) in enumerate(zip(labels, cells, strict=True)):
+            heading, width = (names[i], whole[i]) if fits else (folded(names[i]), narrow[i])
+            table.add_column(heading, justify="right", no_wrap=True, min_width=width)
+        for row, (label, values) in enumerate(zip(labels, cells, strict=True)):
             if sections and row and label[0] != labels[row - 1][0]:
                 table.add_section()
-            table.add_row(*label, *(numbers[i] for i in chosen))
+            table.add_row(*label, *(values[i] for i in chosen))
         tables.append(table)
     return tables
 
 
-def _pieces(name: str) -> list[str]:
-    """Return the parts of a metric's name that stay whole: `negative_`, `distance`."""
-    return [part for part in re.split(r"(?<=[_/ ])|(?=[@=])", name) if part] or [""]
+def folded(name: str) -> str:
+    """Return a heading with each of its words in a line: `negative_`, `distance`."""
+    return "\n".join(part for part in re.split(r"(?<=[_/ ])|(?=@)", name) if part)
 
 
-def _folded(parts: Sequence[str], width: int) -> str:
-    lines = [""]
-    for part in parts:
-        if len(lines[-1] + part) > width and lines[-1]:
-            lines.append("")
-        lines[-1] += part
-    return "\n".join(lines)
+def longest(texts: Iterable[str]) -> int:
+    """Return the length of the longest line, at least 1."""
+    return max((len(line) for text in texts for line in text.split("\n")), default=1)
 
 
 def set_up_logging() -> None:

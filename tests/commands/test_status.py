@@ -45,6 +45,25 @@ def test_table_has_every_run_its_state_and_why(runs, capsys):
     assert "line 3" not in text
 
 
+def test_a_narrow_terminal_folds_between_words_and_has_the_reasons_below(runs, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "60")
+    lines = show(capsys, f"--workdir={runs}").splitlines()
+    assert lines[-2].endswith("broken: ValueError: [x]") and lines[-1].endswith("waiting: Priority")
+    table = [line for line in lines if line[:1] in ("┃", "│")]
+    headings = [cell.strip() for line in table if line[0] == "┃" for cell in line.split("┃")]
+    assert list(filter(None, headings)) == [
+        *("best", "validation/", "run", "state", "step", "accuracy", "job")
+    ]
+    assert any("97.50%" in line and "finished" in line and "4/4" in line for line in table)
+
+
+def test_columns_without_a_cell_are_left_out(runs, capsys):
+    text = show(capsys, f"--workdir={runs / 'done'}")
+    heading = next(line for line in text.splitlines() if "┃" in line)
+    cells = [cell.strip() for cell in heading.split("┃")]
+    assert cells == ["", "run", "state", "step", "best validation/accuracy", ""]
+
+
 def test_single_run_is_shown_with_the_end_of_its_log(runs, capsys):
     text = show(capsys, f"--workdir={runs / 'broken'}", "--lines=2")
     assert text.endswith("9_0_log.err:\n  line 2\n  line 3\n")

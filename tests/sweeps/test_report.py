@@ -45,7 +45,7 @@ def test_the_best_comes_first_with_step_and_held_out_numbers_beside(tmp_path, wi
         ["0000", "0.001", "75.00%", "20", "25.00%"],
         ["0002", "0.1", "60.00%", "10", "50.00%"],
     ]
-    assert "3 of 3 trials finished" in out
+    assert "3 of 3 trials finished" in " ".join(out.split())
     assert "validation/accuracy: the best of each run's evaluations" in out
     assert "held out, nothing is chosen by it: test/accuracy" in out
 
@@ -211,9 +211,23 @@ def test_a_narrow_terminal_has_the_parameters_below_one_another(
     report.write(folder)
     lines = capsys.readouterr().out.splitlines()
     table = [line for line in lines if line.startswith("│")]
-    assert [line.split("│")[2].strip() for line in table] == [
+    # Again in a second table, of what does not fit beside them.
+    assert [line.split("│")[2].strip() for line in table] == 2 * [
         f"a_rather_long_name_{n} 1" for n in range(4)
     ]
+
+
+@pytest.mark.parametrize("width", [40, 60, 90])
+def test_no_heading_or_number_is_cut_at_any_width(tmp_path, monkeypatch, capsys, plain, width):
+    monkeypatch.setenv("COLUMNS", str(width))
+    folder = fabricated.sweep(tmp_path / "s", grid({RATE: [0.1], "optimizer.clip_norm": [0.5]}))
+    fabricated.finished(folder, folder.trials()[0], [0.5], test=0.25)
+    report.write(folder)
+    table = [line for line in capsys.readouterr().out.splitlines() if line[:1] in "┃│"]
+    text = "".join("".join(table).split())
+    assert max(map(len, table)) <= width and "…" not in text
+    for words in ("validation/", "accuracy", "test/", "step", "50.00%", "24.00%"):
+        assert words in text
 
 
 def test_a_held_out_split_is_no_metric_of_a_report(tmp_path):
@@ -247,7 +261,7 @@ def test_figure_that_fails_costs_no_table(tmp_path, wide, capsys, monkeypatch, c
     for trial, value in zip(folder.trials(), (0.5, 0.75, 0.25), strict=True):
         fabricated.finished(folder, trial, [value], test=0.5)
     report.write(folder)
-    assert "3 of 3 trials finished" in capsys.readouterr().out
+    assert "3 of 3 trials finished" in " ".join(capsys.readouterr().out.split())
     names = {path.name for path in (folder.path / "report").iterdir()}
     assert names == {"trials.csv", "trials.md", "parallel.png", "curves.png"}
     assert "metric.png is missing: RuntimeError: broken on purpose" in caplog.text
