@@ -1,7 +1,7 @@
 """Learning curves of a run: a panel a metric, a color a split, the best checkpoint, baselines."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 
+from cnnlab.metrics.curve import Curve
 from cnnlab.metrics.direction import words
 from cnnlab.metrics.formatting import format_value, is_share, natural
 from cnnlab.plots import style
@@ -26,7 +27,7 @@ Baselines = Mapping[str, Mapping[str, float]]
 
 
 def learning_curves(
-    rows: Sequence[Mapping[str, Any]],
+    rows: Iterable[Mapping[str, Any]],
     *,
     title: str = "",
     schedule: tuple[Callable[[int], float], int] | None = None,
@@ -83,15 +84,19 @@ def rates(rate: Callable[[int], float], steps: int) -> list[tuple[int, float]]:
     return [(int(step), float(rate(int(step)))) for step in at]
 
 
-def _panels(rows: Sequence[Mapping[str, Any]]) -> dict[str, Series]:
-    found: dict[str, Series] = {}
+def _panels(rows: Iterable[Mapping[str, Any]]) -> dict[str, Series]:
+    found: dict[str, dict[str, Curve]] = {}
     for row in rows:
         for name, value in row.items():
             split, _, metric = name.rpartition("/")
             if name in ("step", "epoch") or split == "time" or not math.isfinite(value):
                 continue
-            found.setdefault(metric, {}).setdefault(split, []).append((int(row["step"]), value))
-    return found
+            curve = found.setdefault(metric, {}).setdefault(split, Curve())
+            curve.add(int(row["step"]), value)
+    return {
+        metric: {split: curve.points for split, curve in curves.items()}
+        for metric, curves in found.items()
+    }
 
 
 def _order(metric: str) -> tuple[int, list[tuple[int, float, str]]]:

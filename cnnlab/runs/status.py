@@ -146,20 +146,22 @@ def _progress(folder: Path) -> dict[str, Any]:
     if not os.path.lexists(folder / "config.json") and not run_folder.has_checkpoints(folder):
         return {}
     config = run_folder.read_config(folder)
-    rows = read_rows(folder / "metrics.jsonl")
-    rates = [row["time/examples_per_second"] for row in rows if "time/examples_per_second" in row]
     kept = config.get("checkpoint", {})
     metric = kept.get("best", "")
     # Earlier ones are of another metric or of other examples.
     since = _since(folder)
-    values = [row[metric] for row in rows if metric in row and row["step"] > since]
     choose = max if (implied(metric) or kept.get("mode")) == "max" else min
+    step, rate, best = 0, 0.0, None
+    for row in read_rows(folder / "metrics.jsonl"):
+        step, rate = row["step"], row.get("time/examples_per_second", rate)
+        if metric in row and step > since:
+            best = row[metric] if best is None else choose(best, row[metric])
     return {
-        "step": max(rows[-1]["step"] if rows else 0, run_folder.last_step(folder)),
+        "step": max(step, run_folder.last_step(folder)),
         "steps": config.get("steps", 0),
-        "rate": rates[-1] if rates else 0.0,
+        "rate": rate,
         "metric": metric,
-        "best": choose(values) if values else None,
+        "best": best,
     }
 
 

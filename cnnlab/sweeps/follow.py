@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from cnnlab.utils.files import open_file, read_tail
+from cnnlab.utils.files import LARGEST_JSON, open_file, read_tail
 
 
 class Follower:
@@ -33,7 +33,7 @@ class Follower:
             if inode != self._inode:
                 self._inode, self._offset = inode, 0
             file.seek(self._offset)
-            text = file.read()
+            text = file.read(LARGEST_JSON)
         whole = text[: text.rfind(b"\n") + 1]
         self._offset += len(whole)
         found = []

@@ -30,7 +30,7 @@ class Row:
         self.trial, self.state, self.reason = trial, "running", ""
         self.step, self.steps = 0, steps
         self.value: float | None = None
-        self.curve: list[tuple[int, float]] = []
+        self.best: list[tuple[int, float]] = []
         self.began, self.seconds = time.monotonic(), 0.0
 
     def spent(self) -> str:
@@ -92,8 +92,9 @@ class Display:
         row = self._rows[trial.number]
         row.step = step
         if self.metric is not None and self._name in values:
-            row.curve.append((step, values[self._name]))
-            found = self.metric.of(row.curve)
+            points = [*row.best, (step, values[self._name])]
+            found = self.metric.of(points)
+            row.best = [found] if found else []
             row.value = found[1] if found else None
 
     def ended(self, trial: Trial, state: str, reason: str, value: float | None) -> None:

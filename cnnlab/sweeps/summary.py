@@ -4,10 +4,11 @@ import dataclasses
 import itertools
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from cnnlab.errors import UserError
+from cnnlab.metrics.curve import Curve
 from cnnlab.sweeps import trial_metric
 from cnnlab.sweeps.distributions import Integers, LogUniform
 from cnnlab.sweeps.folder import SweepFolder, Trial
@@ -22,7 +23,7 @@ class Row:
     Attributes:
         trial: which.
         state, reason, attempts: as the folder has them.
-        curve: (step, value) of the metric, in order.
+        curve: (step, value) of the metric, in order; of a long one, points at even distances.
         step, value: where the metric counts, and what it is there; None before an evaluation.
         held_out: numbers on splits that nothing is chosen by, of a finished trial.
         seconds: of training, of a finished trial.
@@ -178,22 +179,30 @@ def short(value: Any) -> str:
 
 def _row(folder: SweepFolder, trial: Trial, metric: Metric, selected: Sequence[str]) -> Row:
     state, record = folder.state(trial), folder.record(trial)
-    try:
+    curve = Curve()
+
+    def points() -> Iterator[tuple[int, float]]:
         rows = read_rows(trial.path / "metrics.jsonl")
+        for point in trial_metric.curve(rows, metric.name):
+            if math.isfinite(point[1]):
+                curve.add(*point)
+                yield point
+
+    try:
+        counted = metric.of(points())
         result = trial_metric.read_result(trial.path) if state == "finished" else {}
     except UserError as error:
         # One damaged file is that trial's failure, not the report's.
-        rows, result, state = [], {}, "failed"
+        curve, counted, result, state = Curve(), None, {}, "failed"
         record = dataclasses.replace(record, reason=str(error))
-    curve = [p for p in trial_metric.curve(rows, metric.name) if math.isfinite(p[1])]
-    step, value = metric.of(curve) or (None, None)
+    step, value = counted or (None, None)
     held_out = trial_metric.held_out(result, metric.kind, selected)
     return Row(
         trial,
         state,
         record.reason,
         record.attempts,
-        curve,
+        curve.points,
         step,
         value,
         held_out,

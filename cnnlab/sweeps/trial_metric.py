@@ -5,10 +5,11 @@ any other metric it is the last one. Splits that are not evaluated during traini
 reported and never compared.
 """
 
+import collections
 import dataclasses
 import difflib
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -42,13 +43,11 @@ class Metric:
 
     def of(self, curve: Iterable[tuple[int, float]]) -> tuple[int, float] | None:
         """Return step and value that count in a curve; None if it has none."""
-        points = [(step, value) for step, value in curve if math.isfinite(value)]
-        if not points:
-            return None
+        points = (point for point in curve if math.isfinite(point[1]))
         if self.kind == "last":
-            return points[-1]
+            return next(iter(collections.deque(points, maxlen=1)), None)
         # The first of equals, as the run keeps it.
-        return max(points, key=lambda point: (self.sign * point[1], -point[0]))
+        return max(points, key=lambda point: (self.sign * point[1], -point[0]), default=None)
 
 
 def metric_for(base: Mapping[str, Any], name: str = "", mode: str = "") -> Metric:
@@ -85,9 +84,9 @@ def metric_for(base: Mapping[str, Any], name: str = "", mode: str = "") -> Metri
     return Metric(name, mode, "best" if same else "last")
 
 
-def curve(rows: Iterable[Mapping[str, Any]], name: str) -> list[tuple[int, float]]:
-    """Return (step, value) of a metric, in order."""
-    return [(int(row["step"]), float(row[name])) for row in rows if name in row]
+def curve(rows: Iterable[Mapping[str, Any]], name: str) -> Iterator[tuple[int, float]]:
+    """Yield (step, value) of a metric, in order."""
+    return ((int(row["step"]), float(row[name])) for row in rows if name in row)
 
 
 def measured(path: Path, metric: Metric) -> tuple[int, float] | None:
@@ -96,10 +95,10 @@ def measured(path: Path, metric: Metric) -> tuple[int, float] | None:
     Raises:
         UserError: if the run reports other metrics than this.
     """
-    rows = read_rows(path / "metrics.jsonl")
-    found = metric.of(curve(rows, metric.name))
+    file = path / "metrics.jsonl"
+    found = metric.of(curve(read_rows(file), metric.name))
     if found is None:
-        check_reported(metric.name, {name for row in rows for name in row})
+        check_reported(metric.name, {name for row in read_rows(file) for name in row})
     return found
 
 

@@ -64,8 +64,7 @@ class Checkpoints:
         self.folder = folder.absolute()
         if not read_only:
             self.folder.mkdir(parents=True, exist_ok=True)
-        # The alias is the process's own, removed with this object.
-        self._root, self._alias = as_literal(self.folder)
+        self._root, self._opened = as_literal(self.folder)
         self.values = Values(self.folder, metric, mode)
         if not read_only:
             distributed.on_first_process(self._repair_notes)
@@ -315,5 +314,5 @@ class Checkpoints:
     def close(self) -> None:
         """Finish writing and release the threads."""
         self._manager.close()
-        if self._alias is not None:
-            self._alias.cleanup()
+        if self._opened is not None:
+            os.close(self._opened)

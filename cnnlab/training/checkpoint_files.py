@@ -1,42 +1,41 @@
 """Places and files of checkpoints: a path that Orbax takes as it is, and files safe to open."""
 
 import errno
+import os
 import re
 import stat
-import tempfile
 from pathlib import Path
 
 from cnnlab.errors import UserError
 from cnnlab.utils.files import LARGEST_JSON, is_text
 
 # TensorStore takes a backslash for a separator, and etils `gs:/` for a remote place; Orbax takes
-# [, ] and * for a pattern; C++ needs UTF-8. Whatever is not known to be literal gets a link.
+# [, ] and * for a pattern; C++ needs UTF-8. Whatever is not known to be literal goes through
+# an open file.
 LITERAL = re.compile(r"[\w./=,+@~ -]*")
 JSON = ("_METADATA", "_sharding", "_CHECKPOINT_METADATA", "metadata", "array_metadatas")
 
 
-def as_literal(folder: Path) -> tuple[Path, tempfile.TemporaryDirectory | None]:
+def as_literal(folder: Path) -> tuple[Path, int | None]:
     """Return a path to a folder that Orbax takes literally.
 
     Returns:
-        the path, and the temporary folder of the link to be cleaned up, if one was needed.
+        the path, and the open file that it goes through, to be closed, if one is needed. Unlike
+        a symbolic link, a killed process leaves none behind.
 
     Raises:
-        UserError: it needs a link, and no temporary folder has a path of plain letters.
+        UserError: it needs one, and this system has no paths through open files.
     """
-    if is_literal(folder):
+    if is_literal(folder) or not folder.exists():
         return folder, None
-    places = [Path(tempfile.gettempdir()), Path("/tmp"), Path("/var/tmp")]
-    place = next((p for p in places if is_literal(p) and p.is_dir()), None)
-    if place is None:
-        raise UserError(
-            f"checkpoints cannot be saved in {folder}: name a --workdir of letters and digits, or "
-            "set TMPDIR to a folder of such a name"
-        )
-    alias = tempfile.TemporaryDirectory(prefix="cnnlab-", dir=place)
-    link = Path(alias.name) / "checkpoints"
-    link.symlink_to(folder)
-    return link, alias
+    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    path = Path(f"/proc/self/fd/{opened}")
+    if path.is_dir():
+        return path, opened
+    os.close(opened)
+    raise UserError(
+        f"checkpoints cannot be saved in {folder}: name a --workdir of letters and digits"
+    )
 
 
 def is_literal(path: Path) -> bool:

@@ -172,10 +172,13 @@ class Values:
     def _recorded(self, step: int) -> float | None:
         """Return the value at a step in the records of the run, None if it is not there."""
         try:
-            rows = read_rows(self._metrics)
+            values = [
+                row[self.metric]
+                for row in read_rows(self._metrics)
+                if row["step"] == step and self.metric in row
+            ]
         except UserError:
             return None
-        values = [row[self.metric] for row in rows if row["step"] == step and self.metric in row]
         return values[-1] if values and math.isfinite(values[-1]) else None
 
     def _comparable(self, entry: Mapping[str, Any]) -> float | None:

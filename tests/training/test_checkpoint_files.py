@@ -41,20 +41,34 @@ def test_what_is_saved_in_a_folder_of_any_name_is_read_from_there(tmp_path, name
 def test_every_path_has_one_that_is_taken_literally(tmp_path, name):
     folder = tmp_path / f"{name}b"
     folder.mkdir(parents=True, exist_ok=True)
-    path, alias = as_literal(folder)
+    path, opened = as_literal(folder)
     assert is_literal(path)
     assert path.samefile(folder)
-    if alias is not None:
-        alias.cleanup()
+    if opened is not None:
+        os.close(opened)
 
 
-def test_without_a_place_for_a_link_the_folder_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path / "[b]"))
-    path, alias = as_literal(tmp_path / "[a]")
-    assert is_literal(path)
-    alias.cleanup()
+def test_an_odd_folder_is_opened_and_leaves_nothing_behind(tmp_path, monkeypatch):
+    folder, temporary = tmp_path / "[a]", tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    checkpoints = Checkpoints(folder)
+    assert not list(temporary.iterdir())
+    checkpoints.close()
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+def test_a_folder_that_is_missing_has_no_checkpoints(tmp_path):
+    checkpoints = Checkpoints(tmp_path / "\udcff[a]", read_only=True)
+    assert checkpoints.steps() == []
+    checkpoints.close()
+
+
+def test_without_paths_through_open_files_an_odd_folder_is_refused(tmp_path, monkeypatch):
+    (tmp_path / "[a]").mkdir()
     monkeypatch.setattr(Path, "is_dir", lambda self: False)
-    with pytest.raises(UserError, match="set TMPDIR"):
+    with pytest.raises(UserError, match="letters and digits"):
         as_literal(tmp_path / "[a]")
 
 

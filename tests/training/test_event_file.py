@@ -32,7 +32,7 @@ def test_a_folder_that_cannot_be_made_is_a_warning(tmp_path, caplog):
     writer = Writer(tmp_path)
     writer.write(1, {"a": 0.5})
     writer.close()
-    assert read_rows(tmp_path / "metrics.jsonl") == [{"step": 1, "a": 0.5}]
+    assert list(read_rows(tmp_path / "metrics.jsonl")) == [{"step": 1, "a": 0.5}]
     assert [r.message for r in caplog.records] == [
         f"no more TensorBoard events go into {tmp_path / 'tensorboard'}: File exists"
     ]
@@ -49,7 +49,7 @@ def test_a_full_disk_is_one_warning_and_the_numbers_go_on(tmp_path, caplog, monk
     for step in range(1, 31):
         writer.write(step, {"a": 0.5})
     writer.close()
-    assert len(read_rows(tmp_path / "metrics.jsonl")) == 30
+    assert len(list(read_rows(tmp_path / "metrics.jsonl"))) == 30
     (record,) = caplog.records
     assert "No space left on device" in record.message
 

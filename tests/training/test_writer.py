@@ -19,7 +19,7 @@ def test_records_after_the_restored_step_are_taken_back(tmp_path):
     writer = Writer(tmp_path, resume_step=20)
     writer.write(30, {"train/loss": 7.0})
     writer.close()
-    assert read_rows(tmp_path / "metrics.jsonl") == [
+    assert list(read_rows(tmp_path / "metrics.jsonl")) == [
         {"step": 10, "train/loss": 0.1},
         {"step": 20, "train/loss": 0.05},
         {"step": 30, "train/loss": 7.0},
@@ -45,11 +45,11 @@ def test_damaged_line_in_the_middle_is_named(tmp_path):
     path = tmp_path / "metrics.jsonl"
     path.write_text('{"step": 1}\nnonsense\n{"step": 2}\n')
     with pytest.raises(UserError, match="line 2 is damaged"):
-        read_rows(path)
+        list(read_rows(path))
 
 
 def test_missing_file_has_no_rows(tmp_path):
-    assert read_rows(tmp_path / "metrics.jsonl") == []
+    assert list(read_rows(tmp_path / "metrics.jsonl")) == []
 
 
 def test_process_that_is_not_to_write_writes_nothing(tmp_path, monkeypatch):
@@ -58,3 +58,19 @@ def test_process_that_is_not_to_write_writes_nothing(tmp_path, monkeypatch):
     writer.write(1, {"a": 0.25})
     writer.close()
     assert not any(tmp_path.iterdir())
+
+
+def test_records_are_read_one_at_a_time(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    path.write_text('{"step": 1}\nnonsense\n')
+    rows = read_rows(path)
+    assert next(rows) == {"step": 1}
+    with pytest.raises(UserError, match="line 2"):
+        next(rows)
+
+
+def test_a_damaged_record_leaves_the_file_and_no_other(tmp_path):
+    (tmp_path / "metrics.jsonl").write_text('{"step": 1}\nnonsense\n{"step": 2}\n')
+    with pytest.raises(UserError, match="line 2"):
+        Writer(tmp_path, resume_step=2)
+    assert [path.name for path in tmp_path.iterdir()] == ["metrics.jsonl"]
