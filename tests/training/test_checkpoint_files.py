@@ -52,11 +52,13 @@ def test_an_odd_folder_is_opened_and_leaves_nothing_behind(tmp_path, monkeypatch
     folder, temporary = tmp_path / "[a]", tmp_path / "temporary"
     temporary.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(temporary))
-    before = len(list(Path("/proc/self/fd").iterdir()))
     checkpoints = Checkpoints(folder)
     assert not list(temporary.iterdir())
+    opened = checkpoints._opened
+    assert os.fstat(opened).st_ino == folder.stat().st_ino
     checkpoints.close()
-    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(opened)
 
 
 def test_a_folder_that_is_missing_has_no_checkpoints(tmp_path):
