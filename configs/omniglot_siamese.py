@@ -9,9 +9,10 @@ Paper: Koch, Zemel & Salakhutdinov 2015, sections 3 and 4.
         --config.data.source=omniglot:/path
 
 Variants: default, with affine distortions; undistorted, without; lake, distorted, with the set in
-its own folders: ten alphabets of the evaluation images validate and ten test, examples and
-drawings to recognize are by different drawers, and the 20 one-shot runs of Lake et al. 2015 are
-evaluated too, by the network and by the modified Hausdorff distance (38.8 % of errors; people 4.5).
+its own folders, in data/omniglot unless another is given: ten alphabets of the evaluation images
+validate and ten test, examples and drawings to recognize are by different drawers, and the 20
+one-shot runs of Lake et al. 2015 are evaluated too, by the network and by the modified Hausdorff
+distance (38.8 % of errors; people 4.5).
 
 Expected (the paper's, recalled and not checked against it; not reproduced here: no Omniglot at
 hand): 92.0 % of 20-way one-shot trials within an alphabet (table 2; people 95.5, nearest pixels
@@ -79,7 +80,7 @@ def get_config(variant: str = "default"):
     )
     config.representation.controls = ("pixels", "random")
     if variant == "lake":
-        config.data.source = "omniglot:omniglot"  # set on the command line
+        config.data.source = "omniglot:data/omniglot"
         config.data["keys"] = ("image", "label", "alphabet", "drawer")
         # Ten alphabets each.
         config.data.eval.splits = {

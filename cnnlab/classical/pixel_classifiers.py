@@ -1,4 +1,4 @@
-"""Classifiers of raw pixels that are fitted without gradients: nearest neighbor and linear SVM.
+"""Classifiers that are fitted to raw pixels without gradients.
 
 Each is a Flax module with `fit(inputs, labels) -> variables`; the objective `fitted` trains it.
 """
@@ -35,21 +35,54 @@ class NearestNeighbor(nn.Module):
     def __call__(self, inputs: Float[Array, "b *rest"]) -> tuple[Float[Array, "b k"], dict]:
         """Return the scores, and the flattened inputs as the endpoint "features"."""
         x = inputs.reshape(len(inputs), -1)
-        known = self.variable("memory", "inputs", jnp.zeros, x.shape).value
-        labels = self.variable("memory", "labels", jnp.zeros, x.shape[:1], jnp.int32).value
-        if self.is_initializing():
-            # Not all distances of the training set to itself.
-            scores = jnp.zeros((len(x), self.num_classes))
-        else:
-            near = -squared_euclidean(x, known)
-            scores = jax.ops.segment_max(near.T, labels, self.num_classes).T
-            scores = jnp.maximum(scores, ABSENT)
+        scores = _nearest(self, x)
         return scores, {"features": x, "logits": scores}
 
     def fit(self, inputs: Inputs, labels: Labels) -> dict[str, PyTree]:
         """Store the training set."""
         rows = inputs.reshape(len(inputs), -1)
         return {"params": {}, "memory": {"inputs": rows, "labels": labels}}
+
+
+class Eigenfaces(nn.Module):
+    """Predicts as `NearestNeighbor` on principal components (Turk & Pentland 1991).
+
+    Attributes:
+        num_classes: number of outputs, as of `NearestNeighbor`.
+        components: directions of largest variance; the endpoint "features" is the coordinates.
+    """
+
+    num_classes: int = 10
+    components: int = 40
+
+    @nn.compact
+    def __call__(self, inputs: Float[Array, "b *rest"]) -> tuple[Float[Array, "b k"], dict]:
+        """Return the scores and the endpoints."""
+        x = inputs.reshape(len(inputs), -1)
+        pixels = x.shape[1]
+        mean = self.variable("memory", "mean", jnp.zeros, (pixels,)).value
+        basis = self.variable("memory", "basis", jnp.zeros, (pixels, self.components)).value
+        x = jnp.matmul(x - mean, basis, precision="highest")
+        scores = _nearest(self, x)
+        return scores, {"features": x, "logits": scores}
+
+    def fit(self, inputs: Inputs, labels: Labels) -> dict[str, PyTree]:
+        """Return mean, directions, and the coordinates of the training set.
+
+        Raises:
+            UserError: more components than examples or pixels.
+        """
+        rows = inputs.reshape(len(inputs), -1)
+        if not 1 <= self.components <= min(rows.shape):
+            raise UserError(
+                f"model.components={self.components}: need 1 to {min(rows.shape)}, the number of "
+                "training examples or of pixels"
+            )
+        mean = rows.mean(axis=0)
+        basis = np.linalg.svd(rows - mean, full_matrices=False)[2][: self.components].T
+        coordinates = (rows - mean) @ basis
+        memory = {"mean": mean, "basis": basis, "inputs": coordinates, "labels": labels}
+        return {"params": {}, "memory": memory}
 
 
 class LinearSVM(nn.Module):
@@ -94,3 +127,15 @@ class LinearSVM(nn.Module):
         bias = np.full(self.num_classes, ABSENT, np.float32)
         kernel[:, found.classes_], bias[found.classes_] = weights.T, biases
         return {"params": {"logits": {"kernel": kernel, "bias": bias}}}
+
+
+def _nearest(module: nn.Module, x: Float[Array, "b d"]) -> Float[Array, "b k"]:
+    """Return minus the squared distances to the nearest example of each class that it remembers."""
+    known = module.variable("memory", "inputs", jnp.zeros, x.shape).value
+    labels = module.variable("memory", "labels", jnp.zeros, x.shape[:1], jnp.int32).value
+    if module.is_initializing():
+        # Not all distances of the training set to itself.
+        return jnp.zeros((len(x), module.num_classes))
+    near = -squared_euclidean(x, known)
+    scores = jax.ops.segment_max(near.T, labels, module.num_classes).T
+    return jnp.maximum(scores, ABSENT)

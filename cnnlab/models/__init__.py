@@ -40,6 +40,7 @@ from cnnlab.models import (
     lenet5_1998,
     mlp,
     mobilenet,
+    panns,
     resnet,
     resnet_cifar,
     resnet_v2,
@@ -66,6 +67,7 @@ MODELS: dict[str, Architecture] = {
     **koch.MODELS,
     **cpc.MODELS,
     **cpc_audio.MODELS,
+    **panns.MODELS,
 }
 
 DTYPES = {"float32", "bfloat16", "float16", "float64"}

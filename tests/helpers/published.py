@@ -1,9 +1,11 @@
 """Small sets in the format of published ones, and where the real ones lie."""
 
 import gzip
+import itertools
 import os
 import pickle
 import struct
+import wave
 from pathlib import Path
 
 import numpy as np
@@ -98,3 +100,39 @@ def drawing(path, rng, ink=None):
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(~ink).save(path)
     return ink
+
+
+def spoken_digits(folder, rate=8000):
+    """Write two digits by two speakers, recordings 3 to 8 of each, of 0.1 to 1.3 s."""
+    places = itertools.product((0, 1), ("jackson", "theo"), range(3, 9))
+    for number, (digit, speaker, index) in enumerate(places):
+        name = folder / f"recordings/{digit}_{speaker}_{index}.wav"
+        sound(name, rate, rate * (1 + 4 * (number % 4)) // 10, 200 + 100 * digit)
+
+
+def environmental_sounds(folder, rate=22_050):
+    """Write three clips of two classes in each of five folds, as wav."""
+    for number, name in enumerate(("Dog bark", "Rain"), 1):
+        for fold, take in itertools.product(range(1, 6), "ABC"):
+            path = folder / f"{number:03} - {name}/{fold}-{1000 * number + fold}-{take}.wav"
+            sound(path, rate, rate, 300 * number)
+
+
+def sound(path, rate, length, pitch):
+    """Write a tone of so many samples with noise."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    noise = np.random.default_rng(length).normal(0, 0.1, length)
+    samples = np.sin(2 * np.pi * pitch * np.arange(length) / rate) + noise
+    with wave.open(str(path), "wb") as file:
+        file.setparams((1, 2, rate, length, "NONE", ""))
+        file.writeframes((8000 * samples).astype("<i2").tobytes())
+
+
+def faces(folder, people=range(28, 33)):
+    """Write ten gray images of 112 x 92 of each person."""
+    rng = np.random.default_rng(0)
+    for person in people:
+        (folder / f"s{person}").mkdir(parents=True)
+        for image in range(1, 11):
+            pixels = rng.integers(0, 256, (112, 92), np.uint8)
+            Image.fromarray(pixels).save(folder / f"s{person}/{image}.pgm")

@@ -46,6 +46,7 @@ COVERED = {
     *("inception_v1_bn", "resnet50_v15", "resnet101_v15", "resnet152_v15"),
     # Of these only a part serves the output; they have tests of their own.
     *("cpc_resnet101", "cpc_small", "cpc_audio"),
+    *("panns_cnn6", "panns_cnn10", "panns_cnn14"),
     *("resnet164_v2", "resnet1001_v2", "plain20", "plain32", "plain44", "plain56"),
 }
 

@@ -6,11 +6,13 @@ import jax
 import numpy as np
 import pytest
 import small
+from sklearn.decomposition import PCA
 from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
 from sklearn.svm import LinearSVC
 
 from cnnlab import config as cfg
-from cnnlab.classical.pixel_classifiers import NearestNeighbor
+from cnnlab.classical.pixel_classifiers import Eigenfaces, NearestNeighbor
 from cnnlab.commands import main
 from cnnlab.data.sources import source as sources
 from cnnlab.errors import UserError
@@ -35,7 +37,11 @@ def pixels(split):
 
 @pytest.mark.parametrize(
     ("model", "reference"),
-    [("NearestNeighbor", KNeighborsClassifier(1)), ("LinearSVM", LinearSVC(dual=False))],
+    [
+        ("NearestNeighbor", KNeighborsClassifier(1)),
+        ("LinearSVM", LinearSVC(dual=False)),
+        ("Eigenfaces", make_pipeline(PCA(40, svd_solver="full"), KNeighborsClassifier(1))),
+    ],
 )
 @pytest.mark.parametrize("devices", [1, 8])
 def test_a_fitted_run_classifies_as_the_library_does(tmp_path, model, reference, devices):
@@ -94,3 +100,10 @@ def test_variables_that_do_not_fit_those_of_init_are_named(tmp_path, monkeypatch
 def test_a_model_without_fit_is_refused():
     with pytest.raises(UserError, match="needs a model with fit"):
         small.build(small.config(experiment=cfg.experiment("fitted"), **EVERY))
+
+
+@pytest.mark.parametrize("components", [0, 301])
+def test_components_beyond_the_examples_are_refused(components):
+    model = Eigenfaces(components=components)
+    with pytest.raises(UserError, match=f"model.components={components}: need 1 to"):
+        model.fit(*pixels("train[:30]"))
