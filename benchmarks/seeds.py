@@ -4,11 +4,14 @@
         --json=results/seeds/digits_lenet5.json [--config.KEY=VALUE ...]
 
 Each seed is a run of its own in WORKDIR/seed_N; a run that is finished is not trained again.
+Several --config, as the folds of a cross-validation, are trained each with every seed, in
+WORKDIR/VARIANT/seed_N; mean and spread are over all runs.
 With --json, the rows of `results/*.jsonl` that name this file as their source follow it.
 """
 
 import argparse
 import datetime
+import itertools
 import json
 import os
 import platform
@@ -78,15 +81,17 @@ def processor() -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--config", required=True)
+    parser.add_argument("--config", required=True, action="append")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--workdir", required=True)
     parser.add_argument("--json", default="")
     options, overrides = parser.parse_known_args()
     results = []
-    for seed in range(options.seeds):
-        run = Path(options.workdir) / f"seed_{seed}"
-        command = [sys.executable, str(ROOT / "launch.py"), f"--config={options.config}"]
+    run = Path(options.workdir)
+    for config, seed in itertools.product(options.config, range(options.seeds)):
+        variant = config.partition(":")[2] if len(options.config) > 1 else ""
+        run = Path(options.workdir) / variant / f"seed_{seed}"
+        command = [sys.executable, str(ROOT / "launch.py"), f"--config={config}"]
         command += [f"--workdir={run}", f"--config.seed={seed}", *overrides]
         subprocess.run(command, check=True, cwd=ROOT, stdout=subprocess.DEVNULL)
         results.append(json.loads((run / "result.json").read_text()))
@@ -94,22 +99,23 @@ def main() -> None:
     for metric, values in summary.items():
         low, high = min(values["values"]), max(values["values"])
         spread = f"{values['std']:.4f} [{low:.4f}, {high:.4f}]"
-        print(f"{metric:56} {values['mean']:.4f} ± {spread} over {len(results)} seeds")
+        print(f"{metric:56} {values['mean']:.4f} ± {spread} over {len(results)} runs")
     for name, values in results[0]["floors"].items():
         for metric, value in values.items():
             print(f"{metric:56} {value:.4f} baseline: {name}")
     seconds = statistics.median(result["seconds"] for result in results)
     print(f"{'seconds a run':56} {seconds:.0f} (median)")
+    folds = f"{len(options.config)} folds, " if len(options.config) > 1 else ""
     if options.json:
         written = {
             "command": shlex.join(["python", "benchmarks/seeds.py", *sys.argv[1:]]),
-            "protocol": "last step, no selection on test",
+            "protocol": f"last step, {folds}no selection on test",
             "seeds": options.seeds,
             "results": summary,
             "floors": results[0]["floors"],
             "seconds": seconds,
             "steps": results[0]["steps"],
-            **origin(Path(options.workdir) / "seed_0"),
+            **origin(run),
         }
         Path(options.json).write_text(json.dumps(written, indent=2, sort_keys=True) + "\n")
         accuracy_rows.refresh()
