@@ -5,7 +5,7 @@ usage: python launch.py config --config=FILE[:VARIANT] [--config.KEY=VALUE ...]
 
 --explain says of each entry what it is, what it can be, and its default where the value is another;
 --explain=optimizer says it of that part. What `train` would refuse is an error here too; where the
-data is not on this machine, what depends on it is not checked.
+data that the config file names is not on this machine, what depends on it is not checked.
 
 examples:
   python launch.py config --config=configs/digits_lenet5.py
@@ -16,8 +16,9 @@ examples:
 
 import shlex
 import textwrap
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from absl import flags
 from ml_collections import config_flags
@@ -66,7 +67,7 @@ def run(values: flags.FlagValues, arguments: list[str]) -> int:
     from cnnlab.training import optimization, run_folder
 
     shorten(values)
-    config = values.config
+    config, flag = values.config, cast(Any, values["config"])
     if values.plot:
         from cnnlab.plots.layers.render import check_path
 
@@ -79,6 +80,8 @@ def run(values: flags.FlagValues, arguments: list[str]) -> int:
     try:
         train.check(config)
     except MissingData as error:
+        if _is_given(str(error), flag.override_values):
+            raise
         say(f"not checked against the data: {error}", flush=True)
     if values.plot:
         if not config.steps:
@@ -88,6 +91,11 @@ def run(values: flags.FlagValues, arguments: list[str]) -> int:
         style.save(run_figures.schedule(schedule, config.steps), Path(values.plot))
         say(f"learning rate drawn in {values.plot}")
     return 0
+
+
+def _is_given(missing: str, given: Mapping[str, Any]) -> bool:
+    """Return whether the command line names the data that is missing, not the config file."""
+    return "data.data_dir" in given or any(missing.startswith(f"{x}: ") for x in given.values())
 
 
 def _setting(name: str, value: Any) -> str:

@@ -44,9 +44,24 @@ Positives = Annotated[
     Limit("a tuple of numbers above 0", lambda v: _numbers(v) and min(v) > 0),
 ]
 Probability = Annotated[Number, Limit("a number from 0 to 1", lambda v: _number(v) and 0 <= v <= 1)]
+Probabilities = Annotated[
+    Sequence[Number],
+    Limit(
+        "a tuple of numbers from 0 to 1",
+        lambda v: isinstance(v, list | tuple) and all(_number(x) and 0 <= x <= 1 for x in v),
+    ),
+]
 NonNegative = Annotated[Number, Limit("a number of 0 or more", lambda v: _number(v) and v >= 0)]
 WholeNumber = Annotated[int, Limit("a whole number of 0 or more", lambda v: _whole(v) and v >= 0)]
 PositiveWhole = Annotated[int, Limit("a whole number of 1 or more", lambda v: _whole(v) and v >= 1)]
+TwoOrMore = Annotated[int, Limit("a whole number of 2 or more", lambda v: _whole(v) and v >= 2)]
+PositiveWholes = Annotated[
+    Sequence[int],
+    Limit(
+        "a tuple of whole numbers of 1 or more",
+        lambda v: _numbers(v) and all(map(_whole, v)) and min(v) >= 1,
+    ),
+]
 Interval = Annotated[
     Sequence[Number],
     Limit(
@@ -77,7 +92,8 @@ def check_arguments(function: Callable, arguments: Any, what: str) -> None:
     arguments = dict(arguments)
     check_keywords(function, arguments, what)
     parameters = signature(function).parameters
-    for name, value in arguments.items():
+    # Others go to its **keywords.
+    for name, value in ((n, v) for n, v in arguments.items() if n in parameters):
         annotation = parameters[name].annotation
         words = get_args(annotation) if get_origin(annotation) is Literal else ()
         if words and value not in words:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Float
 
+from cnnlab.data.argument_types import NonNegative
 from cnnlab.evaluators.features import EvalResult, Features
 from cnnlab.evaluators.similarities import unit
 from cnnlab.metrics.spread import spread
@@ -24,8 +25,8 @@ def collapse(
     val: Features,
     seed: int,
     similarity: Callable | None,
-    least_std: float = 0.02,
-    least_rank: float = 1.5,
+    least_std: NonNegative = 0.02,
+    least_rank: NonNegative = 1.5,
 ) -> EvalResult:
     """Return `embedding_std`, `effective_rank`, and `collapsed`, 1 if one of them is too small.
 

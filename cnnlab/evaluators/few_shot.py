@@ -10,14 +10,16 @@ trials are 20 episodes of 20 ways on ten alphabets.
 """
 
 from collections.abc import Callable
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float
 
+from cnnlab.data.argument_types import PositiveWhole, TwoOrMore
 from cnnlab.errors import UserError
 from cnnlab.evaluators.episodes import EPISODES, Episode
 from cnnlab.evaluators.features import EvalResult, Features
-from cnnlab.evaluators.similarities import matrix, unit
+from cnnlab.evaluators.similarities import Distance, matrix, unit
 from cnnlab.utils.registry import pick
 
 
@@ -28,14 +30,14 @@ def few_shot(
     val: Features,
     seed: int,
     similarity: Callable | None,
-    ways: int = 20,
-    shots: int = 1,
-    queries: int = 1,
-    episodes: int = 400,
+    ways: TwoOrMore = 20,
+    shots: PositiveWhole = 1,
+    queries: PositiveWhole = 1,
+    episodes: TwoOrMore = 400,
     within: str = "",
     drawer: str = "drawer",
-    protocol: str = "episodes",
-    distance: str = "cosine",
+    protocol: Literal["episodes", "koch"] = "episodes",
+    distance: Distance = "cosine",
 ) -> EvalResult:
     """Return `accuracy` over all trials, and `ci95`: half its 95 % interval over episodes.
 

@@ -10,9 +10,10 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Float, Integer
 
+from cnnlab.data.argument_types import NonNegative, PositiveWhole
 from cnnlab.errors import UserError
 from cnnlab.evaluators.features import EvalResult, Features, overlap
-from cnnlab.evaluators.similarities import blocks, nearest
+from cnnlab.evaluators.similarities import Distance, blocks, nearest
 
 
 def knn(
@@ -22,9 +23,9 @@ def knn(
     val: Features,
     seed: int,
     similarity: Callable | None,
-    k: int = 20,
-    temperature: float = 0.07,
-    distance: str = "cosine",
+    k: PositiveWhole = 20,
+    temperature: NonNegative = 0.07,
+    distance: Distance = "cosine",
     leave_one_out: bool = False,
 ) -> EvalResult:
     """Return `accuracy` with k neighbors and `accuracy_1` with the nearest alone.

@@ -14,6 +14,7 @@ from cnnlab.data.sources.identity import unwrap
 from cnnlab.data.sources.lfw import read_pairs
 from cnnlab.errors import UserError
 from cnnlab.evaluators.features import EvalResult, Features
+from cnnlab.evaluators.similarities import Distance
 from cnnlab.evaluators.verification import ten_fold
 
 
@@ -25,7 +26,7 @@ def listed_pairs(
     seed: int,
     similarity: Callable | None,
     file: str = "",
-    distance: str = "cosine",
+    distance: Distance = "cosine",
 ) -> EvalResult:
     """Return what `ten_fold` returns for the pairs in a file.
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
+from cnnlab.data.argument_types import Positives, PositiveWhole
 from cnnlab.errors import UserError
 from cnnlab.evaluators.features import EvalResult, Features, without
 
@@ -29,8 +30,8 @@ def linear_probe(
     val: Features,
     seed: int,
     similarity: Callable | None,
-    grid: tuple[float, ...] = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0),
-    max_iterations: int = 2000,
+    grid: Positives = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0),
+    max_iterations: PositiveWhole = 2000,
 ) -> EvalResult:
     """Return `accuracy`, and `tune_accuracy` of the chosen C.
 
@@ -94,7 +95,7 @@ class _Fit:
         return float((self.predict(self.scale(features)) == labels).mean())
 
 
-def _fits(features: np.ndarray, labels: np.ndarray, grid: tuple, iterations: int) -> list[_Fit]:
+def _fits(features: np.ndarray, labels: np.ndarray, grid: Positives, iterations: int) -> list[_Fit]:
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 

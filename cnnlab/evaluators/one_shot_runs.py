@@ -8,11 +8,12 @@ Shapes: query [n, d] -> mean accuracy over runs.
 
 from collections.abc import Callable
 from pathlib import PurePath
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float, Integer
 
+from cnnlab.data.argument_types import PositiveWhole
 from cnnlab.data.sources.identity import unwrap
 from cnnlab.data.sources.omniglot_runs import ASKED, GIVEN
 from cnnlab.errors import UserError
@@ -32,8 +33,8 @@ def one_shot_runs(
     val: Features,
     seed: int,
     similarity: Callable | None,
-    distance: str = "cosine",
-    runs: int = 20,
+    distance: Literal["cosine", "euclidean", "modified_hausdorff"] = "cosine",
+    runs: PositiveWhole = 20,
 ) -> EvalResult:
     """Return the mean `accuracy` of the runs, the `error` and `ci95`, half the 95 % interval.
 
@@ -88,7 +89,7 @@ def one_shot_runs(
         )
     accuracy = float(np.mean(shares))
     spread = float(np.std(shares, ddof=1)) if len(shares) > 1 else 0.0
-    how = "learned similarity" if similarity is not None else distance
+    how: str = "learned similarity" if similarity is not None else distance
     how = "modified Hausdorff distance, no network" if distance == HAUSDORFF else how
     return EvalResult(
         setting=f"{len(shares)} runs, {how}",

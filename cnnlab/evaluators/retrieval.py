@@ -12,9 +12,10 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Bool, Float, Integer
 
+from cnnlab.data.argument_types import PositiveWholes
 from cnnlab.errors import UserError
 from cnnlab.evaluators.features import EvalResult, Features, overlap
-from cnnlab.evaluators.similarities import blocks, nearest
+from cnnlab.evaluators.similarities import Distance, blocks, nearest
 
 
 def retrieval(
@@ -24,8 +25,8 @@ def retrieval(
     val: Features,
     seed: int,
     similarity: Callable | None,
-    ks: tuple[int, ...] = (1, 5, 10),
-    distance: str = "cosine",
+    ks: PositiveWholes = (1, 5, 10),
+    distance: Distance = "cosine",
 ) -> EvalResult:
     """Return `recall@k` for each k and `map@r`, over the rows whose class has another row.
 

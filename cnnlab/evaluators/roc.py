@@ -5,6 +5,8 @@ one point for each threshold at which a different set of pairs is accepted, less
 horizontal or vertical stretch.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 from jaxtyping import Bool, Float
 
@@ -64,7 +66,7 @@ def true_accepts(curve: Curve, far: float) -> float:
     return float(y[int(np.searchsorted(x, far, side="right")) - 1])
 
 
-def summary(curve: Curve, fars: tuple[float, ...], different: int) -> dict[str, float]:
+def summary(curve: Curve, fars: Sequence[float], different: int) -> dict[str, float]:
     """Return `auc`, `eer` and `tar@far=...` for those that `different` pairs can resolve."""
     values = {"auc": area(curve), "eer": equal_error_rate(curve)}
     for far in fars:

@@ -9,6 +9,7 @@ Shapes: a [n, d], b [m, d] -> [n, m]; no more than about 2^23 entries are held a
 """
 
 from collections.abc import Callable, Iterator
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float, Integer
@@ -16,6 +17,7 @@ from jaxtyping import Float, Integer
 from cnnlab.utils.registry import pick
 
 Learned = Callable | None
+Distance = Literal["cosine", "euclidean"]
 
 ENTRIES = 2**23
 # A learned similarity may hold [rows, columns, d] at once.

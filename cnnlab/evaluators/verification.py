@@ -11,10 +11,11 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Bool, Float, Integer
 
+from cnnlab.data.argument_types import Probabilities, TwoOrMore
 from cnnlab.errors import UserError
 from cnnlab.evaluators.features import EvalResult, Features, without
 from cnnlab.evaluators.roc import accuracy_at, best_threshold, roc, summary
-from cnnlab.evaluators.similarities import matrix, paired
+from cnnlab.evaluators.similarities import Distance, matrix, paired
 from cnnlab.evaluators.verification_pairs import draw_pairs, has_pairs
 
 
@@ -25,9 +26,9 @@ def verification(
     val: Features,
     seed: int,
     similarity: Callable | None,
-    pairs: int = 50_000,
-    distance: str = "cosine",
-    fars: tuple[float, ...] = (1e-1, 1e-2, 1e-3),
+    pairs: TwoOrMore = 50_000,
+    distance: Distance = "cosine",
+    fars: Probabilities = (1e-1, 1e-2, 1e-3),
 ) -> EvalResult:
     """Return `auc`, `eer`, `accuracy`, `tar@far=...`, and the curve "roc".
 

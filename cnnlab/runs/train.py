@@ -10,7 +10,7 @@ from cnnlab import objectives
 from cnnlab.errors import UserError
 from cnnlab.launch import distributed, run_lock
 from cnnlab.runs import closing_table, controls, final_report, header
-from cnnlab.training import class_names, config_check, loop, progress, run_folder, setup
+from cnnlab.training import class_names, config_check, loop, progress, run_folder, setup, transfer
 from cnnlab.training.interruption import Interrupted, interruption_at_once
 from cnnlab.utils.console import LOG, console
 
@@ -67,6 +67,8 @@ def check(config: Any) -> None:
         UserError: for what cannot work.
     """
     controls.check(config)
+    if config.init_from.path:
+        transfer.check_path(config.init_from.path)
     _set_up(config, _experiment(config), Path("run"), resume=False)
 
 

@@ -15,11 +15,12 @@ Args:
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from cnnlab.data.argument_types import check_arguments
 from cnnlab.errors import UserError
 from cnnlab.evaluators import find
 from cnnlab.plots import projections
 from cnnlab.utils import import_path, names
-from cnnlab.utils.registry import check_keywords, pick, suggest
+from cnnlab.utils.registry import pick, suggest
 
 # Of an entry of the config, beside the keywords of the evaluator.
 COMMON: dict[str, Any] = {"every": 0, "endpoint": "features", "splits": (), "key": "label"}
@@ -47,7 +48,7 @@ def check(representation: Any, splits: Iterable[str], every: int) -> None:
         if not endpoints(entry):
             raise UserError(f"{path}.endpoint names none")
         own = keywords(entry)
-        check_keywords(function, own, path)
+        check_arguments(function, own, path)
         names.check_once(f"{path}.splits", entry["splits"])
         for split in entry["splits"]:
             if split not in splits:

@@ -44,6 +44,18 @@ def check(options: Any, init: str) -> None:
         raise UserError(f"init.name='{init}' and init_from.path='{options.path}': choose one")
 
 
+def check_path(path: str) -> Path:
+    """Return where the parameters to start from are.
+
+    Raises:
+        UserError: if there is nothing.
+    """
+    where = Path(expand(path))
+    if not where.is_dir() and not where.is_file():
+        raise UserError(f"init_from.path={path}: there is no such folder or file")
+    return where
+
+
 def load(
     options: Any,
     params: PyTree,
@@ -69,16 +81,14 @@ def load(
     """
     if not options.path:
         return {}
-    where = Path(expand(options.path))
+    where = check_path(options.path)
     theirs: Sequence[str] = ()
     part_model = _part_model(model, options.module)
     if where.is_dir():
         given, origin, theirs, others = _from_run(where, options, part_model, normalize)
         heads = tuple(dict.fromkeys((*heads, *others)))
-    elif where.is_file():
-        given, origin = _from_file(where, options, part_model, normalize), str(where)
     else:
-        raise UserError(f"init_from.path={options.path}: there is no such folder or file")
+        given, origin = _from_file(where, options, part_model, normalize), str(where)
     shapes = {
         name: np.shape(leaf)
         for collection, tree in {"params": params, **model_state}.items()

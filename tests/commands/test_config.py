@@ -33,11 +33,33 @@ def test_explain_of_an_unknown_part_suggests_one(capfd):
     assert "did you mean 'optimizer'?" in capfd.readouterr().err
 
 
-def test_data_that_is_not_here_is_no_error(capfd, tmp_path):
-    place = f"--config.data.source=folder:{tmp_path}/nowhere"
-    assert commands.main(["config", DIGITS, place]) == 0
-    out = capfd.readouterr().out
-    assert f"not checked against the data: folder:{tmp_path}/nowhere: there is no such" in out
+@pytest.fixture
+def elsewhere(tmp_path):
+    """Return a config whose data is on another machine."""
+    path = tmp_path / "elsewhere.py"
+    path.write_text(
+        "from cnnlab import config as cfg\n\n\ndef get_config():\n    config = cfg.base()\n"
+        f"    config.data.source, config.steps = 'folder:{tmp_path}/gone', 4\n    return config\n"
+    )
+    return f"--config={path}"
+
+
+def test_data_of_the_config_file_that_is_not_here_is_no_error(capfd, elsewhere):
+    for more in ([], ["--config.data.eval.sources.test=folder:/other"]):
+        assert commands.main(["config", elsewhere, *more]) == 0
+        out = capfd.readouterr().out
+        assert "not checked against the data: folder:" in out and "there is no such folder" in out
+
+
+@pytest.mark.parametrize("kind", ["folder", "wav", "npz", "idx", "cifar", "omniglot"])
+def test_data_of_the_command_line_that_is_not_here_is_an_error(capfd, kind):
+    assert commands.main(["config", DIGITS, f"--config.data.source={kind}:/not/here"]) == 1
+    assert f"error: {kind}:/not/here: there is no such" in capfd.readouterr().err
+
+
+def test_weights_that_are_not_here_are_an_error_where_the_data_is_not_here_either(capfd, elsewhere):
+    assert commands.main(["config", elsewhere, "--config.init_from.path=/not/here"]) == 1
+    assert "error: init_from.path=/not/here: there is no such" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize(

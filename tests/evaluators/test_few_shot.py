@@ -130,7 +130,6 @@ def test_the_seed_decides():
         ({"ways": 9, "within": "alphabet"}, "cannot draw 9 ways: at most 8 classes"),
         ({"shots": 4}, "at most 0 classes of one group have 5 examples"),
         ({"within": "alphabets"}, "did you mean 'alphabet'"),
-        ({"protocol": "kock"}, "unknown protocol of few_shot 'kock'; did you mean 'koch'"),
         ({"protocol": "koch", "drawer": "writer"}, "needs a key for the drawer"),
     ],
 )

@@ -57,8 +57,9 @@ def test_it_is_a_plain_loops(monkeypatch, distance):
         for k in found:
             found[k] += any(hits[:k])
         precision += sum(sum(hits[: p + 1]) / (p + 1) for p in range(r) if hits[p]) / r
-    similarity = (lambda a, b: a @ b.T) if distance == "learned" else None
-    got = run(x, labels, distance=distance, similarity=similarity)
+    learned = {"similarity": lambda a, b: a @ b.T}
+    given = learned if distance == "learned" else {"similarity": None, "distance": distance}
+    got = run(x, labels, **given)
     for k, count in found.items():
         assert got.values[f"recall@{k}"] == count / 79
     assert got.values["map@r"] == pytest.approx(precision / 79, rel=1e-12)

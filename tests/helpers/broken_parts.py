@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import experiments
+from cnnlab.data.argument_types import Probability
 
 
 class Words(nn.Module):
@@ -152,3 +153,7 @@ def number(query, *, train, val, seed, similarity):
 
 def failing(query, *, train, val, seed, similarity):
     raise ZeroDivisionError("own bug")
+
+
+def limited(query, *, train, val, seed, similarity, share: Probability = 0.5, **more):
+    return failing(query, train=train, val=val, seed=seed, similarity=similarity)

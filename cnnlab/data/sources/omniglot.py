@@ -39,7 +39,7 @@ from cnnlab.data.sources.identity import file_ids
 from cnnlab.data.sources.info import Info
 from cnnlab.data.sources.omniglot_runs import Drawing, read_runs
 from cnnlab.data.sources.splits import resolve
-from cnnlab.errors import UserError
+from cnnlab.errors import MissingData, UserError
 from cnnlab.utils.files import expand
 
 FOLDERS = {"background": "images_background", "evaluation": "images_evaluation"}
@@ -135,7 +135,7 @@ class OmniglotSource:
 def _read(name: str, root: Path) -> dict[str, list[Character]]:
     """Return the characters of the two folders, those that are there."""
     if not root.is_dir():
-        raise UserError(f"{name}: there is no such folder; {PUBLISHED}")
+        raise MissingData(f"{name}: there is no such folder; {PUBLISHED}")
     parts: dict[str, list[Character]] = {}
     alphabets = labels = 0
     for part, folder in FOLDERS.items():
