@@ -217,6 +217,9 @@ def _explain(
         if key == "name" and not text:
             # Of a model in another one.
             text = ENTRIES["model.name"]
+        if not text and part is not None:
+            # Of a person's own: those of this package are all described.
+            text = f"(not described in the docstring of {part.__name__})"
         kind, words = _type(parameters.get(key), value if default is None else default)
         kind = " or ".join([kind, *(KINDS.get(also, "None") for also in ALSO.get(key, ()))])
         changed = key in defaults and key != "name" and value != default

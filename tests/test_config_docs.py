@@ -72,6 +72,14 @@ def test_the_table_has_no_entry_that_a_config_has_not():
     ]
 
 
+def test_a_field_that_a_models_docstring_leaves_out_says_so_beside_type_and_default():
+    config = cfg.base()
+    config.model = cfg.model("own_parts:Plain", outputs=4)
+    outputs = next(entry for entry in explain(config) if entry.path == "model.outputs")
+    assert "not described in the docstring of Plain" in outputs.text
+    assert (outputs.kind, outputs.default) == ("a whole number", 10)
+
+
 def entries(**changes):
     config = cfg.base()
     config.optimizer = cfg.optimizer("adam", learning_rate=0.25)
