@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from cnnlab.errors import UserError
 from cnnlab.pretrained.param_map import COUNTER, Slot
 
 # How many names of each kind a message gives.
@@ -24,6 +25,22 @@ class Differences(NamedTuple):
     missing: list[str]
     extra: list[str]
     shapes: dict[str, tuple[tuple[int, ...], tuple[int, ...]]]
+
+
+def check_finite(arrays: Mapping[str, np.ndarray], where: Any) -> None:
+    """Raise a `UserError` for the first array with values that are NaN or infinite.
+
+    Args:
+        arrays: by name.
+        where: they are from, for the message.
+    """
+    for name, array in arrays.items():
+        count = int((~np.isfinite(array)).sum())
+        if count:
+            raise UserError(
+                f"{where}: {count} of {np.size(array)} values of {name} are NaN or infinite: get "
+                "the weights again, or take those of an earlier step"
+            )
 
 
 def is_head(path: str) -> bool:

@@ -12,7 +12,7 @@ from cnnlab import models
 from cnnlab.errors import UserError
 from cnnlab.models import MODELS
 from cnnlab.pretrained.checkpoint_file import Checkpoint, read_checkpoint, read_metadata
-from cnnlab.pretrained.comparing import compare, describe, without_absent_auxiliaries
+from cnnlab.pretrained.comparing import check_finite, compare, describe, without_absent_auxiliaries
 from cnnlab.pretrained.fields import contradictions, trained_with
 from cnnlab.pretrained.matching import Match, match, report
 from cnnlab.pretrained.model_search import advice, fitting
@@ -78,9 +78,9 @@ def read(
 
     Raises:
         UserError: an unknown name or argument, a file that is no checkpoint or does not fit, or
-            that was trained with other fields than the model's and would compute something else
-            (unless `arguments` have those fields); an expression in `skip` that fits no path; no
-            moving average, where it is asked for.
+            has values that are not finite, or was trained with other fields than the model's
+            and would compute something else (unless `arguments` have those fields); an
+            expression in `skip` that fits no path; no moving average, where it is asked for.
     """
     checkpoint = read_checkpoint(path)
     return take(model_name, checkpoint, path, skip=skip, ema=ema, prefix=prefix, **arguments)
@@ -120,6 +120,7 @@ def take(
             raise UserError(
                 f"{path}: {name} holds {found.arrays[name].dtype}, which are no weights"
             )
+    check_finite({slot.name: found.arrays[slot.name] for slot in wanted.values()}, path)
     if other := contradictions(model_name, arguments, unasked):
         raise UserError(_contradiction(model_name, path, source, other))
     report(path, found, checkpoint.arrays)

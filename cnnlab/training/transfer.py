@@ -81,6 +81,8 @@ def load(
     """
     if not options.path:
         return {}
+    from cnnlab.pretrained.comparing import check_finite
+
     where = check_path(options.path)
     theirs: Sequence[str] = ()
     part_model = _part_model(model, options.module)
@@ -105,6 +107,7 @@ def load(
         hint = suggest(options.module, {_inner(name).partition("/")[0] for name in shapes})
         raise UserError(f"init_from.module: the network has no module '{options.module}'{hint}")
     chosen = _choose(part, given, tuple(options.skip), origin, heads)
+    check_finite(chosen, f"init_from: {origin}")
     taken = {_inside(name, options.module): value for name, value in chosen.items()}
     if any(param_paths.matches(("head",), _inner(name), "", heads) for name in taken):
         classes.check_transfer(theirs, class_names, origin)

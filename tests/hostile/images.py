@@ -51,6 +51,12 @@ def flipped(data, place):
     return data[:at] + bytes([data[at] ^ 16]) + data[at + 1 :]
 
 
+def without_steps(data):
+    """A JPEG whose first quantization table is zeros."""
+    at = data.index(b"\xff\xdb") + 5
+    return data[:at] + bytes(64) + data[at + 64 :]
+
+
 def png_chunk(name, content):
     """A chunk of a PNG with a right checksum."""
     crc = zlib.crc32(name + content)
@@ -127,6 +133,8 @@ ROWS = [
         for p in (0.2, 0.4, 0.6)
     ),
     bad("JPEG without end marker", JPEG[:-2], "truncated", end="jpg"),
+    bad("JPEG of zero quantization", without_steps(JPEG), "quantization table", end="jpg"),
+    bad("progressive, of zero quantization", without_steps(PROGRESSIVE), "has a zero", end="jpg"),
     bad("JPEG of the first marker", b"\xff\xd8", end="jpg"),
     bad("JPEG of two markers", b"\xff\xd8\xff\xd9", end="jpg"),
     bad("JPEG of a segment beyond its end", b"\xff\xd8\xff\xe0\xff\xff", end="jpg"),

@@ -91,11 +91,19 @@ INTEGERS = saved(
     **{
         name: np.ones(shape, np.int64)
         for name, shape in {
-            "params/hidden1/kernel": (12, 3),
+            "params/hidden1/kernel": (1024, 3),
             "params/hidden1/bias": (3,),
             "params/logits/kernel": (3, 2),
             "params/logits/bias": (2,),
         }.items()
+    }
+)
+BROKEN = saved(
+    **{
+        "params/hidden1/kernel": np.full((1024, 3), np.nan, np.float32),
+        "params/hidden1/bias": np.zeros(3, np.float32),
+        "params/logits/kernel": np.ones((3, 2), np.float32),
+        "params/logits/bias": np.full(2, -np.inf, np.float32),
     }
 )
 CALLED = {
@@ -192,7 +200,8 @@ ROWS = [
     bad("safetensors: metadata of a list", tensors(entry(__metadata__=[1]), FOUR)),
     bad("safetensors: nested metadata", tensors(entry(__metadata__={"a": {"b": "c"}}), FOUR)),
     bad("safetensors: nothing", tensors({}), "not a state dict"),
-    bad("integers under the right names", INTEGERS, "does not fit mlp", fit),
+    bad("integers under the right names", INTEGERS, "int64, which are no weights", fit),
+    bad("weights that are NaN", BROKEN, "3072 of 3072 values of params/hidden1/kernel", fit),
     bad("weights of another model", HEAVY, "does not fit mlp", fit),
     Row(
         "2^60 references to one list",

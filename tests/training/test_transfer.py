@@ -281,6 +281,19 @@ def nested(path, **changes):
     return small.config(model=model, **entries)
 
 
+def test_a_run_whose_weights_are_nan_is_refused(pretrained, tmp_path):
+    folder, state = pretrained
+    shutil.copytree(folder, tmp_path / "run")
+    params = jax.tree.map(lambda x: np.full_like(x, np.nan), state.params)
+    checkpoints = Checkpoints(tmp_path / "run/checkpoints")
+    checkpoints.save(state.replace(step=np.asarray(41), params=params), {}, None)
+    checkpoints.close()
+    with pytest.raises(UserError, match=r"values of params/hidden1/kernel are NaN or infinite"):
+        small.build(start(tmp_path / "run", init_from__ema=False))
+    found = small.build(start(tmp_path / "run", init_from__checkpoint="40")).state
+    assert_same(found.params["hidden1"], state.ema[0]["hidden1"])
+
+
 def test_a_run_gives_its_parameters_to_a_model_in_another(pretrained):
     folder, saved = pretrained
     params, statistics = saved.ema

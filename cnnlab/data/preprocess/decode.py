@@ -105,6 +105,8 @@ def _decode(data: bytes) -> np.ndarray:
         is_jpeg = header.format == "JPEG"
         if is_jpeg and not data.endswith(_ENDS["JPEG"]) and jpeg_scan.find_end(data) is None:
             raise ValueError("truncated: it has no end-of-image marker")
+        if is_jpeg and any(0 in table for table in header.quantization.values()):
+            raise ValueError("a quantization table has a zero")
         image = _decode_with_opencv(data) if _is_plain(header, data) else None
         if image is None:
             image = _decode_with_pillow(header)
