@@ -141,7 +141,9 @@ def _bars(axes: Axes, summary: Summary, image: Sequence[int]) -> None:
     for line, (row, size) in enumerate(zip(rows, fields, strict=True), 1):
         text = "all" if size is None else cell(_plain(row))
         share = 1.0 if size is None else size / widest
-        _bar(axes, BARS[2], line, share, "#a6d9c8" if size is None else GREEN, text)
+        # In a column of their own, right of the line that marks the size of the image.
+        color = "#a6d9c8" if size is None else GREEN
+        _bar(axes, BARS[2], line, share, color, text, after=1.0)
     if rows and rows[0].fields:
         # Fields to the right of this line are larger than the image.
         x = BARS[2] + BAR * max(image[:-1]) / widest
@@ -151,14 +153,21 @@ def _bars(axes: Axes, summary: Summary, image: Sequence[int]) -> None:
         axes.text(x, _middle(0) - 0.03, f"image: {max(image[:-1])}", **style)
 
 
-def _bar(axes: Axes, x: float, line: int, share: float, color: str, text: str) -> None:
+def _bar(
+    axes: Axes,
+    x: float,
+    line: int,
+    share: float,
+    color: str,
+    text: str,
+    after: float | None = None,
+) -> None:
+    """Draw a bar, and its text behind it or behind the share `after`."""
     y = _middle(line)
     corner = (x, y - LINE * 0.27)
     axes.add_patch(Rectangle(corner, BAR * share, LINE * 0.54, facecolor=color, linewidth=0))
-    # Numbers stay legible on the line that marks the size of the image.
-    ground: Any = {"facecolor": BAND if line % 2 == 0 else "white", "linewidth": 0, "pad": 0.6}
-    place = x + BAR * share + NUMBER
-    axes.text(place, y, text, fontsize=9, color=INK, va="center", bbox=ground if text else None)
+    place = x + BAR * (share if after is None else after) + NUMBER
+    axes.text(place, y, text, fontsize=9, color=INK, va="center")
 
 
 def _extent(row: Row) -> int | None:

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.patches import Polygon, Rectangle
 
 from cnnlab.analysis.receptive_field import Field
@@ -45,6 +46,15 @@ def test_bars_are_as_long_as_their_share_of_the_largest(axes):
 def test_line_marks_the_size_of_the_image_among_the_fields(axes):
     dashed = [line for line in axes.lines if line.get_linestyle() == "--"]
     assert [line.get_xdata()[0] for line in dashed] == [stages.BARS[2] + stages.BAR * 64 / 128]
+
+
+def test_line_touches_no_number(axes):
+    (line,) = [line for line in axes.lines if line.get_linestyle() == "--"]
+    numbers = [t for t in axes.texts if t.get_text() in ("7×5", "128", "all")]
+    renderer = FigureCanvasAgg(axes.figure).get_renderer()
+    right = line.get_window_extent(renderer).x1
+    assert len(numbers) == 3
+    assert all(text.get_window_extent(renderer).x0 > right for text in numbers)
 
 
 def test_slabs_shrink_with_the_root_of_the_side_and_the_cube_root_of_the_channels(axes):
