@@ -109,10 +109,14 @@ def read_arrays(path: Path) -> dict[str, Any]:
         UserError: it is damaged, asks for anything else than arrays, or holds no dictionary.
     """
     try:
+        data = read_file(path)
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from error
+    try:
         # What Python 2 wrote as text or bytes alike becomes text.
-        data = io.BytesIO(read_file(path))
-        check_memo(data)
-        content = _Arrays(data, encoding="latin1").load()
+        stream = io.BytesIO(data)
+        check_memo(stream)
+        content = _Arrays(stream, encoding="latin1").load()
     except UserError as error:
         raise UserError(f"{path} {' '.join(str(error).split())}") from None
     except Exception as error:

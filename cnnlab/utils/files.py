@@ -18,6 +18,8 @@ from cnnlab.errors import UserError
 
 # Bytes of a JSON file: more than any run or sweep writes, and read in a second.
 LARGEST_JSON = 1 << 26
+# Bytes of a file that is one example, or all of a small set.
+LARGEST_FILE = 1 << 30
 URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
@@ -154,8 +156,14 @@ def _open_regular(path: str, flags: int) -> int:
 
 
 def read_file(path: Path, size: int = -1) -> bytes:
-    """Return the first `size` bytes of a file, or all; raises as `open_file`."""
+    """Return the first `size` bytes of a file, or all.
+
+    Raises:
+        OSError: as `open_file`; of a file that is larger than any that is read whole, EFBIG.
+    """
     with open_file(path, "rb") as file:
+        if size < 0 and os.fstat(file.fileno()).st_size > LARGEST_FILE:
+            raise OSError(errno.EFBIG, f"it is larger than {LARGEST_FILE >> 20} MiB", str(path))
         return file.read(size)
 
 

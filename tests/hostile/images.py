@@ -155,6 +155,11 @@ ROWS = [
     bad("samples of floats", of(np.ones((4, 4), np.float32), "TIFF"), "are floats", end="tif"),
     Row("a pipe", "no regular file", lambda f: os.mkfifo(f / f"{FILE}.png")),
     Row("a device", "no regular file", link(f"{FILE}.png", "/dev/zero")),
+    Row(
+        "a PNG of 1 TiB",
+        "is larger than 1024 MiB",
+        lambda f: (place(f"{FILE}.png", PNG)(f), os.truncate(f / f"{FILE}.png", 1 << 40)),
+    ),
     Row("a link to itself", "cannot be read", link(f"{FILE}.png", "x.png")),
     Row("a link to nothing", "cannot be read", link(f"{FILE}.png", "gone.png")),
     good("a PNG called JPEG", PNG, end="jpg"),

@@ -101,12 +101,22 @@ ROWS = [
     images("idx: 2^96 images", idx(GRAY)[:4] + b"\xff" * 12, "GB, this machine"),
     images(
         "idx: 10^9 bytes that are not there",
-        idx(np.zeros((1, 1, 1)))[:4] + ((1000).to_bytes(4, "big") * 3),
+        idx(np.zeros((3, 1, 1)))[:8] + ((17_000).to_bytes(4, "big") * 2),
         "has 0 bytes after its head",
     ),
     images("idx: images without pixels", idx(np.zeros((3, 0, 28))), "without pixels"),
-    images("idx: fewer images than labels", idx(GRAY[:2]), "has 2 images, train-labels"),
-    labels("idx: fewer labels than images", idx(DIGITS[:2]), "has 3 images, train-labels"),
+    images("idx: fewer images than labels", idx(GRAY[:2]), "has 2 images, but there are 3 labels"),
+    labels(
+        "idx: fewer labels than images", idx(DIGITS[:2]), "has 3 images, but there are 2 labels"
+    ),
+    Row(
+        "idx: 10 GB of images, and three labels",
+        "has 10,485,760 images, but there are 3 labels",
+        change(
+            place(X, idx(GRAY)[:4] + (10 << 20).to_bytes(4, "big") + (32).to_bytes(4, "big") * 2),
+            lambda folder: os.truncate(folder / X, (10 << 30) + 16),
+        ),
+    ),
     labels("idx: no labels in it", idx(DIGITS[:0]), "selects no example"),
     *(
         Row(
@@ -131,6 +141,18 @@ ROWS = [
     Row("idx: a gzip file not called .gz", "samples drawn", place(X, PACKED), works=True),
     Row("cifar: no such folder", "Alex Krizhevsky's page", read="data cifar:gone"),
     Row("cifar: an empty folder", "has no batches", lambda f: (f / "e").mkdir(), "data cifar:e"),
+    Row(
+        "cifar: a batch of 1 TiB",
+        "is larger than 1024 MiB",
+        lambda folder: os.truncate(folder / f"{BIN}/data_batch_3.bin", 1 << 40),
+        READ_BIN,
+    ),
+    Row(
+        "cifar: a pickle of 1 TiB",
+        "is larger than 1024 MiB",
+        lambda folder: os.truncate(folder / f"{PY}/data_batch_3", 1 << 40),
+        READ_PY,
+    ),
     Row(
         "cifar: a batch missing",
         "has no data_batch_3.bin",

@@ -6,6 +6,7 @@ import struct
 import numpy as np
 from hostile.row import Row, Table, link, place
 
+from cnnlab.data.sources.sound import SoundSource
 from cnnlab.data.sources.wav import WavSource
 
 FILE = "set/a/x.wav"
@@ -42,10 +43,26 @@ def good(name, content):
     return Row(name, "3 sounds", place(FILE, content), works=True)
 
 
-def read(folder):
+def read(folder, kind=WavSource):
     """Read all sounds of the set."""
-    source = WavSource(str(folder / "set"), "train")
+    source = kind(str(folder / "set"), "train")
     return f"{len([source[i] for i in range(len(source))])} sounds"
+
+
+def read_sound(folder):
+    """Read them as `sound:` does."""
+    return read(folder, SoundSource)
+
+
+def sparse(end):
+    """Return what makes a file of 1 TiB that takes no room."""
+
+    def make(folder):
+        path = folder / f"set/a/x.{end}"
+        path.write_bytes(wav() if end == "wav" else b"fLaC")
+        os.truncate(path, 1 << 40)
+
+    return make
 
 
 EXTENSIBLE = struct.pack("<HHIIHHHHI", 0xFFFE, 1, 16_000, 32_000, 2, 16, 22, 16, 0)
@@ -85,6 +102,9 @@ ROWS = [
     bad("another rate", wav(rate=8000), "mixes sample rates"),
     Row("a pipe", "no regular file", lambda folder: os.mkfifo(folder / FILE)),
     Row("a device", "no regular file", link(FILE, "/dev/zero")),
+    Row("a file of 1 TiB", "is larger than 1024 MiB", sparse("wav")),
+    Row("sound: a FLAC of 1 TiB", "is larger than 1024 MiB", sparse("flac"), read_sound),
+    Row("sound: a pipe", "no regular file", lambda f: os.mkfifo(f / "set/a/x.flac"), read_sound),
     Row("a link to nothing", "cannot be read", link(FILE, "gone.wav")),
     Row("a link to itself", "cannot be read", link(FILE, "x.wav")),
     good("sizes that a pipe did not know", PIPED),

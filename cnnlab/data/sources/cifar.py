@@ -128,7 +128,7 @@ def _class_names(folder: Path, layout: Layout) -> tuple[str, ...]:
     if layout.stored:
         names = read_arrays(path).get(layout.stored[-1])
     else:
-        lines = _read(path).decode(errors="backslashreplace").splitlines()
+        lines = _read(path).decode("utf-8-sig", errors="backslashreplace").splitlines()
         names = [line.strip() for line in lines if line.strip()]
     if not isinstance(names, list) or not names or not all(isinstance(n, str) for n in names):
         raise UserError(f"{path} has no names of classes in it: unpack the archive again")

@@ -91,6 +91,9 @@ def list_pattern(kind: Kind, path: str, split: str) -> Listing:
         raise UserError(f"{name}: name the class {{{LABEL}}}, as in /path/{{{LABEL}}}_{{take}}.wav")
     if "}{" in below:
         raise UserError(f"{name}: two fields need a character between them")
+    for key in FIELD.findall(below):
+        if not key.isidentifier():
+            raise UserError(f"{name}: a field is letters, digits after them, and _, not {{{key}}}")
     if not root.is_dir():
         raise UserError(f"{name}: there is no folder {root}")
     pattern, depth = re.compile(_regex(below), re.DOTALL), 1 + below.count("/")
@@ -122,16 +125,23 @@ def list_pattern(kind: Kind, path: str, split: str) -> Listing:
 
 def _regex(pattern: str) -> str:
     """Return the regular expression of a pattern below its folder."""
-    made, at, seen = "", 0, set()
-    for token in TOKEN.finditer(pattern):
-        made += re.escape(pattern[at : token.start()])
-        at, key = token.end(), token[1]
+    tokens = list(TOKEN.finditer(pattern))
+    ends = [token.start() for token in tokens[1:]] + [len(pattern)]
+    seen: set[str] = set()
+    parts = []
+    for token, end in zip(tokens, ends, strict=True):
+        key = token[1]
         if key is None or key == ANY:
-            made += "[^/]*?"
+            part = "[^/]*?"
         else:
-            made += f"(?P={key})" if key in seen else f"(?P<{key}>[^/]+?)"
+            part = f"(?P={key})" if key in seen else f"(?P<{key}>[^/]+?)"
             seen.add(key)
-    return made + re.escape(pattern[at:])
+        parts.append(part + re.escape(pattern[token.end() : end]))
+    # Where no field is there twice, more than the fewest characters help none but the last:
+    # without a second try at the others, many `*` take no time beyond all bounds.
+    if not any("(?P=" in part for part in parts):
+        parts[:-1] = [f"(?>{part})" for part in parts[:-1]]
+    return re.escape(pattern[: tokens[0].start()]) + "".join(parts)
 
 
 def _walk(root: Path, depth: int, folder: str = "") -> Iterator[str]:

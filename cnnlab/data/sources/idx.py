@@ -55,12 +55,7 @@ class IdxSource(ArraysSource):
 
         def read(key: str) -> dict[str, np.ndarray]:
             parts = files[key]
-            images = _read(name, parts["images"], "images")
-            if len(images) != len(labels[key]):
-                raise UserError(
-                    f"{name}: {parts['images'].name} has {len(images):,} images, "
-                    f"{parts['labels'].name} {len(labels[key]):,} labels: get both again"
-                )
+            images = _read(name, parts["images"], "images", len(labels[key]))
             images = images if images.ndim == 4 else images[..., None]
             return {"image": images, "label": labels[key].astype(np.int32)}
 
@@ -102,9 +97,9 @@ def _named(folder: Path) -> list[tuple[re.Match[str], Path]]:
     return [(m, file) for file in files if (m := NAME.fullmatch(file.name)) and file.is_file()]
 
 
-def _read(name: str, path: Path, what: str) -> np.ndarray:
+def _read(name: str, path: Path, what: str, count: int | None = None) -> np.ndarray:
     try:
-        return read_idx(path, AXES[what])
+        return read_idx(path, AXES[what], count)
     except (OSError, EOFError, zlib.error) as error:
         why = getattr(error, "strerror", None) or str(error)
         raise UserError(f"{name}: {path.name} is damaged: {why}; get it again") from error
@@ -112,12 +107,13 @@ def _read(name: str, path: Path, what: str) -> np.ndarray:
         raise UserError(f"{name}: {path.name} {error}") from error
 
 
-def read_idx(path: Path, axes: tuple[int, ...]) -> UInt8[np.ndarray, "..."]:
+def read_idx(path: Path, axes: tuple[int, ...], labels: int | None = None) -> UInt8[np.ndarray, "..."]:
     """Return the array of an idx file of unsigned bytes, gzipped or not.
 
     Args:
         path: of the file.
         axes: how many there may be.
+        labels: how many items there have to be, if known.
 
     Raises:
         OSError, EOFError, zlib.error: it cannot be read, or is a damaged gzip file.
@@ -140,6 +136,8 @@ def read_idx(path: Path, axes: tuple[int, ...]) -> UInt8[np.ndarray, "..."]:
         count = math.prod(shape)
         if count > (room := memory()):
             raise ValueError(f"has {count / 1e9:,.1f} GB, this machine {room / 1e9:,.1f} GB memory")
+        if labels not in (None, shape[0]):
+            raise ValueError(f"has {shape[0]:,} images, but there are {labels:,} labels: get both again")
         # Not believed before it is read: to ask for that much is to reserve it.
         data = file.read(min(count, size * MAX_RATIO) + 1)
     if len(data) != count:

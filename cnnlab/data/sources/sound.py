@@ -21,9 +21,8 @@ class SoundSource(wav.WavSource):
     @staticmethod
     def rate_of(path: Path) -> int:
         """Return the samples a second of a file; ValueError where it is none."""
-        with path.open("rb") as file:
-            if file.read(len(RIFF)) == RIFF:
-                return wav.WavSource.rate_of(path)
+        if read_file(path, len(RIFF)) == RIFF:
+            return wav.WavSource.rate_of(path)
         return _soundfile(read_file(path), header=True)[0]
 
     @staticmethod
