@@ -51,13 +51,13 @@ def _split(arguments: list[str]) -> tuple[str, list[str]]:
 
 
 def _explain(error: BaseException) -> str | None:
-    """Return one line for a failure that a person can mend, None for a bug."""
+    """Return one line for a failure that a person can mend, None for a bug of this program."""
     seen: BaseException | None = error
     itself = True
     while seen is not None:
         if isinstance(seen, UserError):
             return str(seen)
-        line = explain_os_error(seen, itself=itself)
+        line = explain_os_error(seen, itself=itself) or import_path.explain(seen)
         if line is not None:
             return line
         # What was being handled when it was raised need not have caused it.

@@ -3,6 +3,10 @@
 Each raises a `UserError` that names the part by its place, what it returned and what is wanted.
 """
 
+import contextlib
+import functools
+import itertools
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -53,8 +57,27 @@ def check_training(
             raise UserError(f"{what} {describe(loss)}; the loss has to be one real number")
         check_aux(experiment, aux, model_state)
 
-    with import_path.explained(f"experiment '{place_of(experiment)}' fails"):
+    with explained(experiment):
         jax.eval_shape(traced, *variables, batch, jax.random.key(0))
+
+
+def explained(experiment: Any) -> contextlib.AbstractContextManager[None]:
+    """Return a context in which an error is that of an objective with its model."""
+    both = f"experiment '{place_of(experiment)}' with model '{place_of(experiment.model)}'"
+    return import_path.explained(f"{both} fails", functools.partial(_outputs_hint, experiment))
+
+
+def _outputs_hint(experiment: Any, error: Exception) -> str:
+    """Return how many outputs the model should have by the shapes that an error names, or ""."""
+    outputs = getattr(experiment.model, "num_classes", None)
+    texts = re.findall(r"\(([\d, ]+)\)", str(error).partition("\n")[0])
+    shapes = [[int(n) for n in re.findall(r"\d+", text)] for text in texts]
+    wanted = {
+        b[-1]
+        for a, b in itertools.permutations(filter(None, shapes), 2)
+        if len(a) > 1 and a[:-1] == b[:-1] and a[-1] == outputs != b[-1]
+    }
+    return f"; did you mean --config.model.num_classes={wanted.pop()}?" if len(wanted) == 1 else ""
 
 
 def check_aux(experiment: Any, aux: Any, model_state: PyTree) -> None:

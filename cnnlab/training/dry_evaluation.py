@@ -29,7 +29,6 @@ from cnnlab.training.representation_entries import (
 )
 from cnnlab.utils import import_path
 from cnnlab.utils.console import LOG
-from cnnlab.utils.describe import place_of
 from cnnlab.utils.registry import suggest
 
 # These look at all labels and are quick; the others get this many of this many classes.
@@ -103,7 +102,7 @@ def _names(
     """Return the names of the numbers of an evaluation, and how `summarize` fails if it does."""
     few = _Few(source)
     batch = few.batch()
-    with import_path.explained(f"experiment '{place_of(experiment)}' fails"):
+    with contracts.explained(experiment):
         found, (outputs, collected) = jax.eval_shape(step, variables, batch, {})
     ones = jax.tree.map(lambda x: np.ones(x.shape, x.dtype), found)
     names = {*Evaluation(ones, {}).scalars(), *collected}

@@ -5,6 +5,7 @@ from itertools import islice
 from typing import Any
 
 from cnnlab.training.metric_buffer import NonFinite
+from cnnlab.utils import import_path
 
 
 def remedy(error: NonFinite, setup: Any) -> str:
@@ -27,6 +28,11 @@ def remedy(error: NonFinite, setup: Any) -> str:
         return " The objective's fit has returned it"
     if error.summarized:
         return " There is nothing to measure: choose another --config.checkpoint.best"
+    if error.step == 1 and import_path.is_place(setup.config.experiment.name):
+        return (
+            " Nothing has been trained yet: look in the objective for a label that the model has "
+            "no output for, a log or root of 0, or a division by it"
+        )
     return (
         " Try a lower --config.optimizer.learning_rate, more --config.schedule.warmup, or "
         "--config.optimizer.clip_norm=1.0"

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from cnnlab.errors import UserError
-from cnnlab.utils import registry, user_file
+from cnnlab.utils import installation, registry, user_file
 from cnnlab.utils.describe import describe
 from cnnlab.utils.registry import suggest
 
@@ -97,27 +97,44 @@ def roots(names: Iterable[Any]) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def explained(what: str) -> Iterator[None]:
+def explained(what: str, hint: Callable[[Exception], str] = lambda _: "") -> Iterator[None]:
     """Raise a `UserError` for what a user's own code raises: of what it is, why and in which line.
 
-    The whole traceback is the cause of the error.
+    The whole traceback is the cause of the error. `hint` says of an error what to do.
     """
     try:
         yield
     except UserError:
         raise
     except Exception as error:
-        reason = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
-        raise UserError(f"{what}: {reason}{line_of(error)}") from error
+        raise UserError(f"{what}: {_reason(error)}{hint(error)}") from error
+
+
+def explain(error: BaseException) -> str | None:
+    """Return in one line what a user's own code raised and where, None for another error."""
+    return _reason(error) if line_of(error) else None
+
+
+def _reason(error: BaseException) -> str:
+    first = str(error).partition("\n")[0]
+    return f"{type(error).__name__}: {first}".removesuffix(": ") + line_of(error)
 
 
 def line_of(error: BaseException) -> str:
-    """Return " (FILE, line N)" of the last frame of an error beside modules found by place."""
-    folders = {Path(file).parent for file in _FILES}
-    for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        if folders & set(Path(frame.filename).parents):
-            return f" ({frame.filename}, line {frame.lineno})"
+    """Return " (FILE, line N, in FUNCTION)" of the last frame beside modules found by place."""
+    for frame, line in reversed(list(traceback.walk_tb(error.__traceback__))):
+        code = frame.f_code
+        if _is_own(Path(code.co_filename)):
+            return f" ({code.co_filename}, line {line}, in {code.co_qualname})"
     return ""
+
+
+def _is_own(file: Path) -> bool:
+    """Return whether a file lies beside modules found by place, and is of no library."""
+    libraries = [Path(prefix, "lib") for prefix in (sys.prefix, sys.base_prefix)]
+    others = [*libraries, *(installation.ROOT / x for x in ("cnnlab", "experiments", "launch.py"))]
+    beside = {Path(own).parent for own in _FILES} & set(file.parents)
+    return bool(beside) and not any(file.is_relative_to(path) for path in others)
 
 
 # Of the modules that were imported by their place.

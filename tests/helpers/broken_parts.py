@@ -1,14 +1,18 @@
 """Models, objectives and evaluators of a user that break their contract, each in one way."""
 
+import dataclasses
 from types import MappingProxyType
 from typing import Any
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 import numpy as np
 
 import experiments
 from cnnlab.data.argument_types import Probability
+from cnnlab.data.sources.info import Info
+from cnnlab.data.sources.splits import resolve
 
 
 class Words(nn.Module):
@@ -87,6 +91,53 @@ class LossFails(experiments.Supervised):
     """Has a bug in the loss."""
 
     def loss(self, *args, **kwargs):
+        raise ZeroDivisionError("own bug")
+
+
+class FourOutputs(experiments.Supervised):
+    """Has a target of four numbers."""
+
+    def loss(self, params, model_state, batch, rng, *, train, axis_name):
+        logits, _, _ = self.apply(params, model_state, batch, rng, train=train, axis_name=axis_name)
+        return -(jax.nn.log_softmax(logits) * jnp.eye(4)[batch["label"] % 4]).mean(), None
+
+
+class LateSource:
+    """Has a bug that its first example does not show."""
+
+    def __init__(self, split):
+        rows = {"train": [32], "validation": [8], "test": [8]}
+        self._rows = [i for _, a, b in resolve(split, rows) for i in range(a, b)]
+        spec = {"image": ((8, 8, 1), "uint8"), "label": ((), "int32")}
+        self.info = Info("late", split, tuple("0123456789"), spec)
+
+    def __len__(self):
+        return len(self._rows)
+
+    def __getitem__(self, index):
+        if index == 7:
+            raise KeyError("own bug")
+        return {"image": np.zeros((8, 8, 1), np.uint8), "label": np.int32(index % 10)}
+
+
+class InitFails(nn.Module):
+    """Cannot be made."""
+
+    num_classes: int = 10
+
+    def __post_init__(self):
+        super().__post_init__()
+        raise ZeroDivisionError("own bug")
+
+    def __call__(self, x):
+        return x
+
+
+@dataclasses.dataclass(frozen=True)
+class CheckFails(experiments.Supervised):
+    """Has a bug where it looks at the data."""
+
+    def check(self, info):
         raise ZeroDivisionError("own bug")
 
 

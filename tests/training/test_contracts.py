@@ -1,8 +1,11 @@
 """A user's part that breaks its contract is refused by its place before the first step."""
 
+import re
+
 import pytest
 import small
 
+from cnnlab import commands
 from cnnlab import config as cfg
 from cnnlab.errors import UserError
 from cnnlab.training.loop import Loop
@@ -18,7 +21,9 @@ BROKEN = {
     r"'broken_parts:NoAux': loss returns float32\[\]; it has to return \(loss, Aux": "NoAux",
     r"metric 'loss' is float32\[\]; it has to be a metric": "PlainMetric",
     "Aux.model_state differs from the model's state in 'more'": "OtherState",
-    r"'broken_parts:LossFails' fails: .* own bug \(.*broken_parts.py, line": "LossFails",
+    r"'broken_parts:LossFails' with model .*: .* own bug \(.*broken_parts.py, line": "LossFails",
+    r"'broken_parts:FourOutputs' with model .*\(\d+, 10\).*\(\d+, 4\).*, in FourOutputs.loss\); "
+    r"did you mean --config.model.num_classes=4\?": "FourOutputs",
     r"'broken_parts:NoRows': predict returns 'score' as float32\[\] for a batch of 7": "NoRows",
     r"'broken_parts:Bare': predict returns float32\[7,10\]; .* a dictionary": "Bare",
     "'broken_parts:Summary': summarize returns None; .*dictionary of numbers": "Summary",
@@ -34,6 +39,19 @@ def settings(name, **changes):
     if name in MODELS:
         return small.config(model=cfg.model(part), **changes)
     return small.config(experiment=cfg.experiment(part), **changes)
+
+
+@pytest.mark.parametrize("entry", ["model", "experiment", "data.source"])
+def test_error_of_ones_own_code_is_one_line_wherever_it_comes_from(entry, capfd, tmp_path):
+    part = {"model": "InitFails", "experiment": "CheckFails", "data.source": "LateSource"}[entry]
+    name = entry if "." in entry else f"{entry}.name"
+    arguments = ["--config=configs/digits_lenet5.py:plain", f"--config.{name}=broken_parts:{part}"]
+    run = [f"--workdir={tmp_path / 'run'}", "--config.steps=2", "--config.batch_size=8"]
+    model = [] if entry == "model" else ["--config.model.name=mlp"]
+    assert commands.main(["train", *arguments, *model, *run]) == 1
+    err = capfd.readouterr().err
+    assert "Traceback" not in err
+    assert re.search(rf"error: \w+: '?own bug'? \(.*broken_parts.py, line \d+, in {part}\.", err)
 
 
 @pytest.mark.parametrize("message", BROKEN)

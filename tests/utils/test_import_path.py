@@ -78,5 +78,5 @@ def test_the_line_of_ones_own_code_that_failed_is_named(place):
     found = import_path.load("mine.fails:five", "number", callable, "function")
     with pytest.raises(ValueError, match="five") as raised:
         found()
-    assert import_path.line_of(raised.value) == f" ({place / 'mine' / 'fails.py'}, line 2)"
+    assert import_path.line_of(raised.value) == f" ({place / 'mine' / 'fails.py'}, line 2, in five)"
     assert import_path.line_of(ZeroDivisionError()) == ""
