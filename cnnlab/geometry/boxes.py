@@ -19,7 +19,25 @@ def sides(boxes: Boxes) -> Real[Array | np.ndarray, "*n 2"]:
 
 def area(boxes: Boxes) -> Real[Array | np.ndarray, "*n"]:
     """Return areas in square pixels."""
-    return sides(boxes).prod(-1)
+    height_width = sides(boxes)
+    return height_width[..., 0] * height_width[..., 1]
+
+
+def from_xyxy(boxes: Boxes) -> Boxes:
+    """Return boxes given as [x0, y0, x1, y1]; its own inverse."""
+    return boxes[..., [1, 0, 3, 2]]
+
+
+def from_xywh(boxes: Boxes) -> Boxes:
+    """Return boxes given as [x0, y0, width, height], as COCO has them."""
+    xp = affine.namespace(boxes)
+    return from_xyxy(xp.concatenate([boxes[..., :2], boxes[..., :2] + boxes[..., 2:]], axis=-1))
+
+
+def to_xywh(boxes: Boxes) -> Boxes:
+    """Return [x0, y0, width, height] of boxes."""
+    xp, corners = affine.namespace(boxes), from_xyxy(boxes)
+    return xp.concatenate([corners[..., :2], corners[..., 2:] - corners[..., :2]], axis=-1)
 
 
 def transform(matrix: affine.Matrix, boxes: Boxes) -> Boxes:

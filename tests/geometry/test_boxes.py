@@ -34,3 +34,12 @@ def test_no_boxes_stay_no_boxes():
     none = np.zeros((0, 4))
     assert boxes.transform(np.eye(2, 3), none).shape == (0, 4)
     assert boxes.visible(none, (3, 3)).shape == (0,)
+
+
+@pytest.mark.parametrize("xp", [np, jnp])
+def test_formats_convert_and_back(xp):
+    found = xp.asarray(BOXES)
+    np.testing.assert_array_equal(boxes.from_xyxy(found)[1], [3, 2, 5, 8])
+    np.testing.assert_array_equal(boxes.to_xywh(found)[1], [3, 2, 2, 6])
+    np.testing.assert_array_equal(boxes.from_xyxy(boxes.from_xyxy(found)), BOXES)
+    np.testing.assert_array_equal(boxes.from_xywh(boxes.to_xywh(found)), BOXES)

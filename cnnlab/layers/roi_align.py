@@ -1,0 +1,141 @@
+"""Features of regions at a fixed size: RoIAlign and RoI max-pooling.
+
+RoIAlign (He et al. 2017, Mask R-CNN, section 3): a region is divided into bins, each the mean of
+`sampling` x `sampling` points, read off the map bilinearly. `aligned` says where the pixels are:
+
+    aligned=True    the center of pixel (0, 0) is at (0.5, 0.5) (Detectron2)
+    aligned=False   at (0, 0), and no side of a region is below one pixel (torchvision, Caffe2)
+
+Points beyond the centers of the outer pixels read those; beyond them by more than a pixel, 0.
+
+RoI pooling (Girshick 2015, Fast R-CNN, section 2.1): corners are rounded to whole pixels, bins
+reach from the floor to the ceiling, each is the maximum of its pixels, 0 if it has none.
+
+The regions of one image; use `jax.vmap` for several.
+"""
+
+from typing import Literal
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int, Real
+
+Features = Float[Array, "h w c"]
+Boxes = Real[Array | np.ndarray, "n 4"]
+Pooled = Float[Array, "n p q c"]
+
+
+def roi_align(
+    features: Features,
+    boxes: Boxes,
+    size: tuple[int, int],
+    *,
+    scale: float = 1.0,
+    sampling: int = 2,
+    aligned: bool = True,
+    method: Literal["einsum", "gather"] = "einsum",
+) -> Pooled:
+    """Return the features of regions.
+
+    Args:
+        features: the map of an image.
+        boxes: [y0, x0, y1, x1] in pixels of the image.
+        size: bins down and across.
+        scale: size of the map divided by that of the image.
+        sampling: points in a bin along each axis.
+        aligned: see above.
+        method: "einsum" multiplies by the weights of every row and column of the map, which suits
+            small maps; "gather" reads four pixels a point, for large ones. The same numbers.
+    """
+    corners = jnp.asarray(boxes, jnp.float32) * scale - (0.5 if aligned else 0.0)
+    lengths = corners[:, 2:] - corners[:, :2]
+    if not aligned:
+        lengths = jnp.maximum(lengths, 1.0)
+    axes = [_points(corners[:, axis], lengths[:, axis], size[axis], sampling) for axis in (0, 1)]
+    if method == "gather":
+        return _gather(features, axes[0], axes[1], size, sampling)
+    rows, columns = (
+        _weights(points, features.shape[axis], size[axis], sampling)
+        for axis, points in enumerate(axes)
+    )
+    return jnp.einsum(
+        "nph,nqw,hwc->npqc", rows.astype(features.dtype), columns.astype(features.dtype), features
+    )
+
+
+def _points(
+    start: Float[Array, "n"], length: Float[Array, "n"], bins: int, sampling: int
+) -> Float[Array, "n s"]:
+    """Return where the points of all bins lie along an axis."""
+    share = (np.arange(bins * sampling, dtype=np.float32) + 0.5) / (bins * sampling)
+    return start[:, None] + share * length[:, None]
+
+
+def _weights(
+    points: Float[Array, "n s"], length: int, bins: int, sampling: int
+) -> Float[Array, "n p l"]:
+    """Return how much every pixel of an axis counts in every bin."""
+    inside = (points >= -1) & (points <= length)
+    place = jnp.clip(points, 0, length - 1)
+    near = jnp.maximum(1 - jnp.abs(place[:, :, None] - np.arange(length, dtype=np.float32)), 0)
+    near = jnp.where(inside[:, :, None], near, 0)
+    return near.reshape(len(points), bins, sampling, length).mean(axis=2)
+
+
+def _gather(
+    features: Features,
+    y: Float[Array, "n s"],
+    x: Float[Array, "n t"],
+    size: tuple[int, int],
+    sampling: int,
+) -> Pooled:
+    """Return the same by the four pixels around each point."""
+    height, width, channels = features.shape
+    total = jnp.zeros((*y.shape, x.shape[1], channels), features.dtype)
+    for row, row_share in _two(y, height):
+        for column, column_share in _two(x, width):
+            share = row_share[:, :, None] * column_share[:, None, :]
+            read = features[row[:, :, None], column[:, None, :]]
+            total = total + share[..., None].astype(features.dtype) * read
+    bins = (len(y), size[0], sampling, size[1], sampling, channels)
+    return total.reshape(bins).mean(axis=(2, 4))
+
+
+def _two(points: Float[Array, "n s"], length: int):
+    """Yield the two pixels around points of an axis, each with its share."""
+    inside = (points >= -1) & (points <= length)
+    place = jnp.clip(points, 0, length - 1)
+    low = jnp.floor(place).astype(jnp.int32)
+    part = place - low
+    yield low, jnp.where(inside, 1 - part, 0)
+    yield jnp.minimum(low + 1, length - 1), jnp.where(inside, part, 0)
+
+
+def roi_pool(
+    features: Features, boxes: Boxes, size: tuple[int, int], *, scale: float = 1.0
+) -> Pooled:
+    """Return the largest features of the bins of regions; arguments as of `roi_align`."""
+    corners = jnp.asarray(boxes, jnp.float32) * scale
+    # Half away from zero, as C rounds.
+    rounded = jnp.sign(corners) * jnp.floor(jnp.abs(corners) + 0.5)
+    corners = rounded.astype(jnp.int32)
+    lengths = jnp.maximum(corners[:, 2:] - corners[:, :2] + 1, 1)
+    rows, columns = (
+        _bins(corners[:, axis], lengths[:, axis], size[axis], features.shape[axis])
+        for axis in (0, 1)
+    )
+    lowest = jnp.asarray(-jnp.inf, features.dtype)
+    over_rows = jnp.where(rows[..., None, None], features, lowest).max(axis=2)
+    found = jnp.where(columns[:, None, :, :, None], over_rows[:, :, None], lowest).max(axis=3)
+    return jnp.where(found == lowest, 0, found)
+
+
+def _bins(
+    start: Int[Array, "n"], length: Int[Array, "n"], bins: int, pixels: int
+) -> Bool[Array, "n p l"]:
+    """Return which pixels of an axis are in every bin; whole numbers, so that no bin is widened."""
+    edges = np.arange(bins + 1) * length[:, None]
+    low = jnp.clip(edges[:, :-1] // bins + start[:, None], 0, pixels)
+    high = jnp.clip(-(-edges[:, 1:] // bins) + start[:, None], 0, pixels)
+    place = jnp.arange(pixels)
+    return (place >= low[..., None]) & (place < high[..., None])
