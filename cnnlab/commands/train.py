@@ -110,6 +110,7 @@ def run(values: flags.FlagValues, arguments: list[str]) -> int:
             run_lock.hold(workdir) if distributed.is_first() else contextlib.nullcontext(),
             process_group.explain_lost_process(),
         ):
+            process_group.connect_devices()
             train(config, workdir, values.on_change, profile)
     except Interrupted as signal:
         console.print(f"{signal}; the same command goes on from there")

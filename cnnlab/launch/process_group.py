@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
+
 from cnnlab.errors import LostProcess, UserError, first_line
 from cnnlab.launch import distributed, kv_store, process_environment
 from cnnlab.utils.console import LOG, console
@@ -75,6 +77,30 @@ def connect(
         "%d processes; if one dies, all end, and the same command resumes from the last checkpoint",
         kv_store.process_count(),
     )
+
+
+def connect_devices() -> None:
+    """Let the devices of several processes meet, without the line that Gloo prints of it."""
+    import jax
+    import jax.numpy as jnp
+    from jax.experimental.multihost_utils import process_allgather
+    from jax.sharding import NamedSharding, PartitionSpec
+
+    if kv_store.process_count() == 1 or jax.default_backend() != "cpu":
+        return
+    sys.stdout.flush()
+    every = NamedSharding(jax.make_mesh((jax.device_count(),), ("d",)), PartitionSpec("d"))
+    stdout, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 1)
+        # All devices, as a step does, and one of each process, as gathering does.
+        ones = jax.make_array_from_callback((jax.device_count(),), every, lambda _: np.ones(1))
+        jax.block_until_ready(jax.jit(jnp.sum)(ones))
+        process_allgather(np.ones(1))
+    finally:
+        os.dup2(stdout, 1)
+        os.close(stdout)
+        os.close(nowhere)
 
 
 def _wait(

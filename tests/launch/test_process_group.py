@@ -1,10 +1,13 @@
 """What `connect` refuses and asks of jax, and how a lost process is explained; see test_group."""
 
+import contextlib
+import os
 import threading
 from types import SimpleNamespace
 
 import jax
 import pytest
+from jax.experimental import multihost_utils
 from process_group import Store
 
 from cnnlab.errors import LostProcess, UserError
@@ -111,3 +114,19 @@ def test_lost_process_is_explained_and_a_failure_of_ones_own_is_not(two, asked):
     with pytest.raises(ValueError, match="of my own"), process_group.explain_lost_process():
         raise ValueError("of my own")
     assert asked["left"]
+
+
+@pytest.mark.parametrize("failed", [False, True])
+def test_what_is_printed_while_devices_connect_is_hidden_and_nothing_else(
+    two, failed, monkeypatch, capfd
+):
+    def gather(rows):
+        os.write(1, b"[Gloo] Rank 0 is connected\n")
+        if failed:
+            raise RuntimeError("of gloo")
+
+    monkeypatch.setattr(multihost_utils, "process_allgather", gather)
+    with pytest.raises(RuntimeError) if failed else contextlib.nullcontext():
+        process_group.connect_devices()
+    os.write(1, b"results\n")
+    assert capfd.readouterr().out == "results\n"
