@@ -5,8 +5,8 @@ usage: python launch.py data [NAME] [--split=SPLIT] [--sheet=PNG]
 
 NAME is an embedded set (digits, shapes, glyphs, tones), a TFDS set (mnist, cifar10, imagenette,
 imagenet2012, ...), folder:/path with a folder of images per class, wav:/path with one of sounds,
-npz:/path, or a published set in its own files: idx:/path (MNIST), cifar:/path or
-omniglot:/path. SPLIT is any TFDS split expression. Embedded sets are built on first use; a standard
+npz:/path, or a published set in its own files: idx:/path (MNIST), cifar:/path,
+omniglot:/path or voc:/path. SPLIT is any TFDS split expression. Embedded sets are built on first use; a standard
 one is prepared once, which needs TensorFlow (requirements-data.txt) and the network, and is read
 afterwards with neither.
 
@@ -78,6 +78,7 @@ def _list() -> int:
     say(f"{'idx:P':10} MNIST's four idx files; likewise Fashion-MNIST and KMNIST")
     say(f"{'cifar:P':10} batches of CIFAR-10 or CIFAR-100, binary or Python's")
     say(f"{'omniglot:P':10} Omniglot's folders, with Vinyals' split and the one-shot runs")
+    say(f"{'voc:P':10} images with boxes, in the layout of PASCAL VOC")
     return 0
 
 

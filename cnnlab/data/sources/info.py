@@ -21,6 +21,7 @@ PATH_SOURCES = {
     "idx": "cnnlab.data.sources.idx:IdxSource",
     "cifar": "cnnlab.data.sources.cifar:CifarSource",
     "omniglot": "cnnlab.data.sources.omniglot:OmniglotSource",
+    "voc": "cnnlab.data.sources.voc:VOCSource",
 }
 # Keys by which batches number their rows and tell real ones from padding.
 COUNTERS = ("ordinal", "index", "valid")

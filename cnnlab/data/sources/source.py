@@ -8,6 +8,7 @@
     npz:/path/to/file.npz                 arrays
     idx:/path, cifar:/path                MNIST and CIFAR in the files they are published in
     omniglot:/path                        Omniglot, likewise
+    voc:/path                             boxes, in the layout of PASCAL VOC
     package.module:Name                   one's own: called with the split, returns a `Source`
 
 An example is a flat dict of numpy arrays: `image` uint8 of shape (h, w, c), or `waveform` of shape
