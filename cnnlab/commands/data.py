@@ -5,9 +5,9 @@ usage: python launch.py data [NAME] [--split=SPLIT] [--sheet=PNG]
 
 NAME is an embedded set (digits, shapes, glyphs, tones), a TFDS set (mnist, cifar10, imagenette,
 imagenet2012, ...), folder:/path with a folder of images per class, wav:/path with one of sounds,
-npz:/path, or a published set in its own files: idx:/path (MNIST), cifar:/path,
-omniglot:/path or voc:/path. SPLIT is any TFDS split expression. Embedded sets are built on first use; a standard
-one is prepared once, which needs TensorFlow (requirements-data.txt) and the network, and is read
+npz:/path, or a published set in its own files: idx:/path (MNIST), cifar:/path, omniglot:/path or
+voc:/path. SPLIT is any TFDS split expression. Embedded sets are built on first use; a standard one
+is prepared once, which needs TensorFlow (requirements-data.txt) and the network, and is read
 afterwards with neither.
 
 examples:
