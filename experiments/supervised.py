@@ -29,6 +29,7 @@ from cnnlab.losses.reduce import labeled, masked_mean
 from cnnlab.metrics.classification import Confusion, top_k
 from cnnlab.metrics.metric import Mean
 from cnnlab.plots import classification_figures
+from cnnlab.utils.describe import describe
 from cnnlab.utils.registry import pick
 
 from .base import Aux, Batch, Experiment
@@ -136,6 +137,11 @@ class Supervised(Experiment):
         logits, endpoints, model_state = self.apply(
             params, model_state, batch, rng, train=train, axis_name=axis_name
         )
+        if not hasattr(logits, "shape"):
+            raise UserError(
+                f"the model's output is {describe(logits)}, and supervised needs one array: return "
+                "it, or (array, endpoints)"
+            )
         valid = batch.get("valid")
         shape = {"rank": logits.ndim, "ignore": self.ignore_label}
         target = dense_target(batch, self.target, logits.shape[-1], **shape)

@@ -192,6 +192,11 @@ def _no_dictionary(text: str, values: flags.FlagValues) -> str:
 def _plain(text: str) -> str:
     """Return in one line what is wrong with the value of a flag, without the words of Python."""
     text = " ".join(text.split())
+    if found := re.match(r"Type <class 'NoneType'> of field config\.(\S+) is not supp", text):
+        return (
+            f"{found[1]} has no default, and so no type that a command line could be read by: set "
+            "it in the config file, or give the field a default"
+        )
     for words, kind in NUMBERS.items():
         found = re.match(rf"flag ([^=]+)=(.*): {words}", text)
         if found:

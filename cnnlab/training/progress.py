@@ -97,7 +97,8 @@ class ProgressDisplay:
 
     def note(self, text: str) -> None:
         """Print a line above the bar."""
-        console.print(text, soft_wrap=True)
+        # A terminal breaks lines between words; a log has each whole.
+        console.print(text, soft_wrap=not console.is_terminal)
 
     def close(self) -> None:
         """Leave the terminal as it was."""

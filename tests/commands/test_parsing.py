@@ -26,6 +26,11 @@ def config(*arguments, file=CIFAR):
     return parsed[0].config
 
 
+def test_a_field_without_a_default_cannot_be_read_from_a_command_line():
+    with pytest.raises(UserError, match=r"model.backbone has no default, .* the config file"):
+        config("model.name=own_parts:Bare", "model.backbone=resnet18")
+
+
 def test_another_model_has_its_own_fields_and_the_classes_of_the_data():
     assert config("model.name=resnet18").model.to_dict() == (
         cfg.model("resnet18", num_classes=10).to_dict()

@@ -17,6 +17,23 @@ class Plain(nn.Module):
         return nn.Dense(self.outputs, name="out")(self.act(x.reshape(len(x), -1)))
 
 
+class Deterministic(nn.Module):
+    """Is called as modules of Flax itself are."""
+
+    @nn.compact
+    def __call__(self, x, *, deterministic=True):
+        x = nn.Dense(10, name="out")(x.reshape(len(x), -1))
+        return nn.Dropout(0.5, deterministic=deterministic)(x)
+
+
+class Training(nn.Module):
+    """Has another word for it."""
+
+    @nn.compact
+    def __call__(self, x, training=False):
+        return Deterministic(name="inner")(x, deterministic=not training)
+
+
 class Detector(nn.Module):
     """A backbone, and a head on its features."""
 

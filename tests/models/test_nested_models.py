@@ -33,6 +33,17 @@ def test_a_plain_module_that_returns_one_array_is_a_model():
     )
 
 
+@pytest.mark.parametrize("name", ["Deterministic", "Training"])
+def test_a_module_is_trained_by_the_argument_that_it_has_for_it(name):
+    model = models.create(f"own_parts:{name}")
+    variables = model.init(KEY, IMAGES)
+    evaluated, trained = (
+        model.apply(variables, IMAGES, train=train, rngs={"dropout": KEY})[0]
+        for train in (False, True)
+    )
+    assert np.all(evaluated != 0) and 5 < np.sum(trained == 0) < 35
+
+
 def test_what_is_no_data_is_no_entry_of_a_config():
     assert models.fields("own_parts:Plain") == {"outputs": 10}
 
