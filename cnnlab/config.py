@@ -8,6 +8,7 @@ configure, always all of them, so that every one can be set from the command lin
 import contextlib
 import functools
 from collections.abc import Callable, Mapping
+from types import NoneType
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -36,6 +37,7 @@ from cnnlab.evaluators import EVALUATORS
 from cnnlab.metrics.direction import implied
 from cnnlab.training import cadence
 from cnnlab.training.initialization import INITS
+from cnnlab.utils.files import damaged, fault
 
 __all__ = [
     "KEPT",
@@ -179,7 +181,12 @@ def completed(saved: Mapping[str, Any]) -> dict[str, Any]:
 
     What means the same is the same afterwards: a `checkpoint.mode` that the metric's name implies,
     or contradicts (which the default of earlier versions did for losses), is "auto".
+
+    Raises:
+        UserError: an entry is of another type.
     """
+    if wrong := fault(saved, _form(base().to_dict())):
+        raise damaged("the saved config", wrong, "restore it, or use a new folder")
 
     def fill(entries: Mapping[str, Any], defaults_: Mapping[str, Any]) -> dict[str, Any]:
         filled = {**defaults_, **entries}
@@ -204,6 +211,15 @@ def completed(saved: Mapping[str, Any]) -> dict[str, Any]:
         # Moving averages of earlier versions had none; without one there is no difference.
         entries["ema_warmup"] = not entries["ema_decay"]
     return entries
+
+
+def _form(default: Any, path: str = "") -> Any:
+    """Return the form, as `files.fault` takes it, of a saved entry with this default."""
+    if isinstance(default, Mapping) and path not in (*OPEN, *NAMED):
+        prefix = f"{path}." if path else ""
+        return {f"{key}?": _form(value, f"{prefix}{key}") for key, value in default.items()}
+    forms = {NoneType: object, tuple: (list, tuple), float: (float, int)}
+    return forms.get(type(default), type(default))
 
 
 def _whole_model(value: Any) -> Any:

@@ -67,9 +67,16 @@ def _refuse_keyword(name: str) -> None:
 
 
 def chosen(texts: list[str]) -> list[tuple[str, dict[str, str]]]:
-    """Return names of evaluators with the text of each keyword, from the flag's values."""
+    """Return names of evaluators with the text of each keyword, from the flag's values.
+
+    Raises:
+        UserError: a value names none.
+    """
     found: list[tuple[str, dict[str, str]]] = []
     for text in texts:
-        names, keywords = json.loads(text)
-        found += [(name.strip(), keywords) for name in names.split(",") if name.strip()]
+        written, keywords = json.loads(text)
+        names = [name.strip() for name in written.split(",") if name.strip()]
+        if not names:
+            raise UserError(f"--{FLAG} names none: leave it out for those of the config")
+        found += [(name, keywords) for name in names]
     return found

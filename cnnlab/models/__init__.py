@@ -160,7 +160,7 @@ def tracing(name: str, arguments: Mapping[str, Any]) -> Iterator[None]:
         yield
     except UserError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         usual = fields(name) if arguments else {}
         given = [f"{k}={v!r}" for k, v in arguments.items() if k != "name" and v != usual.get(k)]
         words = f" with {', '.join(given)}" if given else ""

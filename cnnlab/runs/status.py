@@ -13,6 +13,7 @@ from cnnlab.launch.slurm_queue import Queued
 from cnnlab.metrics.direction import implied
 from cnnlab.training import run_folder
 from cnnlab.training.writer import read_rows
+from cnnlab.utils.console import LOG
 from cnnlab.utils.files import read_json, read_tail
 
 # What makes a folder a sweep.
@@ -57,18 +58,33 @@ def is_run(folder: Path) -> bool:
 def find_runs(folder: Path) -> Iterator[Path]:
     """Yield the run folders in a folder or folder of folders, without those inside a run.
 
-    Of a sweep, the folder itself comes before its trials if it was submitted.
+    Of a sweep, the folder itself comes before its trials if it was submitted. A folder of folders
+    that several links lead to is looked into once. One that cannot be read is named in a warning.
     """
-    if (folder / SWEEP).exists():
-        if jobs.exist(folder):
+    yield from _find(folder, set())
+
+
+def _find(folder: Path, seen: set[tuple[int, int]]) -> Iterator[Path]:
+    try:
+        if os.path.lexists(folder / SWEEP):
+            if jobs.exist(folder):
+                yield folder
+            yield from sorted(path for path in folder.glob("trials/*") if path.is_dir())
+            return
+        if is_run(folder):
             yield folder
-        yield from sorted(path for path in folder.glob("trials/*") if path.is_dir())
-    elif is_run(folder):
-        yield folder
-    elif folder.is_dir():
-        for inner in sorted(folder.iterdir()):
-            if inner.is_dir() and not inner.name.startswith("."):
-                yield from find_runs(inner)
+            return
+        place = folder.stat()
+        inside = sorted(folder.iterdir())
+    except OSError as error:
+        LOG.warning("%s cannot be read: %s", folder, error.strerror)
+        return
+    if (place.st_dev, place.st_ino) in seen:
+        return
+    seen.add((place.st_dev, place.st_ino))
+    for inner in inside:
+        if not inner.name.startswith(".") and os.path.isdir(inner):  # noqa: PTH112
+            yield from _find(inner, seen)
 
 
 def state(folder: Path, queue: Mapping[str, Queued]) -> State:

@@ -111,7 +111,7 @@ def _names(
     try:
         with warnings.catch_warnings(action="ignore"):
             numbers = experiment.summarize(_made_up(outputs, batch), few)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         reason = str(error).partition("\n")[0]
         words = f"summarize fails on made-up outputs: {type(error).__name__}: {reason}"
         return names, words + import_path.line_of(error)
@@ -151,7 +151,7 @@ def _evaluators(
                 score = contracts.check_result(made)
             except UserError as error:
                 raise UserError(f"{what}: {error}") from error
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 reason = str(error).partition("\n")[0]
                 line = import_path.line_of(error)
                 raise UserError(f"{what}: {type(error).__name__}: {reason}{line}") from error

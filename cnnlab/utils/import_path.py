@@ -66,9 +66,7 @@ def load(place: str, what: str, fits: Callable[[Any], bool], wanted: str) -> Any
     module = _import(module_name, f"{what} '{place}'", name)
     known = _known(module, fits)
     if not hasattr(module, name):
-        raise UserError(
-            f"{what} '{place}': {module.__file__} has no '{name}'{suggest(name, known)}"
-        )
+        raise UserError(f"{what} '{place}': {_file(module)} has no '{name}'{suggest(name, known)}")
     found = getattr(module, name)
     if not fits(found):
         hint = suggest(name, known) if known else ""
@@ -106,7 +104,8 @@ def explained(what: str, hint: Callable[[Exception], str] = lambda _: "") -> Ite
         yield
     except UserError:
         raise
-    except Exception as error:
+    # Code that calls sys.exit() must not end the program without a word either.
+    except (Exception, SystemExit) as error:
         raise UserError(f"{what}: {_reason(error)}{hint(error)}") from error
 
 
@@ -161,8 +160,13 @@ def _import(name: str, what: str, wanted: str) -> Any:
             raise UserError(f"{what}: there is no module '{part}' in {where}{hint}")
         load_part = functools.partial(importlib.import_module, part)
         user_file.guarded(Path(spec.origin or part), load_part)
-    _FILES.add(str(sys.modules[name].__file__))
+    _FILES.add(_file(sys.modules[name]))
     return sys.modules[name]
+
+
+def _file(module: Any) -> str:
+    """Return the file of a module, the name of one that has none: built in, or a namespace."""
+    return str(getattr(module, "__file__", None) or module.__name__)
 
 
 def _places(parts: list[str]) -> list[str]:

@@ -1,6 +1,7 @@
 """Where a run stands, by what its folder and the queue say."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -206,3 +207,24 @@ def test_best_leaves_out_values_of_another_metric_or_of_other_examples(run):
     saved.mkdir(parents=True)
     (saved / "metrics").write_text(json.dumps({"best": 0.7, "since": 10}))
     assert state(run, {}).best == 0.7
+
+
+def test_folders_that_links_lead_to_are_looked_into_once(tmp_path, run):
+    (tmp_path / "a/b").mkdir(parents=True)
+    for number in range(4):
+        (tmp_path / f"a/b/{number}").symlink_to("../..")
+    assert list(find_runs(tmp_path)) == [run]
+
+
+def test_a_folder_that_cannot_be_read_hides_no_run(tmp_path, run, monkeypatch, caplog):
+    (tmp_path / "locked").mkdir()
+    read = Path.iterdir
+
+    def iterdir(folder):
+        if folder.name == "locked":
+            raise PermissionError(13, "Permission denied", str(folder))
+        return read(folder)
+
+    monkeypatch.setattr(Path, "iterdir", iterdir)
+    assert list(find_runs(tmp_path)) == [run]
+    assert "locked cannot be read: Permission denied" in caplog.text
