@@ -129,7 +129,8 @@ def main(arguments: list[str]) -> int:
         # What reads the output has seen enough; the interpreter must not flush into it either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except Exception as error:
+    # Code of one's own may call sys.exit().
+    except (Exception, SystemExit) as error:
         message = _explain(error) or _no_backend(error)
         if message is None:
             raise

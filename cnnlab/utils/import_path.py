@@ -95,7 +95,7 @@ def roots(names: Iterable[Any]) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def explained(what: str, hint: Callable[[Exception], str] = lambda _: "") -> Iterator[None]:
+def explained(what: str, hint: Callable[[BaseException], str] = lambda _: "") -> Iterator[None]:
     """Raise a `UserError` for what a user's own code raises: of what it is, why and in which line.
 
     The whole traceback is the cause of the error. `hint` says of an error what to do.
