@@ -11,6 +11,8 @@ WORDS = """
     ap map auc auroc auprc tar tpr tnr eer far frr fpr fnr wer cer ci active
 """
 SHARES = frozenset(WORDS.split())
+# Errors of a sequence can be more than its words.
+UNBOUNDED = ("wer", "cer")
 
 
 def is_share(name: str) -> bool:
@@ -23,10 +25,14 @@ def is_share(name: str) -> bool:
 
 
 def format_value(name: str, value: float | None) -> str:
-    """Return a metric as text: in percent where it is a share; "" for None."""
+    """Return a metric as text: in percent where it is a share; "" for None.
+
+    What is above 1 is no share, whatever a person has called it: an accuracy in percent, a `top`.
+    """
     if value is None:
         return ""
-    return f"{value:.2%}" if is_share(name) else f"{value:.4g}"
+    above = abs(value) > 1.001 and not set(words(name)) & set(UNBOUNDED)
+    return f"{value:.2%}" if is_share(name) and not above else f"{value:.4g}"
 
 
 def format_metrics(values: Mapping[str, float]) -> str:

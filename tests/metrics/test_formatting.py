@@ -27,6 +27,14 @@ def test_shares_are_in_percent(name, value, text):
     assert format_value(name, value) == text
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "text"),
+    [("top", 3.0, "3"), ("test/accuracy", 66.7, "66.7"), ("wer", 1.2, "120.00%")],
+)
+def test_what_is_above_one_is_no_share(name, value, text):
+    assert format_value(name, value) == text
+
+
 def test_a_record_is_one_line():
     line = format_metrics({"train/accuracy": 0.5, "train/loss": 2.0, "learning_rate": 0.1})
     assert line == "accuracy 50.00%  loss 2  learning_rate 0.1"
