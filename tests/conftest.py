@@ -19,7 +19,17 @@ os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {FLAGS}"
 CACHE = Path(__file__).resolve().parent.parent / ".cache"
 os.environ.setdefault("CNNLAB_DATA", str(CACHE / "data"))
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE / "jax"))
-os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
+# Most programs are small, and the same in many tests, in both workers and in what they start.
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+# Collecting tests makes millions of objects that all stay.
+gc.disable()
+
+
+def pytest_collection_finish():
+    """Spare every later collection of garbage what has been imported, and collect less often."""
+    gc.freeze()
+    gc.set_threshold(50_000)
+    gc.enable()
 
 
 STATM = Path("/proc/self/statm")

@@ -89,7 +89,7 @@ ROWS = [
 def pattern(name, words, path, split="train", *, works=False):
     """A row of a set whose classes stand in the names of files."""
     make = files(*(f"faces/{who}_{i}.png" for who in ("ann", "bo") for i in (1, 2, 3)))
-    return Row(name, words, make, f"data 'folder:{path}' --split='{split}'", works)
+    return Row(name, words, make, ["data", f"folder:{path}", f"--split={split}"], works)
 
 
 FACES = "faces/{label}_{image}.png"

@@ -20,14 +20,14 @@ class Row(NamedTuple):
         name: unique in its table.
         words: of the one line of the error; where it `works`, of the output.
         make: makes it in an empty folder, which is the working directory.
-        read: a command line, or a function of the folder; None: that of the table.
+        read: a command line, its arguments, or a function of the folder; None: that of the table.
         works: it is odd, and no error.
     """
 
     name: str
     words: str
     make: Callable[[Path], Any] = nothing
-    read: str | Callable[[Path], Any] | None = None
+    read: str | list[str] | Callable[[Path], Any] | None = None
     works: bool = False
 
 

@@ -84,6 +84,8 @@ def test_hostile_input_is_explained_in_one_line_or_works(name, tmp_path, monkeyp
     capsys.readouterr()
     with bounded():
         if isinstance(read, str):
+            check_command(shlex.split(read), row, capsys)
+        elif isinstance(read, list):
             check_command(read, row, capsys)
         elif row.works:
             assert row.words in str(read(tmp_path))
@@ -93,9 +95,9 @@ def test_hostile_input_is_explained_in_one_line_or_works(name, tmp_path, monkeyp
             check_line(str(caught.value), row.words)
 
 
-def check_command(line, row, capsys):
-    """Run a command line and check its exit status and what it prints."""
-    status = commands.main(shlex.split(line))
+def check_command(arguments, row, capsys):
+    """Run a command and check its exit status and what it prints."""
+    status = commands.main(arguments)
     out, err = capsys.readouterr()
     assert "Traceback" not in out + err
     assert status == (0 if row.works else 1), err

@@ -100,13 +100,11 @@ def test_numbers_that_fail_cost_no_others_and_come_when_they_can(
     assert {"knn", "collapse"} <= {row["protocol"] for row in again["representation"]}
 
 
-def test_killed_while_it_compares_a_run_keeps_its_numbers_and_goes_on(
-    tmp_path, settings, monkeypatch
-):
+def test_killed_while_it_compares_a_run_keeps_its_numbers_and_goes_on(tmp_path, monkeypatch):
     def killed(*arguments, **keywords):
         raise KeyboardInterrupt
 
-    run = tmp_path / "run"
+    run, settings = tmp_path / "run", small.config(steps=4, representation__baselines=("majority",))
     with monkeypatch.context() as patch:
         patch.setattr(final_report.baselines, "accuracies", killed)
         with pytest.raises(KeyboardInterrupt):

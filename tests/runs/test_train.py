@@ -25,7 +25,6 @@ def settings():
         representation__baselines=("majority",),
         representation__evaluators=cfg.evaluators(knn={"k": 3}),
         representation__controls=("supervised", "fine_tune"),
-        representation__embedding_view__split="test",
     )
 
 
@@ -99,6 +98,8 @@ def test_signal_in_the_closing_part_ends_the_run(
     tmp_path, settings, monkeypatch, caplog, place, name
 ):
     run = tmp_path / "run"
+    with settings.unlocked():
+        settings.representation.embedding_view.split = "test" if name == "embedding_view" else ""
     with monkeypatch.context() as patch:
         # The first `make` is of the run, before it has anything to report.
         signaled(patch, place, name, "SIGTERM", 2 if name == "make" else 1)
