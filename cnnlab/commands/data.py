@@ -5,10 +5,10 @@ usage: python launch.py data [NAME] [--split=SPLIT] [--sheet=PNG]
 
 NAME is an embedded set (digits, shapes, glyphs, tones), a TFDS set (mnist, cifar10, imagenette,
 imagenet2012, ...), folder:/path with a folder of images per class, wav:/path with one of sounds,
-npz:/path, or a published set in its own files: idx:/path (MNIST), cifar:/path, omniglot:/path or
-voc:/path. SPLIT is any TFDS split expression. Embedded sets are built on first use; a standard one
-is prepared once, which needs TensorFlow (requirements-data.txt) and the network, and is read
-afterwards with neither.
+npz:/path, or a published set in its own files: idx:/path (MNIST), cifar:/path, omniglot:/path,
+voc:/path or coco:/path. SPLIT is any TFDS split expression. Embedded sets are built on first use; a
+standard one is prepared once, which needs TensorFlow (requirements-data.txt) and the network, and
+is read afterwards with neither.
 
 examples:
   python launch.py data
@@ -18,6 +18,7 @@ examples:
 """
 
 import re
+import sys
 from pathlib import Path
 
 from absl import flags
@@ -67,8 +68,9 @@ def _list() -> int:
     from cnnlab.data.builders import EMBEDDED, builder_class
 
     for name in EMBEDDED:
-        text = (builder_class(name).__doc__ or "").partition("\n")[0]
-        say(f"{name:10} {text}")
+        module = sys.modules[builder_class(name).__module__]
+        # "`digits`: what it is."
+        say(f"{name:10} {(module.__doc__ or '').partition(': ')[2].splitlines()[0]}")
     say(f"{'NAME':10} {STANDARD}")
     say(f"{'folder:P':10} a folder of images per class, in P or in P/train, P/val, P/test")
     say(f"{'wav:P':10} a folder of wav files per class, such as a speaker, likewise")
@@ -79,6 +81,7 @@ def _list() -> int:
     say(f"{'cifar:P':10} batches of CIFAR-10 or CIFAR-100, binary or Python's")
     say(f"{'omniglot:P':10} Omniglot's folders, with Vinyals' split and the one-shot runs")
     say(f"{'voc:P':10} images with boxes, in the layout of PASCAL VOC")
+    say(f"{'coco:P':10} the same in COCO's, or P/FILE.json; coco_masks:P, coco_keypoints:P")
     return 0
 
 

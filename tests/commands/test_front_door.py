@@ -153,7 +153,7 @@ def test_config_draws_the_learning_rate(capsys, tmp_path):
 
 def test_data_is_listed_and_shown(capsys, tmp_path):
     _, out, _ = run(capsys, "data")
-    assert "digits" in out
+    assert "digits     scikit-learn's 1,797 handwritten digits" in out
     assert "folder:" in out
     sheet = tmp_path / "sheet.png"
     status, out, _ = run(capsys, "data", "digits", "--split=train[:30]", f"--sheet={sheet}")

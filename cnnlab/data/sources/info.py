@@ -22,6 +22,9 @@ PATH_SOURCES = {
     "cifar": "cnnlab.data.sources.cifar:CifarSource",
     "omniglot": "cnnlab.data.sources.omniglot:OmniglotSource",
     "voc": "cnnlab.data.sources.voc:VOCSource",
+    "coco": "cnnlab.data.sources.coco:CocoSource",
+    "coco_masks": "cnnlab.data.sources.coco:CocoMasks",
+    "coco_keypoints": "cnnlab.data.sources.coco:CocoKeypoints",
 }
 # Keys by which batches number their rows and tell real ones from padding.
 COUNTERS = ("ordinal", "index", "valid")

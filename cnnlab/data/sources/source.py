@@ -8,7 +8,8 @@
     npz:/path/to/file.npz                 arrays
     idx:/path, cifar:/path                MNIST and CIFAR in the files they are published in
     omniglot:/path                        Omniglot, likewise
-    voc:/path                             boxes, in the layout of PASCAL VOC
+    voc:/path, coco:/path                 boxes, in the layouts of PASCAL VOC and COCO; coco_masks:
+                                          and coco_keypoints: have those too
     package.module:Name                   one's own: called with the split, returns a `Source`
 
 An example is a flat dict of numpy arrays: `image` uint8 of shape (h, w, c), or `waveform` of shape
