@@ -19,6 +19,7 @@ examples:
 
 import re
 import sys
+from collections import Counter
 from pathlib import Path
 
 from absl import flags
@@ -107,7 +108,7 @@ def _show(name: str, values: flags.FlagValues) -> int:
         say(f"  {len(info.class_names)} classes: {shown}")
     if "image" not in info.spec or len(source) == 0:
         return 0
-    from cnnlab.plots import run_figures, style
+    from cnnlab.plots import run_figures, style, targets
 
     # At random: a stride through labels that go round would show some of the classes alone.
     drawn = np.random.default_rng(0).choice(
@@ -116,7 +117,12 @@ def _show(name: str, values: flags.FlagValues) -> int:
     images, captions = [], []
     for index in np.sort(drawn):
         example = source[int(index)]
-        images.append(run_figures.thumbnail(example["image"]))
+        marked = info.kinds.keys() & example.keys()
+        images.append(
+            targets.draw(example, info.kinds, run_figures.THUMBNAIL)
+            if any(info.kinds[key] in targets.DRAWN for key in marked)
+            else run_figures.thumbnail(example["image"])
+        )
         captions.append(_caption(example, info.class_names))
     path = Path(values.sheet or f"runs/{_file_name(name, values.split)}.png")
     sheet = run_figures.image_sheet(
@@ -137,7 +143,10 @@ def _file_name(name: str, split: str) -> str:
 
 
 def _caption(example: dict, names: tuple[str, ...]) -> str:
-    if "label" not in example:
-        return ""
-    label = int(example["label"])
-    return names[label] if 0 <= label < len(names) else str(label)
+    def name(label: int) -> str:
+        return names[label] if 0 <= label < len(names) else str(label)
+
+    if "label" in example:
+        return name(int(example["label"]))
+    counts = Counter(int(label) for label in example.get("classes", ()))
+    return ", ".join(f"{count} {name(label)}" for label, count in sorted(counts.items()))

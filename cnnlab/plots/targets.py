@@ -1,0 +1,83 @@
+"""Images with what is marked in them: boxes, masks, label maps and keypoints in their colors."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import cv2
+import numpy as np
+from jaxtyping import UInt8
+from matplotlib.colors import to_rgb
+
+from cnnlab.data.spatial_targets import IGNORED_LABEL, VALID
+from cnnlab.plots import style
+
+COLORS = (255 * np.array([to_rgb(color) for color in style.CYCLE])).astype(int).tolist()
+# Share of a mask's color over the image.
+COVER = 0.45
+
+
+def draw(
+    example: Mapping[str, Any], kinds: Mapping[str, str], side: int
+) -> UInt8[np.ndarray, "h w 3"]:
+    """Return the image of an example with its targets; the color is that of the class.
+
+    Args:
+        example: with "image", uint8 [h, w, 1 or 3], and its targets.
+        kinds: of the targets, by key (`cnnlab.data.spatial_targets.KINDS`).
+        side: pixels of the longer side of the result.
+    """
+    image = np.asarray(example["image"])
+    scale = side / max(image.shape[:2])
+    size = tuple(max(1, round(n * scale)) for n in image.shape[1::-1])
+    shown = cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
+    shown = np.array(np.broadcast_to(np.atleast_3d(shown), (*shown.shape[:2], 3)))
+    for key, kind in kinds.items():
+        value = np.asarray(example.get(key, ()))
+        if kind == "label_map" and value.size:
+            _cover_labels(shown, value.reshape(value.shape[:2]))
+        elif kind in DRAWERS and value.size:
+            # Keypoints of the image itself have no axis of objects.
+            for number, row in enumerate(value if value.ndim == RANKS[kind] else value[None]):
+                if VALID not in example or example[VALID][number]:
+                    DRAWERS[kind](shown, row, scale, _color(example, number))
+    return shown
+
+
+def _color(example: Mapping[str, Any], number: int) -> list[int]:
+    """Return the color of an object: of its class, or of its number."""
+    return COLORS[int(example["classes"][number] if "classes" in example else number) % len(COLORS)]
+
+
+def _box(shown: np.ndarray, box: np.ndarray, scale: float, color: list[int]) -> None:
+    # Corners are between pixels: the line lies on the outer ones.
+    y0, x0, y1, x1 = np.round(box * scale).astype(int).tolist()
+    cv2.rectangle(shown, (x0, y0), (max(x0, x1 - 1), max(y0, y1 - 1)), color, 1)
+
+
+def _mask(shown: np.ndarray, mask: np.ndarray, scale: float, color: list[int]) -> None:
+    del scale
+    inside = cv2.resize(mask.astype(np.uint8), shown.shape[1::-1], interpolation=cv2.INTER_NEAREST)
+    _blend(shown, inside > 0, color)
+
+
+def _keypoints(shown: np.ndarray, points: np.ndarray, scale: float, color: list[int]) -> None:
+    for y, x, visible in points:
+        if visible > 0:
+            cv2.circle(shown, (round(float(x) * scale), round(float(y) * scale)), 2, color, -1)
+
+
+def _cover_labels(shown: np.ndarray, labels: np.ndarray) -> None:
+    large = cv2.resize(labels.astype(np.int16), shown.shape[1::-1], interpolation=cv2.INTER_NEAREST)
+    for label in np.unique(large).tolist():
+        if label not in (0, IGNORED_LABEL):
+            _blend(shown, large == label, COLORS[label % len(COLORS)])
+
+
+def _blend(shown: np.ndarray, inside: np.ndarray, color: list[int]) -> None:
+    shown[inside] = ((1 - COVER) * shown[inside] + COVER * np.array(color)).astype(np.uint8)
+
+
+DRAWERS = {"instance_mask": _mask, "box": _box, "keypoints": _keypoints}
+# Axes of the targets of all objects.
+RANKS = {"instance_mask": 3, "box": 2, "keypoints": 3}
+DRAWN = (*DRAWERS, "label_map")

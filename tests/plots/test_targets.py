@@ -1,0 +1,57 @@
+"""What is marked in an image is drawn at its place, in the color of its class."""
+
+import numpy as np
+import pytest
+
+from cnnlab.data.spatial_targets import NAMES, VALID
+from cnnlab.plots.targets import COLORS, draw
+
+
+def example(**targets):
+    return {"image": np.full((8, 16, 3), 200, np.uint8), **targets}
+
+
+def where(shown, color):
+    """Return the pixels of a color, as (first row, first column, last row, last column)."""
+    rows, columns = np.nonzero((shown == color).all(-1))
+    return rows.min(), columns.min(), rows.max(), columns.max()
+
+
+def test_boxes_lie_on_their_outer_pixels_in_the_color_of_their_class():
+    boxes = np.array([[1, 2, 5, 10], [0, 0, 1, 1]], np.float32)
+    shown = draw(example(boxes=boxes, classes=np.array([1, 2])), NAMES, 32)
+    assert shown.shape == (16, 32, 3)
+    assert where(shown, COLORS[1]) == (2, 4, 9, 19)
+    assert where(shown, COLORS[2]) == (0, 0, 1, 1)
+
+
+def test_what_is_padding_is_not_drawn():
+    boxes = np.array([[1, 2, 5, 10], [0, 0, 8, 16]], np.float32)
+    valid = {VALID: np.array([True, False])}
+    shown = draw(example(boxes=boxes, **valid), NAMES, 16)
+    assert not (shown == COLORS[1]).all(-1).any() and (shown == COLORS[0]).all(-1).any()
+
+
+def test_masks_and_label_maps_cover_their_pixels():
+    mask = np.zeros((1, 8, 16), np.uint8)
+    mask[0, 2:4, 3:7] = 1
+    labels = mask[0] * 2
+    labels[7] = 255
+    for targets, color in (({"masks": mask}, COLORS[0]), ({"label_map": labels}, COLORS[2])):
+        shown = draw(example(**targets), NAMES, 16)
+        covered = (0.55 * 200 + 0.45 * np.array(color)).astype(np.uint8)
+        assert where(shown, covered) == (2, 3, 3, 6)
+        assert ((shown != 200).any(-1)).sum() == 8
+
+
+@pytest.mark.parametrize("axes", [2, 3])
+def test_keypoints_are_dots_where_they_are_visible(axes):
+    points = np.array([[4, 8, 2], [1, 1, 0]], np.float32)
+    shown = draw(example(keypoints=points[None] if axes == 3 else points), NAMES, 16)
+    assert where(shown, COLORS[0]) == (2, 6, 6, 10)
+
+
+def test_gray_images_and_images_without_objects_are_drawn():
+    gray = {"image": np.full((8, 8, 1), 100, np.uint8), "boxes": np.zeros((0, 4), np.float32)}
+    shown = draw(gray, NAMES, 16)
+    assert shown.shape == (16, 16, 3) and (shown == 100).all()
