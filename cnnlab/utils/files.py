@@ -196,6 +196,11 @@ def read_json(path: Path, form: Any = dict, *, remedy: str) -> Any:
         folder = next(p for p in path.parents if p.exists())
         raise damaged(folder, "a file in the place of a folder", remedy) from None
     except OSError as error:
+        # Not a reason to remove it: the next reader may fare better.
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EIO):
+            raise UserError(
+                f"{path} cannot be read: {error.strerror}; make it readable, or ask its owner"
+            ) from None
         raise damaged(path, error.strerror or str(error), remedy) from None
     if len(data) > LARGEST_JSON:
         raise damaged(path, f"larger than {LARGEST_JSON >> 20} MiB", remedy)

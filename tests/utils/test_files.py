@@ -1,5 +1,6 @@
 """Paths as they are written; written files: whole or not at all, and readable as any other."""
 
+import errno
 import fcntl
 import json
 import os
@@ -92,6 +93,16 @@ def test_a_file_is_opened_as_by_open(tmp_path):
     assert read_tail(path, start=6) == "o\n"
     with pytest.raises(FileNotFoundError):
         open_file(tmp_path / "gone")
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EIO])
+def test_json_that_cannot_be_read_now_is_not_to_be_removed(tmp_path, monkeypatch, number):
+    def fail(*_):
+        raise OSError(number, os.strerror(number), "x")
+
+    monkeypatch.setattr(os, "open", fail)
+    with pytest.raises(UserError, match=r"x\.json cannot be read: .*; make it readable"):
+        read_json(tmp_path / "x.json", remedy="remove it")
 
 
 def test_json_larger_than_memory_is_damaged(tmp_path):
