@@ -156,7 +156,9 @@ def wait_for(path, process):
 LONG = ["--config.steps=100000", "--config.log_every=100"]
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)]
+)
 def test_signal_saves_and_says_how_to_go_on(tmp_path, number):
     run = tmp_path / "run"
     process = start(run, *LONG)

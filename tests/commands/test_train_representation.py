@@ -9,6 +9,7 @@ from cnnlab import commands
 CONTROLS = ("supervised", "fine_tune")
 
 
+@pytest.mark.slow
 def test_run_reports_its_representation_beside_the_controls(tmp_path, capsys):
     run = tmp_path / "run"
     arguments = ["train", "--config=tests/commands/small_triplet.py", f"--workdir={run}"]

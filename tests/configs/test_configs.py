@@ -81,9 +81,10 @@ UNTRAINED = {
 # Long tests: what they go through, quick ones of other configs and variants do.
 SLOW = {
     *("imagenet_alexnet", "imagenet_vgg", "imagenette_xresnet50", "lfw_facenet"),
-    *("imagenet_googlenet", "imagenet_mobilenet", "imagenet_simsiam"),
+    *("imagenet_googlenet", "imagenet_mobilenet", "imagenet_simsiam", "imagenet_cpc"),
+    *("cifar10_pretrained", ("shapes_cpc", "default"), ("digits_joint_embedding", "default")),
     *(("shapes_objectives", v) for v in ("sigmoid", "linear")),
-    *(("shapes_transfer", v) for v in ("finetune", "probe", "random_probe")),
+    *(("shapes_transfer", v) for v in ("default", "finetune", "probe", "random_probe")),
 }
 
 

@@ -135,17 +135,20 @@ def clips(rows=3, frames=4):
 
 @pytest.mark.parametrize("grouping", ["single", "views", "pairs"])
 def test_frames_of_a_clip_share_one_augmentation(grouping):
-    video = clips()
+    # As many frames in all, so that all three are the same programs.
+    video = clips(6 if grouping == "single" else 3)
+    rows = len(video)
     changes = {"views": 2} if grouping == "views" else {}
     if grouping == "pairs":
         changes, video = {"sampler": {"name": "pairs"}}, np.stack([video, video], axis=1)
-    batch = {"video": video, "label": np.arange(3), "ordinal": np.arange(3, dtype=np.uint32)}
+    batch = {"video": video, "label": np.arange(rows)}
+    batch["ordinal"] = np.arange(rows, dtype=np.uint32)
     if grouping == "pairs":
         batch["label"] = np.stack([batch["label"]] * 2, axis=1)
     prepare = make(augment=cfg.augment(**EVERYTHING), **changes)
     made = np.asarray(prepare(batch, KEY, train=True)["video"])
     members = () if grouping == "single" else (2,)
-    assert made.shape == (3, *members, 4, 8, 8, 3)
+    assert made.shape == (rows, *members, 4, 8, 8, 3)
     clip = made.reshape(-1, 4, 8, 8, 3)
     np.testing.assert_array_equal(clip, np.repeat(clip[:, :1], 4, axis=1))
     # Clips, members and views differ from each other.

@@ -16,6 +16,7 @@ def folder(tmp_path, monkeypatch):
         yield tmp_path
 
 
+@pytest.mark.slow
 def test_every_example_of_the_page_trains_and_is_evaluated(folder, capfd):
     assert len(FILES) == 6 and len(COMMANDS) == 5
     for command in COMMANDS:

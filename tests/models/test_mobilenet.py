@@ -43,7 +43,14 @@ def variables_of(width):
     return model, jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, 32, 32, 3)))
 
 
-@pytest.mark.parametrize(("width", "size"), MACS)
+# Each width and each resolution once; the others are long tests.
+QUICK = {(1.0, 224), (0.75, 192), (0.5, 160), (0.25, 128)}
+
+
+@pytest.mark.parametrize(
+    ("width", "size"),
+    [pytest.param(*case, marks=[pytest.mark.slow] * (case not in QUICK)) for case in MACS],
+)
 def test_multiply_adds_and_parameters_for_each_width_and_resolution(width, size):
     model, variables = variables_of(width)
     assert sum(x.size for x in jax.tree.leaves(variables["params"])) == PARAMETERS[width]

@@ -36,7 +36,9 @@ SMALL = {
 }
 # Deep networks whose families stand in the quick suite by another; `make test-slow` runs these.
 DEEP = {
-    *("googlenet_torchvision", "mobilenet_v1", "xresnet101", "resnext50_32x4d"),
+    # GoogLeNet's parts are in test_googlenet.py.
+    *("googlenet", "googlenet_torchvision"),
+    *("mobilenet_v1", "xresnet101", "resnext50_32x4d"),
     *("resnet101_v2", "resnet101", "resnet110_v2", "vgg16c"),
 }
 BATCH, CLASSES = 4, 10

@@ -60,12 +60,12 @@ def goes_on(settings, run):
     "number, call, where",
     [
         ("SIGTERM", 6, "saved at step 2 of 4"),
-        ("SIGINT", 7, "saved at step 3 of 4"),
-        ("SIGUSR2", 10, "saved at step 2 of 4"),
         ("SIGTERM", 4, "saved at step 4 of 4"),
-        ("SIGTERM", 8, "saved at step 4 of 4"),
+        pytest.param("SIGINT", 7, "saved at step 3 of 4", marks=pytest.mark.slow),
+        pytest.param("SIGUSR2", 10, "saved at step 2 of 4", marks=pytest.mark.slow),
+        pytest.param("SIGTERM", 8, "saved at step 4 of 4", marks=pytest.mark.slow),
     ],
-    ids=["control", "control, Ctrl-C", "fine-tuning", "last step", "last step of a control"],
+    ids=["control", "last step", "control, Ctrl-C", "fine-tuning", "last step of a control"],
 )
 def test_signal_in_training_ends_the_run_and_its_controls(
     tmp_path, settings, monkeypatch, caplog, number, call, where
@@ -89,7 +89,7 @@ def test_signal_in_training_ends_the_run_and_its_controls(
         (final_report.baselines, "accuracies"),
         (final_report, "evaluate_splits"),
         (final_report.run_figures, "confusion_matrix"),
-        (representation_report, "embedding_view"),
+        pytest.param(representation_report, "embedding_view", marks=pytest.mark.slow),
         (train.setup, "make"),
     ],
     ids=lambda x: x if isinstance(x, str) else "",

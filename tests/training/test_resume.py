@@ -55,7 +55,13 @@ def assert_identical(a, b):
         np.testing.assert_array_equal(x, y, err_msg=jax.tree_util.keystr(path))
 
 
-@pytest.mark.parametrize("name", RUNS)
+# Of what delivers the data the others are quick; pairs and placements have tests of their own.
+SLOW = {"device", "pairs"}
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in RUNS]
+)
 def test_run_that_was_cut_off_ends_as_one_that_was_not(tmp_path, name):
     settings = small.config(**RUNS[name])
     _, whole = small.train(settings, tmp_path / "whole")
@@ -94,7 +100,7 @@ def make(folder):
     return folder
 
 
-@pytest.mark.parametrize("stop_at", [3, 4])
+@pytest.mark.parametrize("stop_at", [pytest.param(3, marks=pytest.mark.slow), 4])
 def test_run_that_was_asked_to_stop_saves_and_goes_on_exactly(tmp_path, monkeypatch, stop_at):
     # Step 4 is due for an evaluation, which the signal cuts short and the resumed run makes up.
     settings = small.config(early_stopping__patience=100)
