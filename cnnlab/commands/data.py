@@ -1,6 +1,7 @@
 """List the data sets, show one, or prepare a standard one.
 
 usage: python launch.py data [NAME] [--split=SPLIT] [--sheet=PNG]
+       python launch.py data NAME --anchors=SIZES [--ratios=RATIOS] [--stride=PIXELS]
        python launch.py data prepare NAME [--data_dir=FOLDER]
 
 NAME is an embedded set (digits, shapes, glyphs, tones), a TFDS set (mnist, cifar10, imagenette,
@@ -8,19 +9,22 @@ imagenet2012, ...), folder:/path with a folder of images per class, wav:/path wi
 npz:/path, or a published set in its own files: idx:/path (MNIST), cifar:/path, omniglot:/path,
 voc:/path or coco:/path. SPLIT is any TFDS split expression. Embedded sets are built on first use; a
 standard one is prepared once, which needs TensorFlow (requirements-data.txt) and the network, and
-is read afterwards with neither.
+is read afterwards with neither. --anchors says how many objects no anchor of these sizes reaches.
 
 examples:
   python launch.py data
   python launch.py data shapes --split='train[:10%]' --sheet=runs/shapes.png
   python launch.py data folder:/data/flowers
+  python launch.py data shapes --anchors=12,18,26,36 --stride=4
   python launch.py data prepare cifar10
 """
 
 import re
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from absl import flags
 
@@ -43,6 +47,11 @@ def define(values: flags.FlagValues) -> None:
         # A PNG of matplotlib's has at most 65,536 pixels a side.
         upper_bound=2000,
         flag_values=values,
+    )
+    flags.DEFINE_list("anchors", [], "sizes of anchors in pixels", flag_values=values)
+    flags.DEFINE_list("ratios", ["0.5", "1", "2"], "their heights by widths", flag_values=values)
+    flags.DEFINE_integer(
+        "stride", 16, "pixels between places of anchors", lower_bound=1, flag_values=values
     )
     define_path(
         "data_dir", "", "where prepared sets lie (default: CNNLAB_DATA or TFDS's folder)", values
@@ -106,6 +115,8 @@ def _show(name: str, values: flags.FlagValues) -> int:
             " ..." if len(info.class_names) > 20 else ""
         )
         say(f"  {len(info.class_names)} classes: {shown}")
+    if values.anchors:
+        _reach(source, values)
     if "image" not in info.spec or len(source) == 0:
         return 0
     from cnnlab.plots import run_figures, style, targets
@@ -133,6 +144,33 @@ def _show(name: str, values: flags.FlagValues) -> int:
     style.save(sheet, path)
     say(f"samples drawn in {path}")
     return 0
+
+
+def _reach(source: Any, values: flags.FlagValues) -> None:
+    """Say how many objects no anchor overlaps by the thresholds of Faster R-CNN."""
+    import numpy as np
+
+    from cnnlab.data.anchor_coverage import coverage
+    from cnnlab.metrics.formatting import format_value
+
+    sizes, ratios = _numbers("anchors", values.anchors), _numbers("ratios", values.ratios)
+    found = coverage(source, sizes, ratios, values.stride)
+    say(f"  anchors against {len(found.boxes):,} objects of {found.images:,} images at random:")
+    for threshold in (0.5, 0.7):
+        missed = found.missed(threshold)
+        share = format_value("accuracy", len(missed) / max(1, len(found.boxes)))
+        line = f"    no anchor of IoU {threshold}: {len(missed):,} ({share})"
+        if len(missed):
+            sides = np.median(missed[:, 2:] - missed[:, :2], axis=0)
+            line += ", median height and width {:.0f} and {:.0f} pixels".format(*sides)
+        say(line)
+
+
+def _numbers(name: str, texts: Sequence[str]) -> list[float]:
+    try:
+        return [float(text) for text in texts]
+    except ValueError:
+        raise UserError(f"--{name}={','.join(texts)}: write numbers, as 16,32,64") from None
 
 
 def _file_name(name: str, split: str) -> str:

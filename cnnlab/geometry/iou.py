@@ -12,27 +12,29 @@ measure but the distance is 0, with gradient 0 (a quotient of zeros elsewhere).
 """
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Real
 
+from cnnlab.geometry.affine import namespace
+from cnnlab.geometry.boxes import area, sides
+
 Boxes = Real[Array | np.ndarray, "*#n 4"]
-Measure = Float[Array, "*n"]
+Measure = Float[Array | np.ndarray, "*n"]
 
 
 def pairwise_iou(
     first: Real[Array | np.ndarray, "*b n 4"], second: Real[Array | np.ndarray, "*b m 4"]
-) -> Float[Array, "*b n m"]:
+) -> Float[Array | np.ndarray, "*b n m"]:
     """Return the IoU of every box of the first with every box of the second."""
     return iou(first[..., :, None, :], second[..., None, :, :])
 
 
 def pairwise_ioa(
     first: Real[Array | np.ndarray, "*b n 4"], second: Real[Array | np.ndarray, "*b m 4"]
-) -> Float[Array, "*b n m"]:
+) -> Float[Array | np.ndarray, "*b n m"]:
     """Return which share of each box of the first lies in each of the second (COCO's crowds)."""
-    first, second = jnp.asarray(first)[..., :, None, :], jnp.asarray(second)[..., None, :, :]
-    return _quotient(_intersection(first, second), _area(first))
+    first, second = first[..., :, None, :], second[..., None, :, :]
+    return _quotient(_intersection(first, second), area(first))
 
 
 def iou(first: Boxes, second: Boxes) -> Measure:
@@ -43,15 +45,14 @@ def iou(first: Boxes, second: Boxes) -> Measure:
 def giou(first: Boxes, second: Boxes) -> Measure:
     """Return the GIoU of boxes, from -1 (far apart) to 1."""
     share, union = _overlap(first, second)
-    hull = _area(_hull(first, second))
+    hull = area(_hull(first, second))
     return share - _quotient(hull - union, hull)
 
 
 def diou(first: Boxes, second: Boxes) -> Measure:
     """Return the DIoU of boxes, from -1 to 1."""
-    first, second = jnp.asarray(first), jnp.asarray(second)
     between = (_center(first) - _center(second)) ** 2
-    diagonal = _sides(_hull(first, second)) ** 2
+    diagonal = sides(_hull(first, second)) ** 2
     return iou(first, second) - _quotient(between.sum(-1), diagonal.sum(-1))
 
 
@@ -65,46 +66,38 @@ def ciou(first: Boxes, second: Boxes) -> Measure:
 
 def _overlap(first: Boxes, second: Boxes) -> tuple[Measure, Measure]:
     """Return intersection over union, and the union."""
-    first, second = jnp.asarray(first), jnp.asarray(second)
     both = _intersection(first, second)
-    union = _area(first) + _area(second) - both
+    union = area(first) + area(second) - both
     return _quotient(both, union), union
 
 
-def _intersection(first: Array, second: Array) -> Measure:
-    low = jnp.maximum(first[..., :2], second[..., :2])
-    high = jnp.minimum(first[..., 2:], second[..., 2:])
-    return _area(jnp.concatenate([low, high], axis=-1))
+def _intersection(first: Boxes, second: Boxes) -> Measure:
+    xp = namespace(first, second)
+    low = xp.maximum(first[..., :2], second[..., :2])
+    high = xp.minimum(first[..., 2:], second[..., 2:])
+    return area(xp.concatenate([low, high], axis=-1))
 
 
-def _sides(boxes: Array) -> Real[Array, "*n 2"]:
-    return jnp.maximum(boxes[..., 2:] - boxes[..., :2], 0)
-
-
-def _area(boxes: Array) -> Measure:
-    height_width = _sides(boxes)
-    return height_width[..., 0] * height_width[..., 1]
-
-
-def _hull(first: Boxes, second: Boxes) -> Real[Array, "*n 4"]:
+def _hull(first: Boxes, second: Boxes) -> Real[Array | np.ndarray, "*n 4"]:
     """Return the smallest boxes around both."""
-    first, second = jnp.asarray(first), jnp.asarray(second)
-    low = jnp.minimum(first[..., :2], second[..., :2])
-    return jnp.concatenate([low, jnp.maximum(first[..., 2:], second[..., 2:])], axis=-1)
+    xp = namespace(first, second)
+    low = xp.minimum(first[..., :2], second[..., :2])
+    return xp.concatenate([low, xp.maximum(first[..., 2:], second[..., 2:])], axis=-1)
 
 
-def _center(boxes: Array) -> Float[Array, "*n 2"]:
+def _center(boxes: Boxes) -> Float[Array | np.ndarray, "*n 2"]:
     return (boxes[..., :2] + boxes[..., 2:]) / 2
 
 
 def _angle(boxes: Boxes) -> Measure:
     """Return atan(width / height); 0 for an empty box."""
-    height, width = jnp.moveaxis(_sides(jnp.asarray(boxes)), -1, 0)
+    xp, height_width = namespace(boxes), sides(boxes)
+    height, width = height_width[..., 0], height_width[..., 1]
     there = (height > 0) & (width > 0)
-    return jnp.where(there, jnp.arctan2(width, jnp.where(there, height, 1)), 0.0)
+    return xp.where(there, xp.arctan2(width, xp.where(there, height, 1)), 0.0)
 
 
-def _quotient(above: Array, below: Array) -> Measure:
+def _quotient(above: Measure, below: Measure) -> Measure:
     """Return the quotient, or 0 where the divisor is 0."""
-    there = below > 0
-    return jnp.where(there, above / jnp.where(there, below, 1), 0.0)
+    xp, there = namespace(above, below), below > 0
+    return xp.where(there, above / xp.where(there, below, 1), 0.0)
