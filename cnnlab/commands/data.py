@@ -92,6 +92,7 @@ def _list() -> int:
     say(f"{'omniglot:P':10} Omniglot's folders, with Vinyals' split and the one-shot runs")
     say(f"{'voc:P':10} images with boxes, in the layout of PASCAL VOC")
     say(f"{'coco:P':10} the same in COCO's, or P/FILE.json; coco_masks:P, coco_keypoints:P")
+    say(f"{'cityscapes:P':10} label maps; likewise voc_segmentation:P and camvid:P")
     return 0
 
 

@@ -10,6 +10,8 @@
     omniglot:/path                        Omniglot, likewise
     voc:/path, coco:/path                 boxes, in the layouts of PASCAL VOC and COCO; coco_masks:
                                           and coco_keypoints: have those too
+    cityscapes:/path, camvid:/path,       a class for every pixel
+    voc_segmentation:/path
     package.module:Name                   one's own: called with the split, returns a `Source`
 
 An example is a flat dict of numpy arrays: `image` uint8 of shape (h, w, c), or `waveform` of shape
