@@ -6,12 +6,15 @@ from typing import Any
 import cv2
 import numpy as np
 from jaxtyping import UInt8
+from matplotlib import colormaps
 from matplotlib.colors import to_rgb
 
 from cnnlab.data.spatial_targets import IGNORED_LABEL, VALID
 from cnnlab.plots import style
 
-COLORS = (255 * np.array([to_rgb(color) for color in style.CYCLE])).astype(int).tolist()
+# Seven that all can tell apart, and more where there are more classes.
+CYCLE = [to_rgb(color) for color in (*style.CYCLE, *colormaps["tab20"](range(20)))]
+COLORS = (255 * np.array(CYCLE)).astype(int).tolist()
 # Share of a mask's color over the image.
 COVER = 0.45
 
