@@ -105,6 +105,7 @@ def test_parameters_that_overflow_are_not_saved(tmp_path, capsys):
     assert not list((run / "checkpoints").glob("[0-9]*"))
 
 
+@pytest.mark.slow
 def test_early_stopping_ends_the_run(tmp_path, capsys):
     run = tmp_path / "run"
     arguments = [*SMALL, f"--workdir={run}", "--config.steps=100"]
@@ -205,6 +206,7 @@ def test_second_interrupt_exits_at_once(tmp_path):
     assert process.returncode == 130
 
 
+@pytest.mark.slow
 def test_moved_files_are_evaluated_where_they_are_now(tmp_path, capsys):
     rng = np.random.default_rng(0)
     arrays = {"image": rng.integers(0, 255, (40, 8, 8), np.uint8), "label": np.arange(40) % 10}

@@ -84,7 +84,7 @@ SLOW = {
     *("imagenet_googlenet", "imagenet_mobilenet", "imagenet_simsiam", "imagenet_cpc"),
     *("cifar10_pretrained", ("shapes_cpc", "default"), ("digits_joint_embedding", "default")),
     *(("shapes_objectives", v) for v in ("sigmoid", "linear")),
-    *(("shapes_transfer", v) for v in ("default", "finetune", "probe", "random_probe")),
+    *(("shapes_transfer", v) for v in ("default", "finetune", "probe", "scratch", "random_probe")),
 }
 
 

@@ -64,7 +64,8 @@ TINY = {
 # A file of torchvision's in the documents, and what stands for it.
 TORCH_FILE, WEIGHTS = "resnet50-0676ba61.pth", "resnet18.safetensors"
 # Whole trainings; tests of each command are quick ones.
-SLOW = {"README.md", "layers.md", "representations.md", "sweeps.md", "transfer.md", "using.md"}
+SLOW = {"README.md", "layers.md", "representations.md", "results.md", "sweeps.md"}
+SLOW |= {"transfer.md", "using.md"}
 
 
 def blocks(document: Path) -> list[tuple[str, str]]:

@@ -21,7 +21,7 @@ REWRITE = "REWRITE_SUMMARIES"
 # Deeper networks take a quarter of a minute to trace; their numbers follow from shallow ones.
 DEEPEST = 100
 # Of more units than this: left to the long tests, for a default that changes shows in the shallow.
-DEEP = 30
+DEEP = 16
 
 
 def traced(name, **arguments):

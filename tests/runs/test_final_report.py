@@ -115,6 +115,7 @@ def test_killed_while_it_compares_a_run_keeps_its_numbers_and_goes_on(tmp_path, 
     assert run_folder.is_finished(run) and result(run)["floors"]
 
 
+@pytest.mark.slow
 def test_a_control_that_diverges_costs_its_rows_alone(tmp_path, settings):
     with settings.unlocked():
         settings.representation.supervised.learning_rate = 1e38

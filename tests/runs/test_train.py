@@ -90,7 +90,7 @@ def test_signal_in_training_ends_the_run_and_its_controls(
         (final_report, "evaluate_splits"),
         (final_report.run_figures, "confusion_matrix"),
         pytest.param(representation_report, "embedding_view", marks=pytest.mark.slow),
-        (train.setup, "make"),
+        pytest.param(train.setup, "make", marks=pytest.mark.slow),
     ],
     ids=lambda x: x if isinstance(x, str) else "",
 )
@@ -110,7 +110,9 @@ def test_signal_in_the_closing_part_ends_the_run(
     assert run_lock.read_ending(run) == ("stopped", "SIGTERM: saved at step 4 of 4")
 
 
-@pytest.mark.parametrize("call", [2, 6], ids=["training", "control"])
+@pytest.mark.parametrize(
+    "call", [2, pytest.param(6, marks=pytest.mark.slow)], ids=["training", "control"]
+)
 def test_command_ends_with_the_same_status_and_message(tmp_path, monkeypatch, capsys, call):
     signaled(monkeypatch, Loop, "_after_step", "SIGTERM", call)
     arguments = ["train", "--config=tests/commands/small_digits.py", f"--workdir={tmp_path / 'r'}"]

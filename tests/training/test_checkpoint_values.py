@@ -119,6 +119,7 @@ def test_best_value_of_an_earlier_step_is_not_taken_for_its_own(built, run):
     assert values.best([4, 8]) == 4
 
 
+@pytest.mark.slow
 def test_what_cannot_be_recovered_is_said_whenever_the_best_is_asked_for(built, run, caplog):
     no_file(run)
     place = run / "checkpoints/8/position/metadata"
@@ -135,6 +136,7 @@ def test_what_cannot_be_recovered_is_said_whenever_the_best_is_asked_for(built, 
         assert "is missing: step 8 cannot be the best" in caplog.text
 
 
+@pytest.mark.slow
 def test_closing_and_evaluation_name_the_same_best(run, caplog):
     value = recorded(run, 8)
     entry_of(run).write_text("")

@@ -43,7 +43,7 @@ def pixels(split):
         ("Eigenfaces", make_pipeline(PCA(40, svd_solver="full"), KNeighborsClassifier(1))),
     ],
 )
-@pytest.mark.parametrize("devices", [1, 8])
+@pytest.mark.parametrize("devices", [1, pytest.param(8, marks=pytest.mark.slow)])
 def test_a_fitted_run_classifies_as_the_library_does(tmp_path, model, reference, devices):
     loop, state = small.train(settings(model, parallel__devices=devices), tmp_path / "run")
     images, labels = pixels("test")

@@ -1,6 +1,7 @@
 """What the best checkpoint is chosen by: the same criterion goes on, another one starts anew."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -38,10 +39,16 @@ def train(folder, **changes):
     return loop
 
 
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("trained") / "run"
+    train(folder, steps=8)
+    return folder
+
+
 @pytest.fixture
-def first(tmp_path):
-    train(tmp_path / "run", steps=8)
-    return tmp_path / "run"
+def first(trained, tmp_path):
+    return shutil.copytree(trained, tmp_path / "run")
 
 
 def test_same_criterion_goes_on(first):
@@ -55,7 +62,9 @@ def test_same_criterion_goes_on(first):
     [
         (LOSS, "metric: validation/accuracy -> validation/loss"),
         (OTHER, "examples.content"),
-        (dict(**OTHER, data__placement="grain"), "examples.split"),
+        pytest.param(
+            dict(**OTHER, data__placement="grain"), "examples.split", marks=pytest.mark.slow
+        ),
         (dict(data__normalize={"mean": (0.5,), "std": (0.5,)}), "normalize.mean"),
         (dict(experiment=cfg.experiment("supervised", objective="linear")), "experiment.objective"),
     ],

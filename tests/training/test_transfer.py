@@ -234,6 +234,7 @@ def test_a_file_of_weights_serves_too(tmp_path, caplog):
     assert "--config.data.normalize.mean" in caplog.text
 
 
+@pytest.mark.slow
 def test_a_files_average_is_taken_unless_refused_and_other_fields_are(tmp_path):
     import safetensors.numpy
 

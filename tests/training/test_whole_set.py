@@ -153,7 +153,9 @@ def test_what_an_objective_predicts_takes_the_place_of_its_logits(monkeypatch):
     assert found.outputs["right"].mean() == found.scalars()["accuracy"]
 
 
-@pytest.mark.parametrize(("best_is_last", "expected"), [(True, 1), (False, 2)])
+@pytest.mark.parametrize(
+    ("best_is_last", "expected"), [(True, 1), pytest.param(False, 2, marks=pytest.mark.slow)]
+)
 def test_the_end_evaluates_each_split_once_for_each_state(
     tmp_path, monkeypatch, best_is_last, expected
 ):

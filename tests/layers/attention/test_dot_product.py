@@ -240,7 +240,10 @@ def test_the_library_computes_the_same_with_the_same_gradients(batch, changes):
         def weighted(q, k, v):
             return jnp.sum(function(q, k, v, scale=0.3, **given) * weight)
 
-        return function(q, k, v, scale=0.3, **given), jax.grad(weighted, (0, 1, 2))(q, k, v)
+        def both(q, k, v):
+            return function(q, k, v, scale=0.3, **given), jax.grad(weighted, (0, 1, 2))(q, k, v)
+
+        return jax.jit(both)(q, k, v)
 
     for ours, theirs in zip(
         jax.tree.leaves(of(attention)), jax.tree.leaves(of(by_library)), strict=True
