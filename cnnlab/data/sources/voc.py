@@ -1,0 +1,219 @@
+"""`voc:/path`: objects in boxes, in the layout of PASCAL VOC (Everingham et al. 2010).
+
+    /path/Annotations/NAME.xml
+    /path/JPEGImages/NAME.jpg            or the file that the XML names
+    /path/ImageSets/Main/SPLIT.txt       a NAME a line
+
+`/path` may also be a folder that holds one such folder. Splits are the lists; without lists all
+images are `train`.
+
+    image      uint8 (h, w, 3)
+    boxes      float32 (n, 4), [y0, x0, y1, x1]. VOC counts pixels from 1 and both corners are
+               inside: y0 = ymin - 1, y1 = ymax
+    classes    int32 (n,), VOC's twenty in their order, or the sorted names of the folder
+    difficult  bool (n,)
+    image_id   int32, place among the sorted names of Annotations
+
+A box without a pixel inside its image is left out; how many there are, and the first, is a warning
+when the set is opened. Boxes are clipped to their image.
+"""
+
+import logging
+import re
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float32
+
+from cnnlab.data.preprocess.decode import EXTENSIONS, CorruptImage, decode
+from cnnlab.data.sources.identity import file_ids
+from cnnlab.data.sources.info import Info
+from cnnlab.data.sources.splits import resolve
+from cnnlab.errors import MissingData, UserError
+from cnnlab.utils.files import expand, read_file
+
+CLASSES = (
+    *("aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow"),
+    *("diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa"),
+    *("train", "tvmonitor"),
+)
+ANNOTATIONS, IMAGES, LISTS = "Annotations", "JPEGImages", "ImageSets/Main"
+CORNERS = ("ymin", "xmin", "ymax", "xmax")
+LAYOUT = f"the layout is PATH/{ANNOTATIONS}/NAME.xml, PATH/{IMAGES}/NAME.jpg, PATH/{LISTS}/SPLIT.txt"
+
+
+class Annotation(NamedTuple):
+    """What the XML of an image says."""
+
+    name: str
+    file: str
+    size: tuple[int, int]
+    boxes: Float32[np.ndarray, "n 4"]
+    names: tuple[str, ...]
+    difficult: Bool[np.ndarray, "n"]
+    left_out: tuple[str, ...]
+
+
+class VOCSource:
+    """Images with the boxes of their objects."""
+
+    def __init__(self, path: str, split: str):
+        """Read the annotations of the whole folder, so that classes are alike in all splits.
+
+        Raises:
+            MissingData: there is no such folder.
+            UserError: it is laid out otherwise, an XML cannot be read or has no number where one
+                belongs, or a list names what is not there.
+        """
+        name, self._root = f"voc:{path}", _root(path)
+        files = sorted((self._root / ANNOTATIONS).glob("*.xml"))
+        if not files:
+            raise UserError(f"{name} has no annotations; {LAYOUT}")
+        every = {file.stem: _read(file) for file in files}
+        self._numbers = {stem: number for number, stem in enumerate(every)}
+        lists = _lists(self._root) or {"train": list(every)}
+        for key, stems in lists.items():
+            for stem in stems:
+                if stem not in every:
+                    raise UserError(f"{name}: the list {key}.txt has '{stem[:60]}', without an XML")
+        lengths = {key: [len(stems)] for key, stems in lists.items()}
+        ranges = resolve(split, lengths, name=name)
+        self._list = [every[s] for key, start, stop in ranges for s in lists[key][start:stop]]
+        _warn(name, self._list)
+        found = {label for annotation in every.values() for label in annotation.names}
+        names = CLASSES if found <= set(CLASSES) else tuple(sorted(found))
+        self._classes = {label: number for number, label in enumerate(names)}
+        spec = {
+            "image": ((None, None, 3), "uint8"),
+            "boxes": ((None, 4), "float32"),
+            "classes": ((None,), "int32"),
+            "difficult": ((None,), "bool"),
+            "image_id": ((), "int32"),
+        }
+        self.info = Info(name, split, names, spec)
+
+    def __len__(self) -> int:
+        return len(self._list)
+
+    def files(self) -> list[str]:
+        """Return every image's file as it lies in the folder."""
+        return [self._place(annotation) for annotation in self._list]
+
+    def ids(self) -> np.ndarray:
+        """Return the identity of every image; see `cnnlab.data.sources.identity`."""
+        return file_ids((self._root, place) for place in self.files())
+
+    def __getitem__(self, index: int) -> dict[str, np.ndarray]:
+        annotation = self._list[index]
+        path = self._root / self._place(annotation)
+        image = decode(path, index=int(index))
+        if image.shape[:2] != annotation.size:
+            sizes = [" x ".join(map(str, size)) for size in (image.shape[:2], annotation.size)]
+            reason = f"{sizes[0]} pixels, and {sizes[1]} in {annotation.name}.xml"
+            raise CorruptImage(str(path), int(index), reason)
+        classes = [self._classes[label] for label in annotation.names]
+        return {
+            "image": image,
+            "boxes": annotation.boxes,
+            "classes": np.array(classes, np.int32),
+            "difficult": annotation.difficult,
+            "image_id": np.asarray(self._numbers[annotation.name], np.int32),
+        }
+
+    def _place(self, annotation: Annotation) -> str:
+        """Return the image of an annotation: the file that it names, or one of its own name."""
+        own = [f"{annotation.name}{end}" for end in EXTENSIONS]
+        for name in (annotation.file, *own):
+            if name and (self._root / IMAGES / name).is_file():
+                return f"{IMAGES}/{name}"
+        return f"{IMAGES}/{annotation.file or own[0]}"
+
+
+def _root(path: str) -> Path:
+    root = Path(expand(path))
+    if not root.is_dir():
+        raise MissingData(f"voc:{path}: there is no such folder; {LAYOUT}")
+    inner = [folder.parent for folder in sorted(root.glob(f"*/{ANNOTATIONS}"))]
+    if (root / ANNOTATIONS).is_dir() or not inner:
+        return root
+    if len(inner) > 1:
+        names = ", ".join(folder.name for folder in inner)
+        raise UserError(f"voc:{path} holds several sets: name one of {names}")
+    return inner[0]
+
+
+def _lists(root: Path) -> dict[str, list[str]]:
+    """Return the names in each list; those of single classes (cat_train) are passed over."""
+    lists = {}
+    for file in sorted((root / LISTS).glob("*.txt")):
+        lines = [line.split() for line in read_file(file).decode(errors="replace").splitlines()]
+        if all(len(line) < 2 for line in lines):
+            lists[file.stem] = [line[0] for line in lines if line]
+    return {key: stems for key, stems in lists.items() if stems}
+
+
+def _read(file: Path) -> Annotation:
+    """Return what an XML says.
+
+    Raises:
+        UserError: naming the file, and the object by its number, for what cannot be.
+    """
+    try:
+        data = read_file(file)
+        if re.search(rb"<!(DOCTYPE|ENTITY)", data):
+            raise UserError(f"{file} declares entities, which no annotation has: remove it")
+        tree = ElementTree.fromstring(data)
+    except OSError as error:
+        raise UserError(f"cannot read {file}: {error.strerror}") from error
+    except (ElementTree.ParseError, ValueError, LookupError) as error:
+        raise UserError(f"{file} is no XML: {error}; copy it again") from error
+    height, width = (int(_number(file, tree, f"size/{side}")) for side in ("height", "width"))
+    limits = np.array([height, width, height, width])
+    boxes, names, difficult, left_out = [], [], [], []
+    for number, item in enumerate(tree.iterfind("object"), 1):
+        where = f"{file}, object {number}"
+        label = (item.findtext("name") or "").strip()
+        if not label:
+            raise UserError(f"{where} has no name")
+        corners = [_number(where, item, f"bndbox/{corner}") for corner in CORNERS]
+        box = np.clip(np.array(corners) - [1, 1, 0, 0], 0, limits)
+        if (box[2:] <= box[:2]).any():
+            left_out.append(f"{where}: {dict(zip(CORNERS, corners, strict=True))}")
+            continue
+        boxes.append(box)
+        names.append(label)
+        difficult.append((item.findtext("difficult") or "0").strip() == "1")
+    return Annotation(
+        file.stem,
+        Path((tree.findtext("filename") or "").strip()).name,
+        (height, width),
+        np.array(boxes, np.float32).reshape(-1, 4),
+        tuple(names),
+        np.array(difficult, bool),
+        tuple(left_out),
+    )
+
+
+def _number(where: Path | str, item: ElementTree.Element, name: str) -> float:
+    text = (item.findtext(name) or "").strip()
+    try:
+        value = float(text)
+    except ValueError:
+        value = np.nan
+    if not np.isfinite(value):
+        found = f"'{text[:40]}'" if text else "missing"
+        raise UserError(f"{where}: {name} is {found}, not a number")
+    return value
+
+
+def _warn(name: str, annotations: list[Annotation]) -> None:
+    empty = [text for annotation in annotations for text in annotation.left_out]
+    if empty:
+        logging.getLogger(__name__).warning(
+            "%s: %d object(s) without a pixel in their image are left out, the first: %s",
+            name,
+            len(empty),
+            empty[0],
+        )
