@@ -13,7 +13,9 @@ from cnnlab.errors import UserError
 class Boxes:
     """Two images; the first has an object as large as an anchor, and one half as wide."""
 
-    info = Info("boxes", "train", (), {"image": ((8, 8, 3), "uint8"), "boxes": ((None, 4), "float32")})
+    info = Info(
+        "boxes", "train", (), {"image": ((8, 8, 3), "uint8"), "boxes": ((None, 4), "float32")}
+    )
 
     def __len__(self):
         return 3

@@ -18,14 +18,14 @@ and the first, is a warning when the set is opened.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from cnnlab.data.preprocess.decode import CorruptImage, decode
-from cnnlab.data.sources.coco_file import Category, Picture, read
+from cnnlab.data.sources.coco_file import Picture, read
 from cnnlab.data.sources.identity import file_ids
 from cnnlab.data.sources.info import Info
 from cnnlab.data.sources.splits import resolve

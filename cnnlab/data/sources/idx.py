@@ -107,7 +107,9 @@ def _read(name: str, path: Path, what: str, count: int | None = None) -> np.ndar
         raise UserError(f"{name}: {path.name} {error}") from error
 
 
-def read_idx(path: Path, axes: tuple[int, ...], labels: int | None = None) -> UInt8[np.ndarray, "..."]:
+def read_idx(
+    path: Path, axes: tuple[int, ...], labels: int | None = None
+) -> UInt8[np.ndarray, "..."]:
     """Return the array of an idx file of unsigned bytes, gzipped or not.
 
     Args:
@@ -137,7 +139,9 @@ def read_idx(path: Path, axes: tuple[int, ...], labels: int | None = None) -> UI
         if count > (room := memory()):
             raise ValueError(f"has {count / 1e9:,.1f} GB, this machine {room / 1e9:,.1f} GB memory")
         if labels not in (None, shape[0]):
-            raise ValueError(f"has {shape[0]:,} images, but there are {labels:,} labels: get both again")
+            raise ValueError(
+                f"has {shape[0]:,} images, but there are {labels:,} labels: get both again"
+            )
         # Not believed before it is read: to ask for that much is to reserve it.
         data = file.read(min(count, size * MAX_RATIO) + 1)
     if len(data) != count:

@@ -20,9 +20,9 @@ when the set is opened. Boxes are clipped to their image.
 
 import logging
 import re
-import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from typing import NamedTuple
+from xml.etree import ElementTree
 
 import numpy as np
 from jaxtyping import Bool, Float32
@@ -41,7 +41,9 @@ CLASSES = (
 )
 ANNOTATIONS, IMAGES, LISTS = "Annotations", "JPEGImages", "ImageSets/Main"
 CORNERS = ("ymin", "xmin", "ymax", "xmax")
-LAYOUT = f"the layout is PATH/{ANNOTATIONS}/NAME.xml, PATH/{IMAGES}/NAME.jpg, PATH/{LISTS}/SPLIT.txt"
+LAYOUT = (
+    f"the layout is PATH/{ANNOTATIONS}/NAME.xml, PATH/{IMAGES}/NAME.jpg, PATH/{LISTS}/SPLIT.txt"
+)
 
 
 class Annotation(NamedTuple):

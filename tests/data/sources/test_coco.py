@@ -159,7 +159,10 @@ def test_no_number_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        ({"segmentation": {"counts": [3, 4], "size": list(SIZE)}}, "annotation 1: .*run lengths of 7"),
+        (
+            {"segmentation": {"counts": [3, 4], "size": list(SIZE)}},
+            "annotation 1: .*run lengths of 7",
+        ),
         ({"segmentation": {"counts": "\t", "size": list(SIZE)}}, "no text of run lengths"),
         ({"segmentation": [[1, 2, 3]]}, "annotation 1: its segmentation"),
     ],

@@ -66,7 +66,10 @@ def test_an_unknown_label_colors_and_16_bits_are_named(tmp_path):
     with pytest.raises(CorruptImage, match=r"unknown label\(s\) 12, 40"):
         camvid(tmp_path, [0, 12, 40, 3, 0, 0, 0, 0])[0]
     place = tmp_path / "trainannot/a.png"
-    for array, mode in ((np.zeros((*SIZE, 3), np.uint8), "RGB"), (np.zeros(SIZE, np.uint16), "I;16")):
+    for array, mode in (
+        (np.zeros((*SIZE, 3), np.uint8), "RGB"),
+        (np.zeros(SIZE, np.uint16), "I;16"),
+    ):
         Image.fromarray(array).save(place)
         with pytest.raises(CorruptImage, match=f"8 bits of gray, not {mode}"):
             source.load(f"camvid:{tmp_path}", "train")[0]
