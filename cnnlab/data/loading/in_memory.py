@@ -49,9 +49,15 @@ def stack(examples: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]
     """Return examples as one array for each key.
 
     Raises:
-        UserError: if they differ in shape.
+        UserError: if they differ in shape, or one lacks a key of the first.
     """
     batch = {}
+    for number, example in enumerate(examples):
+        if lacking := examples[0].keys() - example.keys():
+            raise UserError(
+                f"example {number} has no '{min(lacking)}', which the first has: a source gives "
+                "every example the same keys"
+            )
     for key, first in examples[0].items():
         for example in examples:
             if np.shape(example[key]) != np.shape(first):

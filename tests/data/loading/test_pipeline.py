@@ -9,7 +9,7 @@ from list_source import ListSource
 from PIL import Image
 
 from cnnlab import config as cfg
-from cnnlab.data.loading import pipeline
+from cnnlab.data.loading import in_memory, pipeline
 from cnnlab.data.preprocess.decode import CorruptImage
 from cnnlab.errors import UserError
 
@@ -271,3 +271,8 @@ def test_a_part_of_a_split_that_there_is_has_no_remedy(tmp_path):
     with pytest.raises(UserError, match=r"Requested slice.*beyond|out of|train \(9\)") as caught:
         pipeline.eval_data(data, "train[20:]", batch_size=4)
     assert "cut from train" not in str(caught.value)
+
+
+def test_an_example_that_lacks_a_key_is_named():
+    with pytest.raises(UserError, match="example 1 has no 'label', which the first has"):
+        in_memory.stack([{"image": np.zeros(3), "label": np.zeros(())}, {"image": np.zeros(3)}])

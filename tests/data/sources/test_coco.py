@@ -152,7 +152,7 @@ def test_what_cannot_be_is_refused_by_its_place(tmp_path, data, message):
 
 def test_no_number_is_refused(tmp_path):
     write(tmp_path, content(annotation(1, bbox=(1, 2, 3, float("nan")))))
-    with pytest.raises(UserError, match="annotation 1: bbox is .*nan.* not four numbers"):
+    with pytest.raises(UserError, match=r"annotation 1: bbox is .*nan.* not four numbers"):
         load(tmp_path)
 
 
@@ -184,7 +184,7 @@ def test_an_image_of_another_size_or_none_is_corrupt(tmp_path):
 
 
 def test_a_place_that_is_not_there_says_how_the_set_lies(tmp_path):
-    with pytest.raises(MissingData, match="PATH/annotations/instances_SPLIT.json"):
+    with pytest.raises(MissingData, match=r"PATH/annotations/instances_SPLIT\.json"):
         load(tmp_path / "none")
-    with pytest.raises(UserError, match="has no annotations/person_keypoints_SPLIT.json"):
+    with pytest.raises(UserError, match=r"has no annotations/person_keypoints_SPLIT\.json"):
         load(tmp_path, "coco_keypoints")

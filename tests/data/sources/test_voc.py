@@ -16,7 +16,7 @@ OBJECT = """<object><name>{}</name><difficult>{}</difficult>
 
 
 def annotate(root, name, objects=(), size=(20, 30), file=None):
-    """Write an image of a height and width and its XML; objects are (name, difficult, x0 ... y1)."""
+    """Write an image and its XML; objects are (name, difficult, x0, y0, x1, y1)."""
     for folder in ("Annotations", "JPEGImages"):
         (root / folder).mkdir(parents=True, exist_ok=True)
     Image.fromarray(np.zeros((*size, 3), np.uint8)).save(root / f"JPEGImages/{name}.jpg")
@@ -139,7 +139,7 @@ def test_an_image_of_another_size_or_none_is_corrupt(root):
 
 
 def test_a_folder_that_is_not_there_says_how_the_set_lies(tmp_path):
-    with pytest.raises(MissingData, match="PATH/Annotations/NAME.xml"):
+    with pytest.raises(MissingData, match=r"PATH/Annotations/NAME\.xml"):
         source.load(f"voc:{tmp_path}/none", "train")
 
 
