@@ -71,6 +71,21 @@ def test_every_number_of_a_table_is_its_row(document):
         assert agrees(found[0], value, spread, bool(unit)), (claims[0], cell, found[0]["value"])
 
 
+@pytest.mark.parametrize(
+    ("document", "rows"),
+    accuracy_rows.tables(TOPICS["published"]).items(),
+    ids=lambda x: str(x)[:9],
+)
+def test_the_table_of_published_numbers_is_its_rows(document, rows):
+    text = (ROOT / document).read_text()
+    assert accuracy_rows.with_table(text, rows) == text
+
+
+def test_a_document_without_marks_gets_no_table():
+    with pytest.raises(ValueError, match="no place for the table of published numbers"):
+        accuracy_rows.with_table("# Results\n", TOPICS["published"])
+
+
 def test_tables_and_their_rows_exist():
     quoted = {
         claim for path in DOCUMENTS for _, claims, _ in tables(path.read_text()) for claim in claims

@@ -36,6 +36,7 @@ NOT_RUN = {
     "python -m benchmarks.scaling": "compiles for minutes; tests/benchmarks/scaling",
     "python launch.py data prepare": "downloads",
     "python launch.py --config=configs/mnist": "needs the 60,000 images of MNIST",
+    "python benchmarks/seeds.py --config=configs/mnist": "needs the 60,000 images of MNIST",
     "python launch.py eval --config=configs/cifar10_pretrained.py": "needs published weights",
     "python launch.py --config=configs/cifar10": "needs the 50,000 images of CIFAR-10",
     "python launch.py train --config=...": "stands for any config; tests/launch runs this launcher",
