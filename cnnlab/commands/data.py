@@ -119,6 +119,8 @@ def _show(name: str, values: flags.FlagValues) -> int:
     if values.anchors:
         _reach(source, values)
     if "image" not in info.spec or len(source) == 0:
+        if values.sheet:
+            raise UserError(f"--sheet draws images, and '{name}' has none: leave it out")
         return 0
     from cnnlab.plots import run_figures, style, targets
 

@@ -147,6 +147,14 @@ def _create(name: str, kwargs: Mapping[str, Any], path: str) -> nn.Module:
         if is_nested(value):
             inner = {k: v for k, v in nested(value).items() if k != "name"}
             values[key] = _create(value["name"], inner, f"{path}.{key}")
+    for field in dataclasses.fields(found.module):
+        value = values.get(field.name)
+        wanted = field.type in (nn.Module, "nn.Module") and field.name in values
+        if wanted and value != field.default and not isinstance(value, nn.Module):
+            raise UserError(
+                f"{path}.{field.name}={value!r} is no model: give a mapping with its name, as "
+                "{'name': 'resnet18'}"
+            )
     model = found.module(**values)
     if not own:
         _check(model, path)

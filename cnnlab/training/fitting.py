@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 from jaxtyping import PyTree
+from ml_collections import ConfigDict
 
 from cnnlab.data.loading import pipeline
 from cnnlab.data.loading.batches import EvalData
@@ -23,6 +24,7 @@ ONLY: dict[str, Any] = {
     "freeze": (),
     "init.name": "model",
     "init_from.path": "",
+    "data.train.augment": {},
 }
 
 
@@ -39,7 +41,7 @@ def check(config: Any, experiment: Any) -> None:
         entry = config
         for key in path.split("."):
             entry = entry[key]
-        if entry != only:
+        if (entry.to_dict() if isinstance(entry, ConfigDict) else entry) != only:
             raise UserError(
                 f"experiment '{config.experiment.name}' is fitted in one step, without gradients: "
                 f"set --config.{path}={only!r}"

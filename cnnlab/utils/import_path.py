@@ -156,6 +156,8 @@ def _import(name: str, what: str, wanted: str) -> Any:
         if spec is None:
             near = _nearest_place(name, wanted)
             hint = f"; did you mean '{near}'?" if near else _inside(places, part)
+            if not hint and depth == 1:
+                hint = _gone()
             where = ", ".join(places) or f"{parts[depth - 2]}, which is no package"
             raise UserError(f"{what}: there is no module '{part}' in {where}{hint}")
         load_part = functools.partial(importlib.import_module, part)
@@ -221,6 +223,18 @@ def _inside(places: list[str], part: str) -> str:
     """Return what to do where one of the folders is the package itself."""
     within = [folder for folder in places if Path(folder).name == part]
     return f"; start in the folder above {within[0]}, or add it to PYTHONPATH" if within else ""
+
+
+def _gone() -> str:
+    """Return what to do about folders of modules that a run remembers and that are no more."""
+    paths = (Path(p) for p in sys.path if p and not p.endswith(".zip"))
+    gone = [str(path) for path in paths if path.is_absolute() and not path.exists()]
+    if not gone:
+        return ""
+    return (
+        f"; {', '.join(gone)} is gone: start in the folder that its modules lie in now, or add "
+        "that to PYTHONPATH"
+    )
 
 
 def _folders() -> list[str]:

@@ -269,3 +269,8 @@ def test_a_sheet_goes_to_runs_under_the_name_of_the_set(capsys, tmp_path, monkey
         assert run(capsys, "data", name, "--samples=2")[0] == 0
         assert (tmp_path / "runs" / f"{file}.png").is_file()
     assert sorted(p.name for p in tmp_path.glob("*.png")) == []
+
+
+def test_a_sheet_of_sounds_is_refused(capsys, tmp_path):
+    status, _, err = run(capsys, "data", "tones", f"--sheet={tmp_path}/sheet.png")
+    assert status == 1 and "--sheet draws images, and 'tones' has none" in err

@@ -145,3 +145,9 @@ def test_an_old_config_gets_fields_that_nested_models_have_got_since():
     del saved["model"]["backbone"]["dropout"]
     backbone = cfg.completed(saved)["model"]["backbone"]
     assert (backbone["dropout"], backbone["hidden"], backbone["num_classes"]) == (0.0, (5,), 0)
+
+
+@pytest.mark.parametrize("value", ["resnet18", {"nam": "resnet18"}, 3])
+def test_a_field_of_a_model_that_is_given_something_else_is_named(value):
+    with pytest.raises(UserError, match=r"model\.backbone=.* is no model: give a mapping"):
+        models.create("own_parts:Detector", backbone=value)

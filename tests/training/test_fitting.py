@@ -80,6 +80,7 @@ def test_train_eval_and_the_closing_table_take_a_fitted_objective(tmp_path, capf
 @pytest.mark.parametrize("path", ONLY)
 def test_what_only_gradients_use_is_refused_by_name(path):
     other = {"freeze": ("x",), "init.name": "lsuv", "init_from.path": "x", "ema_decay": 0.5}
+    other["data.train.augment"] = cfg.augment(flip={})
     changes = {path.replace(".", "__"): other.get(path, 2)}
     with pytest.raises(UserError, match=rf"'fitted' is fitted in one step.*{path}="):
         small.build(settings(**changes))

@@ -80,3 +80,10 @@ def test_the_line_of_ones_own_code_that_failed_is_named(place):
         found()
     assert import_path.line_of(raised.value) == f" ({place / 'mine' / 'fails.py'}, line 2, in five)"
     assert import_path.line_of(ZeroDivisionError()) == ""
+
+
+def test_a_folder_of_modules_that_is_gone_is_named_with_what_to_do(place, monkeypatch):
+    moved = place / "before"
+    monkeypatch.setattr(sys, "path", [*sys.path, str(moved)])
+    with pytest.raises(UserError, match=rf"'other'.*{moved} is gone: start in the folder"):
+        pick("other.numbers:four")
