@@ -82,7 +82,7 @@ UNTRAINED = {
 SLOW = {
     *("imagenet_alexnet", "imagenet_vgg", "imagenette_xresnet50", "lfw_facenet"),
     *("imagenet_googlenet", "imagenet_mobilenet", "imagenet_simsiam", "imagenet_cpc"),
-    *("cifar10_pretrained", ("shapes_cpc", "default"), ("digits_joint_embedding", "default")),
+    *("cifar10_pretrained", ("digits_joint_embedding", "default")),
     *(("shapes_objectives", v) for v in ("sigmoid", "linear")),
     *(("shapes_transfer", v) for v in ("default", "finetune", "probe", "scratch", "random_probe")),
 }
