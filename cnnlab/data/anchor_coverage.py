@@ -1,4 +1,4 @@
-"""How well anchors reach the objects of a data set, before a detector is trained on it."""
+"""Anchor coverage: the best IoU of every object of a data set with the anchors of a detector."""
 
 from collections.abc import Sequence
 from typing import NamedTuple

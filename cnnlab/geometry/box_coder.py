@@ -1,4 +1,4 @@
-"""Boxes as offsets from reference boxes: what a detector regresses.
+"""Box regression: boxes encoded as offsets from reference boxes, and decoded.
 
 Girshick et al. 2014 (R-CNN), appendix C: (ty, tx, th, tw), shifts of the center in units of the
 reference's sides, and logarithms of the ratios of sides, each times a weight.

@@ -1,4 +1,4 @@
-"""How much boxes overlap: IoU and its generalizations, of each pair or row by row.
+"""Intersection over union (IoU) of boxes, GIoU, DIoU and CIoU: pairwise or row by row.
 
 Boxes are [y0, x0, y1, x1]. A box whose corners are swapped is empty. Of two empty boxes every
 measure but the distance is 0, with gradient 0 (a quotient of zeros elsewhere).

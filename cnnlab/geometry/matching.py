@@ -1,4 +1,4 @@
-"""Which object a reference box stands for, and a fixed number of them to learn from.
+"""Assign objects to anchors or proposals by their overlap, and sample a fixed number of these.
 
 Ren et al. 2015, section 3.1.2: a reference is positive if its IoU with an object is at least
 `high`, or if none has a larger one with that object (all of several that tie); negative if its IoU

@@ -1,4 +1,4 @@
-"""Masks of instances as COCO stores them: run lengths, their text, and polygons.
+"""Run-length encoding (RLE) of instance masks as COCO stores them, and polygons.
 
 A mask is read column by column. `counts` has the lengths of its runs, in turn of pixels outside and
 inside; the first may be 0. The text packs each count, from the third on as the difference from the

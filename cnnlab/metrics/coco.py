@@ -20,6 +20,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int, Real
 
+from cnnlab.metrics.metric import mean
+
 THRESHOLDS = np.linspace(0.5, 0.95, 10)
 RECALLS = np.linspace(0.0, 1.0, 101)
 Bounds = Sequence[int | float]
@@ -98,8 +100,7 @@ def summarize(
 
 
 def _mean(values: np.ndarray) -> float:
-    there = values[~np.isnan(values)]
-    return float(there.mean()) if there.size else np.nan
+    return mean(values[~np.isnan(values)])
 
 
 def _accumulate(

@@ -5,6 +5,8 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from cnnlab.metrics.metric import mean
+
 
 def recall(
     overlaps: Iterable[Float[np.ndarray, "_p _g"]], counts: Sequence[int], threshold: float = 0.5
@@ -17,7 +19,7 @@ def recall(
         threshold: IoU from which an object is found.
     """
     overlaps = list(overlaps)
-    return {n: _mean(np.concatenate([_best(x, n) >= threshold for x in overlaps])) for n in counts}
+    return {n: mean(np.concatenate([_best(x, n) >= threshold for x in overlaps])) for n in counts}
 
 
 def mean_best_overlap(
@@ -37,8 +39,8 @@ def mean_best_overlap(
     """
     best = np.concatenate([_best(x, count) for x in overlaps])
     labels = np.concatenate(list(classes))
-    each = [_mean(best[labels == c]) for c in np.unique(labels)]
-    return {"mabo": _mean(np.array(each)), "best_overlap": _mean(best)}
+    each = [mean(best[labels == c]) for c in np.unique(labels)]
+    return {"mabo": mean(np.array(each)), "best_overlap": mean(best)}
 
 
 def localization_error(
@@ -62,12 +64,8 @@ def localization_error(
     """
     found = ((overlap >= threshold) & valid[:, None]).any(axis=2)
     right = (found & (guessed == label[:, None])).any(axis=1)
-    return _mean(~right)
+    return mean(~right)
 
 
 def _best(overlap: Float[np.ndarray, "p g"], count: int | None) -> Float[np.ndarray, "g"]:
     return overlap[:count].max(axis=0, initial=0.0)
-
-
-def _mean(values: np.ndarray) -> float:
-    return float(values.mean()) if values.size else np.nan

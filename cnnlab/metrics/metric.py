@@ -39,6 +39,11 @@ def ratio(part: Any, whole: Any) -> Any:
     return np.where(empty, np.nan, part / np.where(empty, 1, whole))
 
 
+def mean(values: np.ndarray) -> float:
+    """Return the mean of values on the host, NaN where there are none."""
+    return float(values.mean()) if values.size else np.nan
+
+
 @flax.struct.dataclass
 class Mean(Metric):
     """A mean as its two sums.

@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float, Int, Integer
 
-from cnnlab.metrics.metric import ratio
+from cnnlab.metrics.metric import mean, ratio
 
 IGNORED = 255
 
@@ -52,9 +52,9 @@ def summarize(matrix: Int[np.ndarray, "k k"]) -> dict[str, float]:
     present = there > 0
     return {
         "pixel_accuracy": float(ratio(hits.sum(), total)),
-        "mean_accuracy": _mean(accuracy[present]),
-        "mean_iou": _mean(iou[present]),
-        "mean_iou_predicted": _mean(iou[present | (predicted > 0)]),
+        "mean_accuracy": mean(accuracy[present]),
+        "mean_iou": mean(iou[present]),
+        "mean_iou_predicted": mean(iou[present | (predicted > 0)]),
         "fw_iou": float(ratio((there * np.nan_to_num(iou)).sum(), total)),
     }
 
@@ -87,7 +87,3 @@ def boundary(mask: Bool[np.ndarray, "h w"], share: float = 0.02) -> Bool[np.ndar
     padded = np.pad(mask.astype(np.uint8), 1)
     inner = cv2.erode(padded, np.ones((3, 3), np.uint8), iterations=distance)[1:-1, 1:-1]
     return mask & (inner == 0)
-
-
-def _mean(values: np.ndarray) -> float:
-    return float(values.mean()) if values.size else np.nan

@@ -14,6 +14,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int, Real
 
+from cnnlab.geometry.iou import pairwise_iou
+
 
 class Image(NamedTuple):
     """Detections and objects of an image; boxes are [y0, x0, y1, x1].
@@ -77,7 +79,9 @@ def _match(
     true, difficult = (x[image.true_class == number] for x in (image.true, image.difficult))
     order = np.argsort(-image.score[chosen], kind="stable")
     score, found = image.score[chosen][order], image.found[chosen][order]
-    overlap = _overlap(found, true, pixel)
+    # Corners of pixels inside are a pixel short of the ends.
+    ends = np.array([0.0, 0.0, pixel, pixel])
+    overlap = pairwise_iou(found + ends, true + ends)
     taken = np.zeros(len(true), bool)
     verdict = np.full(len(found), -1)
     for d, row in enumerate(overlap if len(true) else ()):
@@ -89,17 +93,6 @@ def _match(
         elif not taken[g]:
             verdict[d], taken[g] = 1, True
     return score.astype(float), verdict, int((~difficult).sum())
-
-
-def _overlap(
-    found: Real[np.ndarray, "d 4"], true: Real[np.ndarray, "g 4"], pixel: float
-) -> Float[np.ndarray, "d g"]:
-    low = np.maximum(found[:, None, :2], true[None, :, :2])
-    high = np.minimum(found[:, None, 2:], true[None, :, 2:])
-    both = np.maximum(high - low + pixel, 0).prod(-1)
-    areas = [(x[:, 2:] - x[:, :2] + pixel).prod(-1) for x in (found, true)]
-    union = areas[0][:, None] + areas[1][None] - both
-    return np.divide(both, union, out=np.zeros(both.shape), where=union > 0)
 
 
 def _eleven_points(recall: np.ndarray, precision: np.ndarray) -> float:

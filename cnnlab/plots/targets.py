@@ -1,4 +1,4 @@
-"""Images with what is marked in them: boxes, masks, label maps and keypoints in their colors."""
+"""Images drawn with their targets: boxes, masks, label maps and keypoints."""
 
 from collections.abc import Mapping
 from typing import Any

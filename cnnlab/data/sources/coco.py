@@ -28,6 +28,7 @@ from cnnlab.data.preprocess.decode import CorruptImage, decode
 from cnnlab.data.sources.coco_file import Picture, read
 from cnnlab.data.sources.identity import file_ids
 from cnnlab.data.sources.info import Info
+from cnnlab.data.sources.object_checks import check_size
 from cnnlab.data.sources.splits import resolve
 from cnnlab.errors import MissingData, UserError
 from cnnlab.geometry import run_length
@@ -93,10 +94,7 @@ class CocoSource:
         picture = self._list[index]
         path = self._root / picture.place
         image = decode(path, index=int(index))
-        if image.shape[:2] != picture.size:
-            sizes = [" x ".join(map(str, size)) for size in (image.shape[:2], picture.size)]
-            reason = f"{sizes[0]} pixels, and {sizes[1]} in the annotations"
-            raise CorruptImage(str(path), int(index), reason)
+        check_size(image, picture.size, path, index, "the annotations")
         arrays = {key: getattr(picture, key) for key in ("boxes", "classes", "area", "crowd")}
         number = np.asarray(picture.id, np.int32)
         return {"image": image, **arrays, "image_id": number, **self._read_more(picture, index)}

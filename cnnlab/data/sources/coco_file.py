@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float32, Int32
 
+from cnnlab.data.sources.object_checks import warn_left_out
 from cnnlab.errors import UserError
 from cnnlab.utils.files import parse_json, read_file
 
@@ -109,11 +110,7 @@ class _Report:
         self.empty: list[str] = []
 
     def warn(self) -> None:
-        if self.empty:
-            LOG.warning(
-                "%s: %d object(s) without a pixel in their image are left out, the first: %s",
-                *(self.file, len(self.empty), self.empty[0]),
-            )
+        warn_left_out(self.file, self.empty)
         if self.beyond > self.total / 2:
             LOG.warning(
                 "%s: %d of %d boxes end outside of their image: COCO's are [x, y, width, height], "

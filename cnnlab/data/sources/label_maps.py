@@ -124,7 +124,7 @@ def read_labels(file: Path, index: int = -1) -> UInt8[np.ndarray, "h w"]:
                 raise CorruptImage(
                     str(file), index, f"labels are a palette or 8 bits of gray, not {image.mode}"
                 )
-            return np.array(image if image.mode != "1" else image.convert("L"))
+            return np.array(image).astype(np.uint8)
     except CorruptImage:
         raise
     except OSError as error:

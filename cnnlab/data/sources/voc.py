@@ -18,7 +18,6 @@ A box without a pixel inside its image is left out; how many there are, and the 
 when the set is opened. Boxes are clipped to their image.
 """
 
-import logging
 import re
 from pathlib import Path
 from typing import NamedTuple
@@ -27,9 +26,10 @@ from xml.etree import ElementTree
 import numpy as np
 from jaxtyping import Bool, Float32
 
-from cnnlab.data.preprocess.decode import EXTENSIONS, CorruptImage, decode
+from cnnlab.data.preprocess.decode import EXTENSIONS, decode
 from cnnlab.data.sources.identity import file_ids
 from cnnlab.data.sources.info import Info
+from cnnlab.data.sources.object_checks import check_size, warn_left_out
 from cnnlab.data.sources.splits import resolve
 from cnnlab.errors import MissingData, UserError
 from cnnlab.utils.files import expand, read_file
@@ -83,7 +83,7 @@ class VOCSource:
         lengths = {key: [len(stems)] for key, stems in lists.items()}
         ranges = resolve(split, lengths, name=name)
         self._list = [every[s] for key, start, stop in ranges for s in lists[key][start:stop]]
-        _warn(name, self._list)
+        warn_left_out(name, [text for one in self._list for text in one.left_out])
         found = {label for annotation in every.values() for label in annotation.names}
         names = CLASSES if found <= set(CLASSES) else tuple(sorted(found))
         self._classes = {label: number for number, label in enumerate(names)}
@@ -111,10 +111,7 @@ class VOCSource:
         annotation = self._list[index]
         path = self._root / self._place(annotation)
         image = decode(path, index=int(index))
-        if image.shape[:2] != annotation.size:
-            sizes = [" x ".join(map(str, size)) for size in (image.shape[:2], annotation.size)]
-            reason = f"{sizes[0]} pixels, and {sizes[1]} in {annotation.name}.xml"
-            raise CorruptImage(str(path), int(index), reason)
+        check_size(image, annotation.size, path, index, f"{annotation.name}.xml")
         classes = [self._classes[label] for label in annotation.names]
         return {
             "image": image,
@@ -208,14 +205,3 @@ def _number(where: Path | str, item: ElementTree.Element, name: str) -> float:
         found = f"'{text[:40]}'" if text else "missing"
         raise UserError(f"{where}: {name} is {found}, not a number")
     return value
-
-
-def _warn(name: str, annotations: list[Annotation]) -> None:
-    empty = [text for annotation in annotations for text in annotation.left_out]
-    if empty:
-        logging.getLogger(__name__).warning(
-            "%s: %d object(s) without a pixel in their image are left out, the first: %s",
-            name,
-            len(empty),
-            empty[0],
-        )

@@ -81,6 +81,14 @@ def test_an_unknown_label_colors_and_16_bits_are_named(tmp_path):
         source.load(f"camvid:{tmp_path}", "train")[0]
 
 
+def test_labels_of_one_bit_are_0_and_1(tmp_path):
+    camvid(tmp_path, [0] * 8)
+    bits = np.tile([False, True], (SIZE[0], SIZE[1] // 2))
+    Image.fromarray(bits).save(tmp_path / "trainannot/a.png")
+    labels = source.load(f"camvid:{tmp_path}", "train")[0]["label_map"]
+    np.testing.assert_array_equal(labels, bits)
+
+
 @pytest.mark.parametrize("kind", ["cityscapes", "voc_segmentation", "camvid"])
 def test_layouts_that_are_not_there_are_said(kind, tmp_path):
     with pytest.raises(MissingData, match="the layout is PATH/"):
