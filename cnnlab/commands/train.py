@@ -8,8 +8,8 @@ TensorBoard events, checkpoints/, plots and, when the run is done, result.json. 
 in `evaluators` says how good the representation is; `controls` are evaluated beside it, those that
 train (supervised, fine_tune) in folders of their own inside.
 
-Ctrl-C, SIGTERM or a closed terminal saves and exits with status 0; the same command goes on from
-there. A second Ctrl-C exits at once. A run is done when its folder has a result.json; what of it
+Ctrl-C, SIGTERM or a closed terminal saves and exits with status 130, 143 or 129; the same command
+goes on from there. A second Ctrl-C exits at once. A run is done when its folder has a result.json; what of it
 could not be computed (its `missing`), the same command tries again.
 
 --launcher=slurm submits the same command as a job, --launcher=local starts its processes on this
@@ -114,5 +114,6 @@ def run(values: flags.FlagValues, arguments: list[str]) -> int:
             train(config, workdir, values.on_change, profile)
     except Interrupted as signal:
         console.print(f"{signal}; the same command goes on from there")
-        jobs.interrupted(str(signal))
+        # A job's record says how it ended, and its launcher ends all processes where one fails.
+        return 0 if jobs.interrupted(str(signal)) else signal.status
     return 0

@@ -104,11 +104,12 @@ def starts(record: dict[str, Any]) -> list[dict[str, Any]]:
     return [entry for _, entry in sorted(record.get("starts", {}).items(), key=lambda x: int(x[0]))]
 
 
-def _note(*, keep: bool = False, **entries: Any) -> None:
+def _note(*, keep: bool = False, **entries: Any) -> bool:
     path = os.environ.get(RECORD)
     if path:
         with contextlib.suppress(OSError):
             update(Path(path), int(os.environ.get(START, "0")), keep=keep, **entries)
+    return bool(path)
 
 
 def began(nodes: str) -> None:
@@ -116,13 +117,13 @@ def began(nodes: str) -> None:
     _note(began=now(), nodes=nodes)
 
 
-def interrupted(message: str) -> None:
-    """Record, within a job, that its run was asked to stop and has saved.
+def interrupted(message: str) -> bool:
+    """Record, within a job, that its run was asked to stop and has saved; return if it is a job.
 
     Args:
         message: what `Interrupted` says: the signal, and where the state was saved.
     """
-    _note(interrupted=message)
+    return _note(interrupted=message)
 
 
 def failed(message: str, *, explained: bool) -> None:

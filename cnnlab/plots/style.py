@@ -16,6 +16,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.font_manager import get_font_names
 from matplotlib.ticker import LogFormatter, LogFormatterMathtext, PercentFormatter
 
 from cnnlab.metrics.formatting import is_share
@@ -27,6 +28,19 @@ INK, FAINT = "#222222", "#767676"
 CYCLE = (BLUE, ORANGE, GREEN, PINK, AMBER, SKY, INK)
 LINE_STYLES = ("-", "--", ":", "-.")
 
+# Letters that the first font lacks, Chinese ones for one, come from the first of these that has
+# them and is installed.
+FALLBACKS = (
+    "Noto Sans CJK JP",
+    "Noto Sans",
+    "Noto Sans Devanagari",
+    "WenQuanYi Zen Hei",
+    "PingFang SC",
+    "Arial Unicode MS",
+    "Microsoft YaHei",
+    "Malgun Gothic",
+)
+
 # Figures are files here: no window system is needed, and none is looked for.
 mpl.use("Agg")
 mpl.rcParams.update(
@@ -34,6 +48,7 @@ mpl.rcParams.update(
         # Names of classes, files and parameters are shown as they are: a "$" begins no mathematics.
         "text.parse_math": False,
         "text.usetex": False,
+        "font.family": ["DejaVu Sans", *(f for f in FALLBACKS if f in get_font_names())],
         "font.size": 9,
         "axes.titlesize": 10,
         "axes.labelsize": 9,

@@ -19,6 +19,7 @@ from cnnlab.sweeps.values import arguments
 from cnnlab.training.run_folder import is_finished
 from cnnlab.utils.files import open_file
 from cnnlab.utils.installation import COMMAND, PROGRAM
+from cnnlab.utils.signals import STOP
 
 CHILD = (sys.executable, "-I", "-S", str(Path(__file__).with_name("child.py")))
 # Seconds between looks at what a trial has written.
@@ -29,7 +30,7 @@ FULL = 1 << 20
 SAVED = "saved at step"
 # What tells a process which job it is.
 JOB = (jobs.RECORD, jobs.START, jobs.ATTACHED)
-STOPPED = (0, -signal.SIGTERM, -signal.SIGINT, 128 + signal.SIGTERM, 128 + signal.SIGINT)
+STOPPED = (0, *(-number for number in STOP), *(128 + number for number in STOP))
 
 
 def command(folder: SweepFolder, trial: Trial, workdir: Path | None = None) -> list[str]:

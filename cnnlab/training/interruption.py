@@ -23,12 +23,14 @@ class Interrupted(BaseException):
 
     Attributes:
         where: where the state was saved; "" if not known yet.
+        status: the exit status by which shells know the signal: 130 for Ctrl-C.
     """
 
     def __init__(self, signal_name: str, where: str = ""):
         """Take the name of the signal, and where the state was saved."""
         super().__init__(f"{signal_name}: {where}" if where else signal_name)
         self.where = where
+        self.status = 128 + signal.Signals[signal_name]
 
 
 class Flag:

@@ -45,7 +45,7 @@ class ProgressDisplay:
             columns = (
                 BarColumn(bar_width=20, table_column=whole),
                 MofNCompleteColumn(table_column=whole),
-                TimeRemainingColumn(elapsed_when_finished=True, table_column=whole),
+                TimeRemainingColumn(table_column=whole),
                 TextColumn("{task.description}", markup=False, table_column=rest),
             )
             self._bar = Progress(*columns, console=console, expand=True)
@@ -60,6 +60,8 @@ class ProgressDisplay:
     def compiled(self, step: int) -> None:
         """Show how long the first step took, and leave it out of the rate."""
         self._show(f"compiled in {time.monotonic() - self._mark[0]:.1f} s")
+        if self._bar:
+            self._bar.reset(self._task, completed=step)
         self.restart_clock(step)
 
     def _show(self, text: str) -> None:

@@ -12,14 +12,15 @@ Every schedule is `shape(learning_rate, steps, *, warmup=0, ...)` and follows th
 All are traceable: `step` may be an int or a traced scalar; the value is a float32 scalar.
 
 Args:
-    warmup: length of the linear warm-up.
-    boundaries: steps at which the rate changes, from the start of the run.
+    warmup: length of the linear warm-up, in steps; a fraction of the run if below 1.
+    boundaries: steps at which the rate changes, from the start of the run; fractions of it if
+        below 1.
     factor: by which the rate is multiplied at each boundary.
     factors: of the full rate, one from each boundary on.
     final: last value, as a fraction of the full rate.
     power: exponent of the fall.
     rate: factor of each fall.
-    every: steps between two falls.
+    every: steps between two falls; a fraction of the run if below 1.
     staircase: fall at once, not smoothly.
     flat: part of the steps at the full rate.
     peak_fraction: part of the steps up to the full rate.
@@ -133,7 +134,7 @@ def piecewise(
     first = _validate(learning_rate, steps, warmup)
     if len(factors) != len(boundaries):
         raise UserError(
-            f"factors={tuple(factors)}: needs as many as there are boundaries, {len(boundaries)}"
+            f"factors={tuple(factors)}: needs as many as boundaries={tuple(boundaries)}; set both"
         )
     for factor in factors:
         _not_negative("factors", factor)

@@ -48,6 +48,13 @@ class _Formatter(logging.Formatter):
         return printable(super().format(record))
 
 
+class _Lines(logging.Handler):
+    """Writes each message whole on one line: a log is searched, not read at a width."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        console.print(f"{record.levelname:8} {self.format(record)}", soft_wrap=True)
+
+
 def output(width: int | None = None, *, stderr: bool = False) -> Console:
     """Return a console that shows names and paths as they are.
 
@@ -123,7 +130,9 @@ def set_up_logging() -> None:
 
     What goes wrong in them is raised, and explained or shown as a traceback by the entry point.
     """
-    handler = RichHandler(console=console, show_time=False, show_path=False, show_level=True)
+    handler: logging.Handler = _Lines()
+    if console.is_terminal:
+        handler = RichHandler(console=console, show_time=False, show_path=False, show_level=True)
     handler.setFormatter(_Formatter())
     LOG.handlers[:] = [handler]
     LOG.setLevel(logging.INFO)

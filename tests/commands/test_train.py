@@ -166,7 +166,7 @@ def test_signal_saves_and_says_how_to_go_on(tmp_path, number):
     wait_for(run / "checkpoints" / "10", process)
     process.send_signal(number)
     _, err = process.communicate(timeout=600)
-    assert process.returncode == 0, err
+    assert process.returncode == 128 + number, err
     step = max(int(path.name) for path in (run / "checkpoints").iterdir())
     assert f"{number.name}: saved at step {step} of 100000; the same command goes on" in err
     assert "Traceback" not in err

@@ -51,7 +51,8 @@ def test_terminal_gets_a_bar(monkeypatch):
     console = Console(file=text, force_terminal=True, width=120, highlight=False)
     monkeypatch.setattr(progress, "console", console)
     display = progress.ProgressDisplay(steps=10, start=2, examples_per_step=8)
-    display.step(3)
+    display.compiling()
+    display.compiled(3)
     display.record(5, {"train/loss": 0.25})
     display.close()
     assert "5/10" in text.getvalue()
@@ -90,3 +91,18 @@ def test_a_result_is_a_line_with_its_seconds(monkeypatch):
         "knn on 'test', features: accuracy 96.70%  in 3.0 s",
         "control 'supervised': in 13.0 s",
     ]
+
+
+def test_the_time_left_on_a_terminal_knows_nothing_of_the_compilation(monkeypatch):
+    shown(monkeypatch, terminal=True)
+    display = progress.ProgressDisplay(steps=100, start=0, examples_per_step=1)
+    seconds = 0.0
+    display._bar.get_time = lambda: seconds
+    display.compiling()
+    seconds = 60.0
+    display.compiled(1)
+    for step in (2, 3, 4):
+        seconds += 1
+        display.step(step)
+    assert display._bar.tasks[0].time_remaining == 96
+    display.close()

@@ -36,6 +36,18 @@ def test_names_are_logged_as_they_are():
     assert TEXT in text.get()
 
 
+def test_a_message_in_a_log_is_one_line_however_long():
+    handlers, level, propagate = LOG.handlers[:], LOG.level, LOG.propagate
+    try:
+        set_up_logging()
+        with console.capture() as text:
+            LOG.warning("word " * 40)
+    finally:
+        LOG.handlers[:], LOG.propagate = handlers, propagate
+        LOG.setLevel(level or logging.NOTSET)
+    assert text.get().splitlines() == ["WARNING  " + "word " * 40]
+
+
 @pytest.mark.parametrize("printer", [console, output()])
 def test_control_characters_are_printed_escaped(printer):
     table = Table("name")
