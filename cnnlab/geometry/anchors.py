@@ -66,3 +66,26 @@ def grid_anchors(
     )
     places = np.stack([y, x, y, x], axis=-1).reshape(-1, 1, 4)
     return (places + cell).reshape(-1, 4).astype(np.float32)
+
+
+def pyramid_anchors(
+    size: Sequence[int],
+    grids: Sequence[Sequence[int]],
+    sizes: Sequence[Sequence[Number]],
+    ratios: Sequence[Number],
+) -> list[Float[np.ndarray, "_n 4"]]:
+    """Return torchvision's anchors of every level of a feature pyramid, finest first.
+
+    The stride of a level is the size of the padded picture divided by that of the map and rounded
+    down, no power of two where a map was rounded up: 13 places of 800 pixels are 61 apart, not 64.
+
+    Args:
+        size: height and width of the padded picture.
+        grids: of each level, height and width of its feature map.
+        sizes: of each level, the roots of its anchors' areas in pixels.
+        ratios: heights divided by widths, on all levels.
+    """
+    return [
+        grid_anchors(cell_anchors(roots, ratios), grid, (size[0] // grid[0], size[1] // grid[1]))
+        for grid, roots in zip(grids, sizes, strict=True)
+    ]

@@ -6,7 +6,9 @@ RoIAlign (He et al. 2017, Mask R-CNN, section 3): a region is divided into bins,
     aligned=True    the center of pixel (0, 0) is at (0.5, 0.5) (Detectron2)
     aligned=False   at (0, 0), and no side of a region is below one pixel (torchvision, Caffe2)
 
-Points beyond the centers of the outer pixels read those; beyond them by more than a pixel, 0.
+Points beyond the centers of the outer pixels read those; beyond them by more than a pixel, 0. With
+`sampling=0` a bin has as many points along each axis as it has pixels, rounded up (Detectron2,
+torchvision's -1); a region without a pixel has none and is 0.
 
 RoI pooling (Girshick 2015, Fast R-CNN, section 2.1): corners are rounded to whole pixels, bins
 reach from the floor to the ceiling, each is the maximum of its pixels, 0 if it has none.
@@ -14,7 +16,8 @@ reach from the floor to the ceiling, each is the maximum of its pixels, 0 if it 
 The regions of one image; use `jax.vmap` for several.
 """
 
-from typing import Literal
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -32,6 +35,7 @@ def roi_align(
     *,
     scale: float = 1.0,
     sampling: int = 2,
+    most: int | None = None,
     aligned: bool = True,
     method: Literal["einsum", "gather"] = "einsum",
 ) -> Pooled:
@@ -42,25 +46,73 @@ def roi_align(
         boxes: [y0, x0, y1, x1] in pixels of the image.
         size: bins down and across.
         scale: size of the map divided by that of the image.
-        sampling: points in a bin along each axis.
+        sampling: points in a bin along each axis; 0: by the size of the region.
+        most: of those at most so many, as shapes are fixed; None: as many as a region of the size
+            of the map has. In a larger region they are farther apart.
         aligned: see above.
         method: "einsum" multiplies by the weights of every row and column of the map, which suits
             small maps; "gather" reads four pixels a point, for large ones. The same numbers.
     """
-    corners = jnp.asarray(boxes, jnp.float32) * scale - (0.5 if aligned else 0.0)
-    lengths = corners[:, 2:] - corners[:, :2]
-    if not aligned:
-        lengths = jnp.maximum(lengths, 1.0)
-    axes = [_points(corners[:, axis], lengths[:, axis], size[axis], sampling) for axis in (0, 1)]
+    shape = features.shape[:2]
     if method == "gather":
-        return _gather(features, axes[0], axes[1], size, sampling)
-    rows, columns = (
-        _weights(points, features.shape[axis], size[axis], sampling)
-        for axis, points in enumerate(axes)
+        y, x = _axes(boxes, shape, size, scale, sampling, most, aligned)
+        return _gather(features, y, x, size)
+    rows, columns = bin_weights(
+        boxes, shape, size, scale=scale, sampling=sampling, most=most, aligned=aligned
     )
     return jnp.einsum(
         "nph,nqw,hwc->npqc", rows.astype(features.dtype), columns.astype(features.dtype), features
     )
+
+
+def bin_weights(
+    boxes: Boxes,
+    shape: Sequence[int],
+    size: tuple[int, int],
+    *,
+    scale: float = 1.0,
+    sampling: int = 2,
+    most: int | None = None,
+    aligned: bool = True,
+) -> tuple[Float[Array, "n p h"], Float[Array, "n q w"]]:
+    """Return how much each row and column of a map of `shape` (h, w) counts in each bin.
+
+    The other arguments are those of `roi_align`, which is linear in the map.
+    """
+    axes = _axes(boxes, shape, size, scale, sampling, most, aligned)
+    rows, columns = (_weights(axis, shape[i], size[i]) for i, axis in enumerate(axes))
+    return rows, columns
+
+
+class _Axis(NamedTuple):
+    """Points of all bins along an axis; `factor` makes up for those that are left out."""
+
+    points: Float[Array, "n s"]
+    factor: Float[Array, "n"] | None = None
+
+
+def _axes(
+    boxes: Boxes,
+    shape: Sequence[int],
+    size: tuple[int, int],
+    scale: float,
+    sampling: int,
+    most: int | None,
+    aligned: bool,
+) -> list[_Axis]:
+    corners = jnp.asarray(boxes, jnp.float32) * scale - (0.5 if aligned else 0.0)
+    lengths = corners[:, 2:] - corners[:, :2]
+    if not aligned:
+        lengths = jnp.maximum(lengths, 1.0)
+    starts = corners[:, :2].T
+    if sampling:
+        both = zip(starts, lengths.T, size, strict=True)
+        return [_Axis(_points(start, length, bins, sampling)) for start, length, bins in both]
+    every = zip(starts, lengths.T, size, shape, strict=True)
+    return [
+        _adaptive(start, length, bins, most or -(-pixels // bins))
+        for start, length, bins, pixels in every
+    ]
 
 
 def _points(
@@ -71,34 +123,42 @@ def _points(
     return start[:, None] + share * length[:, None]
 
 
-def _weights(
-    points: Float[Array, "n s"], length: int, bins: int, sampling: int
-) -> Float[Array, "n p l"]:
+def _adaptive(start: Float[Array, "n"], length: Float[Array, "n"], bins: int, most: int) -> _Axis:
+    """Return points at most a pixel apart; of `most` in a bin the first, the others outside."""
+    count = jnp.clip(jnp.ceil(length / bins), 0, most)
+    place = np.arange(most, dtype=np.float32)
+    within = (place + 0.5) / jnp.maximum(count, 1)[:, None]
+    share = (np.arange(bins, dtype=np.float32)[:, None] + within[:, None]) / bins
+    points = start[:, None, None] + share * length[:, None, None]
+    points = jnp.where(place < count[:, None, None], points, -2.0)
+    return _Axis(points.reshape(-1, bins * most), most / jnp.maximum(count, 1))
+
+
+def _weights(axis: _Axis, length: int, bins: int) -> Float[Array, "n p l"]:
     """Return how much every pixel of an axis counts in every bin."""
+    points = axis.points
     inside = (points >= -1) & (points <= length)
     place = jnp.clip(points, 0, length - 1)
     near = jnp.maximum(1 - jnp.abs(place[:, :, None] - np.arange(length, dtype=np.float32)), 0)
     near = jnp.where(inside[:, :, None], near, 0)
-    return near.reshape(len(points), bins, sampling, length).mean(axis=2)
+    mean = near.reshape(len(points), bins, -1, length).mean(axis=2)
+    return mean if axis.factor is None else mean * axis.factor[:, None, None]
 
 
-def _gather(
-    features: Features,
-    y: Float[Array, "n s"],
-    x: Float[Array, "n t"],
-    size: tuple[int, int],
-    sampling: int,
-) -> Pooled:
+def _gather(features: Features, y: _Axis, x: _Axis, size: tuple[int, int]) -> Pooled:
     """Return the same by the four pixels around each point."""
     height, width, channels = features.shape
-    total = jnp.zeros((*y.shape, x.shape[1], channels), features.dtype)
-    for row, row_share in _two(y, height):
-        for column, column_share in _two(x, width):
+    total = jnp.zeros((*y.points.shape, x.points.shape[1], channels), features.dtype)
+    for row, row_share in _two(y.points, height):
+        for column, column_share in _two(x.points, width):
             share = row_share[:, :, None] * column_share[:, None, :]
             read = features[row[:, :, None], column[:, None, :]]
             total = total + share[..., None].astype(features.dtype) * read
-    bins = (len(y), size[0], sampling, size[1], sampling, channels)
-    return total.reshape(bins).mean(axis=(2, 4))
+    pooled = total.reshape(len(total), size[0], -1, size[1], x.points.shape[1] // size[1], channels)
+    pooled = pooled.mean(axis=(2, 4))
+    if y.factor is None or x.factor is None:
+        return pooled
+    return pooled * (y.factor * x.factor)[:, None, None, None].astype(features.dtype)
 
 
 def _two(points: Float[Array, "n s"], length: int):

@@ -2,7 +2,12 @@
 
 import numpy as np
 
-from cnnlab.geometry.anchors import cell_anchors, cell_anchors_caffe, grid_anchors
+from cnnlab.geometry.anchors import (
+    cell_anchors,
+    cell_anchors_caffe,
+    grid_anchors,
+    pyramid_anchors,
+)
 
 # py-faster-rcnn, generate_anchors.py: [x0, y0, x1, y1], corners inclusive.
 CAFFE = [
@@ -39,11 +44,11 @@ def test_grid_goes_row_by_row_with_all_anchors_of_a_place_together():
     np.testing.assert_array_equal(got, expected)
 
 
-def test_800_pixels_have_159882_anchors():
+def test_800_pixels_have_159882_anchors_and_the_last_level_a_stride_of_61():
     # Five levels of one size and three ratios: 200, 100, 50, 25 and 13 places a side.
-    sides = (200, 100, 50, 25, 13)
-    count = sum(
-        len(grid_anchors(cell_anchors([size], [0.5, 1, 2]), (n, n), (800 // n, 800 // n)))
-        for n, size in zip(sides, (32, 64, 128, 256, 512), strict=True)
-    )
-    assert count == 159_882
+    grids = [(n, n) for n in (200, 100, 50, 25, 13)]
+    sizes = [[size] for size in (32, 64, 128, 256, 512)]
+    levels = pyramid_anchors((800, 800), grids, sizes, [0.5, 1, 2])
+    assert sum(map(len, levels)) == 159_882
+    steps = [level[3, 1] - level[0, 1] for level in levels]
+    assert steps == [4, 8, 16, 32, 61]

@@ -1,10 +1,12 @@
 """torchvision's and timm's models where torchvision's compiled operators are not installed.
 
 torchvision's import describes its own operators to PyTorch, which has to know them by then; its
-classification models use none, so declarations without an implementation are enough.
+classification models use none, so declarations without an implementation are enough. Its operators
+of boxes and regions then run in Python.
 """
 
 import functools
+import sys
 
 OPERATORS = (
     "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
@@ -33,6 +35,35 @@ def torchvision_model(name):
     # These two otherwise draw their weights, slowly.
     quick = {"init_weights": False} if name.startswith(("vgg", "googlenet")) else {}
     return models.get_model(name, weights=None, **quick)
+
+
+@functools.cache
+def torchvision_ops():
+    """Return `torchvision.ops`; without the compiled ones NMS is a loop, RoIAlign its Python."""
+    library = declare()
+    import torchvision
+    from torchvision import extension
+
+    if not extension._has_ops():
+        library.impl("nms", _greedy_nms, "CPU")
+        sys.modules["torchvision.ops.boxes"]._assert_has_ops = lambda: None
+        regions = sys.modules["torchvision.ops.roi_align"]
+        # As it stands, for it would be compiled.
+        regions._roi_align = regions._roi_align.__wrapped__
+    return torchvision.ops
+
+
+def _greedy_nms(boxes, scores, threshold):
+    """Keep each box, by score, that no box kept before overlaps by more than the threshold."""
+    import torch
+    from torchvision.ops import box_iou
+
+    left = torch.sort(scores, descending=True, stable=True).indices
+    kept = []
+    while len(left):
+        kept.append(left[0])
+        left = left[1:][box_iou(boxes[left[:1]], boxes[left[1:]])[0] <= threshold]
+    return torch.stack(kept) if kept else left
 
 
 def timm_model(name):

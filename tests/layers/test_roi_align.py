@@ -43,17 +43,20 @@ def align_by_hand(x, box, size, sampling, aligned, scale):
     if not aligned:
         height, width = max(height, 1), max(width, 1)
     out = np.zeros((*size, CHANNELS))
+    # By the size of the region as far as the map would need, where `sampling` is 0.
+    down = sampling or min(int(np.ceil(height / size[0])), -(-HEIGHT // size[0]))
+    across = sampling or min(int(np.ceil(width / size[1])), -(-WIDTH // size[1]))
     for p, q in np.ndindex(*size):
-        for i, j in np.ndindex(sampling, sampling):
-            y = y0 + height * (p + (i + 0.5) / sampling) / size[0]
-            place = x0 + width * (q + (j + 0.5) / sampling) / size[1]
-            out[p, q] += read(x, y, place) / sampling**2
+        for i, j in np.ndindex(down, across):
+            y = y0 + height * (p + (i + 0.5) / down) / size[0]
+            place = x0 + width * (q + (j + 0.5) / across) / size[1]
+            out[p, q] += read(x, y, place) / (down * across)
     return out
 
 
 @pytest.mark.parametrize("method", ["einsum", "gather"])
 @pytest.mark.parametrize("aligned", [False, True])
-@pytest.mark.parametrize(("size", "sampling"), [((2, 3), 2), ((1, 1), 3)])
+@pytest.mark.parametrize(("size", "sampling"), [((2, 3), 2), ((1, 1), 3), ((2, 3), 0)])
 def test_align_equals_plain_loops(method, aligned, size, sampling):
     x, regions = features(), boxes()
     arguments = {"sampling": sampling, "aligned": aligned}
@@ -61,6 +64,22 @@ def test_align_equals_plain_loops(method, aligned, size, sampling):
     for box, found in zip(regions, got, strict=True):
         expected = align_by_hand(x, box, size, sampling, aligned, 0.5)
         np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("method", ["einsum", "gather"])
+def test_where_its_size_counts_a_region_has_at_most_so_many_points_and_none_if_it_is_empty(method):
+    regions = np.array([[0.0, 0, HEIGHT, WIDTH], [3, 3, 3, 3]])
+    pool = lambda x, **given: roi_align(x, regions, (2, 3), method=method, **given)  # noqa: E731
+    capped, two, wide = jax.jit(
+        lambda x: (
+            pool(x, sampling=0, most=2),
+            pool(x, sampling=2),
+            pool(x, sampling=0, aligned=False),
+        )
+    )(features())
+    np.testing.assert_allclose(capped[0], two[0], atol=1e-6)
+    # Where corners are not aligned, a side is a pixel at least.
+    assert not capped[1].any() and wide[1].all()
 
 
 def pool_by_hand(x, box, size, scale):
