@@ -9,8 +9,8 @@ in `evaluators` says how good the representation is; `controls` are evaluated be
 train (supervised, fine_tune) in folders of their own inside.
 
 Ctrl-C, SIGTERM or a closed terminal saves and exits with status 130, 143 or 129; the same command
-goes on from there. A second Ctrl-C exits at once. A run is done when its folder has a result.json; what of it
-could not be computed (its `missing`), the same command tries again.
+goes on from there. A second Ctrl-C exits at once. A run is done when its folder has a result.json;
+what of it could not be computed (its `missing`), the same command tries again.
 
 --launcher=slurm submits the same command as a job, --launcher=local starts its processes on this
 machine; both start it again where it was killed or had to make room. Under srun or mpirun, and on
