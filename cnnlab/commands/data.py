@@ -106,6 +106,8 @@ def _show(name: str, values: flags.FlagValues) -> int:
 
         check_path(Path(values.sheet), (".png",))
     source = sources.load(name, values.split, data_dir=values.data_dir)
+    if hasattr(source, "check"):
+        source.check()
     info = source.info
     say(f"{info.name}, split {info.split}: {len(source):,} examples")
     for key, (shape, dtype) in sorted(info.spec.items()):

@@ -26,13 +26,32 @@ def decode(counts: Int[np.ndarray, "n"], size: Size) -> Mask:
     Raises:
         UserError: counts below 0, or that do not add up to the pixels.
     """
+    _check(counts, size)
+    inside = (np.arange(len(counts)) % 2).astype(np.uint8)
+    return np.repeat(inside, counts).reshape(size[1], size[0]).T
+
+
+def extent(counts: Int[np.ndarray, "n"], size: Size) -> Float[np.ndarray, "4"]:
+    """Return the box [y0, x0, y1, x1] around a mask, zeros of an empty one; raises as `decode`."""
+    _check(counts, size)
+    ends = np.cumsum(counts)
+    first, last = ends[:-1:2], ends[1::2] - 1
+    first, last = first[last >= first], last[last >= first]
+    if not first.size:
+        return np.zeros(4)
+    # A run that goes on in the next column has a pixel in the last row and one in the first.
+    within = first // size[0] == last // size[0]
+    top = np.where(within, first % size[0], 0).min()
+    bottom = np.where(within, last % size[0], size[0] - 1).max()
+    return np.array([top, first[0] // size[0], bottom + 1, last[-1] // size[0] + 1], float)
+
+
+def _check(counts: Int[np.ndarray, "n"], size: Size) -> None:
     if (counts < 0).any() or counts.sum() != size[0] * size[1]:
         raise UserError(
             f"run lengths of {int(counts.sum()):,} pixels, and the image has "
             f"{size[0]} x {size[1]} = {size[0] * size[1]:,}"
         )
-    inside = (np.arange(len(counts)) % 2).astype(np.uint8)
-    return np.repeat(inside, counts).reshape(size[1], size[0]).T
 
 
 def encode(mask: Mask) -> Int[np.ndarray, "n"]:
@@ -53,7 +72,7 @@ def from_text(text: str) -> Int[np.ndarray, "n"]:
     for letter in text:
         digit = ord(letter) - ZERO
         if not 0 <= digit < 2 * MORE or shift > 60:
-            raise UserError(f"'{text[:20]}' is no text of run lengths")
+            raise UserError(f"{text[:20]!r} is no text of run lengths")
         value |= (digit & (MORE - 1)) << shift
         shift += BITS
         if digit & MORE:
@@ -63,7 +82,7 @@ def from_text(text: str) -> Int[np.ndarray, "n"]:
         counts.append(value + (counts[-2] if len(counts) > 2 else 0))
         value = shift = 0
     if shift:
-        raise UserError(f"the text of run lengths '{text[:20]}' ends within a number")
+        raise UserError(f"the text of run lengths {text[:20]!r} ends within a number")
     return np.array(counts, np.int64)
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cnnlab.errors import UserError
-from cnnlab.geometry.run_length import decode, encode, from_polygons, from_text, to_text
+from cnnlab.geometry.run_length import decode, encode, extent, from_polygons, from_text, to_text
 
 MASK = np.array([[0, 1, 1], [1, 1, 0]], np.uint8)
 
@@ -23,6 +23,15 @@ def test_decoding_inverts_encoding_and_the_text():
         counts = encode(mask)
         np.testing.assert_array_equal(from_text(to_text(counts)), counts)
         np.testing.assert_array_equal(decode(counts, mask.shape), mask)
+
+
+def test_the_extent_is_the_box_around_the_mask():
+    rng = np.random.default_rng(0)
+    for share in (0, 0.01, 0.02, 0.5):
+        mask = (rng.random((9, 11)) < share).astype(np.uint8)
+        y, x = np.nonzero(mask)
+        box = [y.min(), x.min(), y.max() + 1, x.max() + 1] if len(y) else [0] * 4
+        np.testing.assert_array_equal(extent(encode(mask), mask.shape), box)
 
 
 def test_texts_by_hand():

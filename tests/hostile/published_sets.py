@@ -8,7 +8,7 @@ import shutil
 import numpy as np
 from hostile import pickles
 from hostile.images import PNG, flipped
-from hostile.row import Row, Table, link, place
+from hostile.row import Row, Table, change, link, place, remove
 from published import cifar10, cifar10_python, idx, mnist, omniglot
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (6, 3, 32, 32, 3), np.uint8)
@@ -20,16 +20,6 @@ PACKED = gzip.compress(idx(GRAY))
 BIN, PY = "bin/cifar-10-batches-bin", "py/cifar-10-batches-py"
 READ_BIN, READ_PY = "data cifar:bin", "data cifar:py"
 ROWS_3 = bytes(3 * 3073)
-
-
-def change(*parts):
-    """Make one change after another."""
-    return lambda folder: [part(folder) for part in parts]
-
-
-def remove(name):
-    """Make what takes a file away."""
-    return lambda folder: (folder / name).unlink()
 
 
 def instead(name, content):

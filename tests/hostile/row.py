@@ -62,3 +62,13 @@ def place(name: str, content: bytes | str) -> Callable[[Path], Any]:
 def link(name: str, target: str) -> Callable[[Path], Any]:
     """Return what makes a symbolic link."""
     return lambda folder: (folder / name).symlink_to(target)
+
+
+def change(*parts):
+    """Make one change after another."""
+    return lambda folder: [part(folder) for part in parts]
+
+
+def remove(name):
+    """Make what takes a file away."""
+    return lambda folder: (folder / name).unlink()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from hostile import (
+    annotations,
     arrays,
     checkpoints,
     command_lines,
@@ -30,6 +31,7 @@ TABLES = [
     arrays.TABLE,
     sounds.TABLE,
     published_sets.TABLE,
+    annotations.TABLE,
     weights.TABLE,
     run_files.TABLE,
     run_entries.TABLE,

@@ -40,8 +40,11 @@ def open_split(data: Mapping[str, Any], split: str, *, per_class: int = 0, seed:
 
     Raises:
         UserError: as `source.load` and `Subset`.
+        CorruptFile: of the source's own `check`, unless `data` skips what is corrupt.
     """
     source = sources.load(data["source"], split, data_dir=data["data_dir"])
+    if data["on_corrupt"] == "stop" and hasattr(source, "check"):
+        source.check()
     if data["classes"] or per_class:
         few = {"per_class": per_class, "seed": seed}
         source = Subset(source, classes=data["classes"], **few, key=LABEL)

@@ -29,6 +29,8 @@ EXTENSIONS = (
     *(".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff"),
     *(".ppm", ".pgm", ".pbm", ".pnm"),
 )
+# Tag of EXIF, and its values by which height and width trade places.
+ORIENTATION, SIDEWAYS = 0x0112, (5, 6, 7, 8)
 _ENDS = {"JPEG": b"\xff\xd9", "PNG": b"IEND\xaeB`\x82"}
 
 
@@ -88,6 +90,23 @@ def decode(
         reason = str(error).split("<_io")[0].strip() or type(error).__name__
         raise CorruptImage(file, index, reason) from error
     return image if channels == 3 else _luma(image)
+
+
+def upright_size(path: Path, index: int = -1) -> tuple[int, int]:
+    """Return height and width of what `decode` returns, from the head of the file.
+
+    Raises:
+        CorruptImage: the file cannot be read, or is no image.
+    """
+    try:
+        with _without_warnings().open(path) as header:
+            # Of a PNG without EXIF, Pillow would decode the pixels to look behind them.
+            looks = header.format != "PNG" or "exif" in header.info
+            rotated = looks and header.getexif().get(ORIENTATION, 1) in SIDEWAYS
+            return header.size if rotated else header.size[::-1]
+    except Exception as error:
+        reason = str(error).split("<_io")[0].strip() or type(error).__name__
+        raise CorruptImage(str(path), index, reason) from error
 
 
 @functools.cache

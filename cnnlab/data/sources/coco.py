@@ -18,20 +18,19 @@ and the first, is a warning when the set is opened.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from cnnlab.data.preprocess.decode import CorruptImage, decode
+from cnnlab.data.preprocess.decode import decode
+from cnnlab.data.sources import coco_shapes
 from cnnlab.data.sources.coco_file import Picture, read
 from cnnlab.data.sources.identity import file_ids
 from cnnlab.data.sources.info import Info
-from cnnlab.data.sources.object_checks import check_size
+from cnnlab.data.sources.object_checks import Declared, check_declared, check_size
 from cnnlab.data.sources.splits import resolve
 from cnnlab.errors import MissingData, UserError
-from cnnlab.geometry import run_length
 from cnnlab.utils.files import expand
 
 FOLDER = "annotations"
@@ -68,6 +67,8 @@ class CocoSource:
         self._points = max(category.points for category in chosen)
         names = tuple(category.name for category in chosen)
         self._list = [tables[key][1][i] for key, start, stop in ranges for i in range(start, stop)]
+        for key in sorted(used):
+            self._check(files[key][0], tables[key][1])
         spec: dict[str, tuple[tuple[int | None, ...], str]] = {
             "image": ((None, None, 3), "uint8"),
             "boxes": ((None, 4), "float32"),
@@ -92,12 +93,20 @@ class CocoSource:
 
     def __getitem__(self, index: int) -> dict[str, np.ndarray]:
         picture = self._list[index]
-        path = self._root / picture.place
-        image = decode(path, index=int(index))
-        check_size(image, picture.size, path, index, "the annotations")
+        declared = self._declared(picture)
+        image = decode(declared.path, index=int(index))
+        check_size(image, declared, index)
         arrays = {key: getattr(picture, key) for key in ("boxes", "classes", "area", "crowd")}
         number = np.asarray(picture.id, np.int32)
-        return {"image": image, **arrays, "image_id": number, **self._read_more(picture, index)}
+        return {"image": image, **arrays, "image_id": number, **self._read_more(picture)}
+
+    def check(self) -> None:
+        """Raise `CorruptImage` for an image that is missing or of another size by its head."""
+        check_declared([self._declared(picture) for picture in self._list])
+
+    def _declared(self, picture: Picture) -> Declared:
+        by = f"the annotations of image {picture.id} have"
+        return Declared(self._root / picture.place, picture.size, by)
 
     def _files(self, name: str, path: Path) -> tuple[Path, dict[str, tuple[Path, str]]]:
         """Return the folder of the set, and of each split the file and the folder of its images."""
@@ -116,8 +125,11 @@ class CocoSource:
     def _more(self) -> dict[str, tuple[tuple[int | None, ...], str]]:
         return {}
 
-    def _read_more(self, picture: Picture, index: int) -> dict[str, np.ndarray]:
-        del picture, index
+    def _check(self, file: Path, pictures: Sequence[Picture]) -> None:
+        """Check what is read beside the boxes."""
+
+    def _read_more(self, picture: Picture) -> dict[str, np.ndarray]:
+        del picture
         return {}
 
 
@@ -129,10 +141,11 @@ class CocoMasks(CocoSource):
     def _more(self):
         return {"masks": ((None, None, None), "uint8")}
 
-    def _read_more(self, picture, index):
-        path = str(self._root / picture.place)
-        masks = [_mask(path, index, item, picture.size) for item in picture.annotations]
-        return {"masks": np.array(masks, np.uint8).reshape(-1, *picture.size)}
+    def _check(self, file, pictures):
+        coco_shapes.check_masks(file, pictures)
+
+    def _read_more(self, picture):
+        return {"masks": coco_shapes.masks(picture)}
 
 
 class CocoKeypoints(CocoSource):
@@ -143,25 +156,8 @@ class CocoKeypoints(CocoSource):
     def _more(self):
         return {"keypoints": ((None, self._points, 3), "float32")}
 
-    def _read_more(self, picture, index):
-        rows = [item.get("keypoints", ()) for item in picture.annotations]
-        if any(len(row) != 3 * self._points for row in rows):
-            reason = f"an object has no {self._points} keypoints of three numbers"
-            raise CorruptImage(str(self._root / picture.place), int(index), reason)
-        points = np.array(rows, np.float32).reshape(-1, self._points, 3)
-        return {"keypoints": points[..., [1, 0, 2]]}
+    def _check(self, file, pictures):
+        coco_shapes.check_keypoints(file, pictures, self._points)
 
-
-def _mask(path: str, index: int, item: Mapping[str, Any], size: tuple[int, int]) -> np.ndarray:
-    """Return the mask of an annotation: polygons, run lengths, or their text."""
-    shape = item.get("segmentation")
-    try:
-        if isinstance(shape, Mapping):
-            counts = shape["counts"]
-            counts = run_length.from_text(counts) if isinstance(counts, str) else np.array(counts)
-            return run_length.decode(counts.astype(np.int64), tuple(shape["size"]))
-        polygons = [np.array(p, float).reshape(-1, 2)[:, ::-1] for p in shape or ()]
-        return run_length.from_polygons(polygons, size)
-    except (UserError, ValueError, KeyError, TypeError) as error:
-        reason = f"annotation {item.get('id')}: its segmentation: {error}"
-        raise CorruptImage(path, int(index), reason) from error
+    def _read_more(self, picture):
+        return {"keypoints": coco_shapes.keypoints(picture, self._points)}

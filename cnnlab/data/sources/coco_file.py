@@ -8,11 +8,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float32, Int32
 
-from cnnlab.data.sources.object_checks import warn_left_out
+from cnnlab.data.sources.object_checks import Clipped, clip, warn
 from cnnlab.errors import UserError
+from cnnlab.geometry.boxes import from_xywh
 from cnnlab.utils.files import parse_json, read_file
 
 LOG = logging.getLogger(__name__)
+TABLES = ("images", "annotations", "categories")
+FORM = "COCO's are [x, y, width, height] in pixels"
 
 
 class Category(NamedTuple):
@@ -47,42 +50,42 @@ def read(file: Path, folder: str) -> tuple[list[Category], list[Picture]]:
         UserError: the file cannot be read or is of another task, an id is there twice, or an
             annotation is of an image or a category that is not.
     """
-    content = parse_json(_bytes(file), dict, file, "copy it again")
-    tables = ("images", "annotations", "categories")
-    lacking = [key for key in tables if not isinstance(content.get(key), list)]
+    content = parse_json(_bytes(file), (dict, list), file, "copy it again")
+    lacking = [k for k in TABLES if not (isinstance(content, dict) and _is_table(content.get(k)))]
     if lacking:
+        has = ", ".join(map(str, content)) if isinstance(content, dict) else "a list"
         raise UserError(
-            f"{file} has no '{lacking[0]}': annotations of instances or keypoints are needed, with "
-            + ", ".join(tables)
+            f"{file} has no '{lacking[0]}', it has: {has[:80]}; annotations of instances or "
+            f"keypoints are needed, with {', '.join(TABLES)}"
         )
-    try:
-        categories = [
-            Category(item["id"], str(item["name"]), len(item.get("keypoints", ())))
-            for item in content["categories"]
-        ]
-        pictures = {item["id"]: item for item in content["images"]}
-    except (TypeError, KeyError, AttributeError) as error:
-        raise UserError(f"{file}: an image or a category has no id or name ({error})") from error
-    for key, what in zip(tables, ("image", "annotation", "category"), strict=True):
+    for key, what in zip(TABLES, ("image", "annotation", "category"), strict=True):
         _check_ids(file, what, content[key])
+    if not content["images"]:
+        raise UserError(f"{file} has no images")
+    categories = [_category(file, item) for item in content["categories"]]
     if not categories:
         raise UserError(f"{file} declares no categories")
     classes = {category.id: place for place, category in enumerate(sorted(categories))}
-    objects: dict[int, list] = {number: [] for number in pictures}
+    objects: dict[int, list] = {item["id"]: [] for item in content["images"]}
     for item in content["annotations"]:
-        where = f"{file}, image {item.get('image_id')}, annotation {item.get('id')}"
-        if item.get("image_id") not in pictures:
+        image, category = (_whole(item.get(key)) for key in ("image_id", "category_id"))
+        where = f"{file}, image {image}, annotation {item['id']}"
+        if image not in objects:
             raise UserError(f"{where}: there is no such image")
-        if item.get("category_id") not in classes:
-            raise UserError(f"{where}: category {item.get('category_id')} is not declared")
-        objects[item["image_id"]].append((where, item))
-    report = _Report(file)
+        if category not in classes:
+            raise UserError(f"{where}: category {category} is not declared")
+        objects[image].append((where, item))
+    left_out: list[str] = []
     found = [
-        _picture(item, folder, objects[number], classes, report)
-        for number, item in pictures.items()
+        _picture(file, item, folder, objects[item["id"]], classes, left_out)
+        for item in content["images"]
     ]
-    report.warn()
-    return categories, found
+    pictures = [picture for picture, _ in found]
+    warn(file, [clipped for _, clipped in found], left_out, FORM)
+    crowd = np.concatenate([picture.crowd for picture in pictures])
+    if crowd.size and crowd.all():
+        LOG.warning("%s: all %d objects are crowds, which train no detector", file, len(crowd))
+    return categories, pictures
 
 
 def _bytes(file: Path) -> bytes:
@@ -92,76 +95,83 @@ def _bytes(file: Path) -> bytes:
         raise UserError(f"cannot read {file}: {error.strerror}") from error
 
 
+def _is_table(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(row, dict) for row in value)
+
+
+def _whole(value: Any) -> int | None:
+    """Return an id, None for what is none."""
+    return value if type(value) is int else None
+
+
 def _check_ids(file: Path, what: str, rows: Sequence[Mapping[str, Any]]) -> None:
-    seen: set[Any] = set()
-    for row in rows:
-        number = row.get("id") if isinstance(row, Mapping) else None
-        if number in seen or not isinstance(number, int):
-            state = "twice" if number in seen else "no number"
-            raise UserError(f"{file}: the id {number!r} of an {what} is there {state}")
+    seen: set[int] = set()
+    for place, row in enumerate(rows):
+        number = _whole(row.get("id"))
+        if number is None or not 0 <= number < 2**63:
+            raise UserError(
+                f"{file}: {what} number {place} has the id {str(row.get('id'))[:40]!r}, wanted a "
+                "whole number"
+            )
+        if number in seen:
+            raise UserError(f"{file}: the id {number} is that of two {what}s or more")
         seen.add(number)
 
 
-class _Report:
-    """What is said of a file at its end: boxes left out, and boxes of another format."""
-
-    def __init__(self, file: Path):
-        self.file, self.total, self.beyond = file, 0, 0
-        self.empty: list[str] = []
-
-    def warn(self) -> None:
-        warn_left_out(self.file, self.empty)
-        if self.beyond > self.total / 2:
-            LOG.warning(
-                "%s: %d of %d boxes end outside of their image: COCO's are [x, y, width, height], "
-                "these may be corners",
-                *(self.file, self.beyond, self.total),
-            )
+def _category(file: Path, item: Mapping[str, Any]) -> Category:
+    points = item.get("keypoints", ())
+    if not isinstance(item.get("name"), str) or not isinstance(points, list | tuple):
+        raise UserError(f"{file}, category {item['id']}: no name, or keypoints that are no list")
+    return Category(item["id"], item["name"], len(points))
 
 
 def _picture(
+    file: Path,
     item: Mapping[str, Any],
     folder: str,
     rows: Sequence[tuple[str, Mapping[str, Any]]],
     classes: Mapping[int, int],
-    report: _Report,
-) -> Picture:
-    where = f"{report.file}, image {item['id']}"
-    try:
-        height, width, name = int(item["height"]), int(item["width"]), str(item["file_name"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{where}: no height, width or file_name ({error})") from error
-    clipped, kept = [], []
-    for place, row in rows:
-        x, y, w, h = _numbers(place, row.get("bbox"))
-        report.total += 1
-        report.beyond += x + w > width + 1 or y + h > height + 1
-        box = np.clip([y, x, y + h, x + w], 0, [height, width, height, width])
-        if w <= 0 or h <= 0 or (box[2:] <= box[:2]).any():
-            report.empty.append(f"{place}: [x, y, width, height] = {row['bbox']}")
-            continue
-        clipped.append(box)
-        kept.append(row)
-    boxes = np.array(clipped, np.float32).reshape(-1, 4)
-    area = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
-    given = [row.get("area") or own for row, own in zip(kept, area.tolist(), strict=True)]
-    return Picture(
+    left_out: list[str],
+) -> tuple[Picture, Clipped]:
+    where = f"{file}, image {item['id']}"
+    height, width = (_whole(item.get(key)) or 0 for key in ("height", "width"))
+    size, name = (height, width), item.get("file_name")
+    if not isinstance(name, str) or not name or min(size) < 1:
+        raise UserError(f"{where}: no height, width or file_name; sides are whole numbers above 0")
+    if item["id"] >= 2**31:
+        raise UserError(f"{where}: ids of images are below 2^31, number them anew")
+    numbers = [numbers_of(place, "bbox", row.get("bbox"), 4) for place, row in rows]
+    clipped = clip(np.asarray(from_xywh(np.array(numbers, float).reshape(-1, 4))), size)
+    for (place, row), kept in zip(rows, clipped.kept, strict=True):
+        if not kept:
+            left_out.append(f"{place}: [x, y, width, height] = {row['bbox']}")
+    kept = [row for row, kept in zip(rows, clipped.kept, strict=True) if kept]
+    areas = (clipped.boxes[:, 2:] - clipped.boxes[:, :2]).prod(axis=1)
+    given = [
+        numbers_of(place, "area", [row["area"]], 1)[0] if row.get("area") else own
+        for (place, row), own in zip(kept, areas.tolist(), strict=True)
+    ]
+    picture = Picture(
         item["id"],
         f"{folder}/{name}" if folder else name,
-        (height, width),
-        boxes,
-        np.array([classes[row["category_id"]] for row in kept], np.int32),
+        size,
+        clipped.boxes,
+        np.array([classes[row["category_id"]] for _, row in kept], np.int32),
         np.array(given, np.float32),
-        np.array([bool(row.get("iscrowd")) for row in kept], bool),
-        tuple(kept),
+        np.array([bool(row.get("iscrowd")) for _, row in kept], bool),
+        tuple(row for _, row in kept),
     )
+    return picture, clipped
 
 
-def _numbers(where: str, box: Any) -> list[float]:
+def numbers_of(where: str, key: str, value: Any, count: int) -> list[float]:
+    """Return the numbers of an entry; raise a `UserError` if it has not `count` finite ones."""
     try:
-        values = [float(x) for x in box]
-    except (TypeError, ValueError):
+        values = [float(x) for x in value] if isinstance(value, list) else []
+    except (TypeError, ValueError, OverflowError):
         values = []
-    if len(values) != 4 or not np.isfinite(values).all():
-        raise UserError(f"{where}: bbox is {str(box)[:60]}, not four numbers")
+    if len(values) != count or not np.isfinite(values).all():
+        shown = "missing" if value is None else str(value)[:60]
+        wanted = f"{count} numbers" if count > 1 else "a number"
+        raise UserError(f"{where}: {key} is {shown}, not {wanted}")
     return values

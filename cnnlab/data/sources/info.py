@@ -88,7 +88,10 @@ class Info:
 
 @runtime_checkable
 class Source(Protocol):
-    """Examples by index: the same at every call, from any thread."""
+    """Examples by index: the same at every call, from any thread.
+
+    A source may have `check()`, which raises `CorruptFile` for what no pixels are needed to see.
+    """
 
     info: Info
 

@@ -22,10 +22,17 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 from jaxtyping import UInt8
 
-from cnnlab.data.preprocess.decode import EXTENSIONS, CorruptImage, decode
+from cnnlab.data.preprocess.decode import EXTENSIONS, CorruptImage, decode, upright_size
 from cnnlab.data.sources import voc
 from cnnlab.data.sources.identity import file_ids
 from cnnlab.data.sources.info import Info
+from cnnlab.data.sources.object_checks import (
+    Declared,
+    check_header,
+    check_size,
+    check_there,
+    spread,
+)
 from cnnlab.data.sources.splits import resolve
 from cnnlab.data.spatial_targets import IGNORED_LABEL
 from cnnlab.errors import MissingData, UserError
@@ -93,16 +100,23 @@ class LabelMapSource:
         image = decode(self._root / pair.image, index=int(index))
         file = self._root / pair.labels
         values = read_labels(file, int(index))
-        if values.shape != image.shape[:2]:
-            sizes = [" x ".join(map(str, x.shape[:2])) for x in (values, image)]
-            reason = f"{sizes[0]} pixels, and its image {sizes[1]}"
-            raise CorruptImage(str(file), int(index), reason)
+        check_size(values, Declared(file, image.shape[:2], "its image has"), index)
         labels = self._table[values]
         if labels.min(initial=0) < 0:
             unknown = ", ".join(map(str, np.unique(values[labels < 0])[:5]))
             raise CorruptImage(str(file), int(index), f"it has the unknown label(s) {unknown}")
         number = np.asarray(index, np.int32)
         return {"image": image, "label_map": labels.astype(np.uint8), "image_id": number}
+
+    def check(self) -> None:
+        """Raise `CorruptImage` for an image that is missing, or of another size than its labels.
+
+        All are looked for; heads are read of some, evenly spread.
+        """
+        check_there([self._root / pair.image for pair in self._list])
+        for index in spread(len(self._list)):
+            image, labels = (self._root / file for file in self._list[index])
+            check_header(Declared(labels, upright_size(image, index), "its image has"), index)
 
     @staticmethod
     def _splits(root: Path) -> dict[str, list[Pair]]:

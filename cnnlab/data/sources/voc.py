@@ -29,7 +29,14 @@ from jaxtyping import Bool, Float32
 from cnnlab.data.preprocess.decode import EXTENSIONS, decode
 from cnnlab.data.sources.identity import file_ids
 from cnnlab.data.sources.info import Info
-from cnnlab.data.sources.object_checks import check_size, warn_left_out
+from cnnlab.data.sources.object_checks import (
+    Clipped,
+    Declared,
+    check_declared,
+    check_size,
+    clip,
+    warn,
+)
 from cnnlab.data.sources.splits import resolve
 from cnnlab.errors import MissingData, UserError
 from cnnlab.utils.files import expand, read_file
@@ -41,6 +48,7 @@ CLASSES = (
 )
 ANNOTATIONS, IMAGES, LISTS = "Annotations", "JPEGImages", "ImageSets/Main"
 CORNERS = ("ymin", "xmin", "ymax", "xmax")
+FORM = "VOC's are xmin, ymin, xmax, ymax in pixels"
 LAYOUT = (
     f"the layout is PATH/{ANNOTATIONS}/NAME.xml, PATH/{IMAGES}/NAME.jpg, PATH/{LISTS}/SPLIT.txt"
 )
@@ -55,6 +63,7 @@ class Annotation(NamedTuple):
     boxes: Float32[np.ndarray, "n 4"]
     names: tuple[str, ...]
     difficult: Bool[np.ndarray, "n"]
+    clipped: Clipped
     left_out: tuple[str, ...]
 
 
@@ -83,7 +92,8 @@ class VOCSource:
         lengths = {key: [len(stems)] for key, stems in lists.items()}
         ranges = resolve(split, lengths, name=name)
         self._list = [every[s] for key, start, stop in ranges for s in lists[key][start:stop]]
-        warn_left_out(name, [text for one in self._list for text in one.left_out])
+        left_out = [text for one in self._list for text in one.left_out]
+        warn(name, [one.clipped for one in self._list], left_out, FORM)
         found = {label for annotation in every.values() for label in annotation.names}
         names = CLASSES if found <= set(CLASSES) else tuple(sorted(found))
         self._classes = {label: number for number, label in enumerate(names)}
@@ -109,9 +119,9 @@ class VOCSource:
 
     def __getitem__(self, index: int) -> dict[str, np.ndarray]:
         annotation = self._list[index]
-        path = self._root / self._place(annotation)
-        image = decode(path, index=int(index))
-        check_size(image, annotation.size, path, index, f"{annotation.name}.xml")
+        declared = self._declared(annotation)
+        image = decode(declared.path, index=int(index))
+        check_size(image, declared, index)
         classes = [self._classes[label] for label in annotation.names]
         return {
             "image": image,
@@ -120,6 +130,14 @@ class VOCSource:
             "difficult": annotation.difficult,
             "image_id": np.asarray(self._numbers[annotation.name], np.int32),
         }
+
+    def check(self) -> None:
+        """Raise `CorruptImage` for an image that is missing or of another size by its head."""
+        check_declared([self._declared(annotation) for annotation in self._list])
+
+    def _declared(self, annotation: Annotation) -> Declared:
+        path = self._root / self._place(annotation)
+        return Declared(path, annotation.size, f"{annotation.name}.xml has")
 
     def _place(self, annotation: Annotation) -> str:
         """Return the image of an annotation: the file that it names, or one of its own name."""
@@ -169,28 +187,29 @@ def _read(file: Path) -> Annotation:
     except (ElementTree.ParseError, ValueError, LookupError) as error:
         raise UserError(f"{file} is no XML: {error}; copy it again") from error
     height, width = (int(_number(file, tree, f"size/{side}")) for side in ("height", "width"))
-    limits = np.array([height, width, height, width])
-    boxes, names, difficult, left_out = [], [], [], []
+    if min(height, width) < 1:
+        raise UserError(f"{file}: size is {height} x {width}: write the height and width in pixels")
+    corners, names, difficult = [], [], []
     for number, item in enumerate(tree.iterfind("object"), 1):
         where = f"{file}, object {number}"
-        label = (item.findtext("name") or "").strip()
-        if not label:
+        names.append((item.findtext("name") or "").strip())
+        if not names[-1]:
             raise UserError(f"{where} has no name")
-        corners = [_number(where, item, f"bndbox/{corner}") for corner in CORNERS]
-        box = np.clip(np.array(corners) - [1, 1, 0, 0], 0, limits)
-        if (box[2:] <= box[:2]).any():
-            left_out.append(f"{where}: {dict(zip(CORNERS, corners, strict=True))}")
-            continue
-        boxes.append(box)
-        names.append(label)
+        corners.append([_number(where, item, f"bndbox/{corner}") for corner in CORNERS])
         difficult.append((item.findtext("difficult") or "0").strip() == "1")
+    clipped = clip(np.array(corners).reshape(-1, 4) - [1, 1, 0, 0], (height, width))
+    left_out = [
+        f"{file}, object {place + 1}: {dict(zip(CORNERS, corners[place], strict=True))}"
+        for place in np.flatnonzero(~clipped.kept).tolist()
+    ]
     return Annotation(
         file.stem,
         Path((tree.findtext("filename") or "").strip()).name,
         (height, width),
-        np.array(boxes, np.float32).reshape(-1, 4),
-        tuple(names),
-        np.array(difficult, bool),
+        clipped.boxes,
+        tuple(name for name, kept in zip(names, clipped.kept, strict=True) if kept),
+        np.array(difficult, bool)[clipped.kept],
+        clipped,
         tuple(left_out),
     )
 

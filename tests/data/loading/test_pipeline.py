@@ -276,3 +276,15 @@ def test_a_part_of_a_split_that_there_is_has_no_remedy(tmp_path):
 def test_an_example_that_lacks_a_key_is_named():
     with pytest.raises(UserError, match="example 1 has no 'label', which the first has"):
         in_memory.stack([{"image": np.zeros(3), "label": np.zeros(())}, {"image": np.zeros(3)}])
+
+
+def test_a_source_is_checked_before_the_first_step_unless_what_is_corrupt_is_skipped(monkeypatch):
+    class Checked(ListSource):
+        def check(self):
+            raise CorruptImage("image7.png", 7, "there is no such file")
+
+    source = Checked(corrupt=[7])
+    with pytest.raises(CorruptImage, match="image7"):
+        pipeline.train_data(entry(monkeypatch, source, placement="grain"), seed=0, batch_size=4)
+    settings = entry(monkeypatch, source, on_corrupt="skip")
+    assert pipeline.train_data(settings, seed=0, batch_size=4).count == 19

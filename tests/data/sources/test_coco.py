@@ -10,6 +10,7 @@ from PIL import Image
 from cnnlab.data.preprocess.decode import CorruptImage
 from cnnlab.data.sources import source
 from cnnlab.errors import MissingData, UserError
+from cnnlab.geometry import run_length
 
 SIZE = (20, 30)
 SQUARE = [[2.0, 3.0, 12.0, 3.0, 12.0, 9.0, 2.0, 9.0]]
@@ -74,16 +75,12 @@ def test_masks_are_polygons_run_lengths_or_their_text(tmp_path):
     rows = [
         annotation(1),
         annotation(2, segmentation={"counts": counts, "size": list(SIZE)}),
-        annotation(3, segmentation={"counts": _text(counts), "size": list(SIZE)}),
+        annotation(
+            3, segmentation={"counts": run_length.to_text(np.array(counts)), "size": list(SIZE)}
+        ),
     ]
     masks = load(write(tmp_path, content(*rows)), "coco_masks")[0]["masks"]
     np.testing.assert_array_equal(masks, [expected] * 3)
-
-
-def _text(counts):
-    from cnnlab.geometry.run_length import to_text
-
-    return to_text(np.array(counts))
 
 
 def test_keypoints_are_y_x_visible(tmp_path):
@@ -132,17 +129,17 @@ def test_corners_taken_for_sizes_are_noticed(tmp_path, caplog):
     ("data", "message"),
     [
         ("{", "instances_val.json is damaged"),
-        ("[]", "instances_val.json is damaged"),
+        ("[]", "has no 'images', it has: a list"),
         ({"info": {}}, "has no 'images'"),
         (content(categories=[]), "declares no categories"),
-        (content(annotation(1), annotation(1)), "id 1 of an annotation is there twice"),
-        (content(annotation("a")), "id 'a' of an annotation is there no number"),
+        (content(annotation(1), annotation(1)), "the id 1 is that of two annotations"),
+        (content(annotation("a")), "annotation number 0 has the id 'a'"),
         (content(annotation(1, image=3)), "image 3, annotation 1: there is no such image"),
         (content(annotation(1, category=5)), "annotation 1: category 5 is not declared"),
-        (content(annotation(1, bbox=(1, 2, 3))), "annotation 1: bbox is .* not four numbers"),
-        (content(annotation(1, bbox=(1, 2, 3, "x"))), "not four numbers"),
+        (content(annotation(1, bbox=(1, 2, 3))), "annotation 1: bbox is .* not 4 numbers"),
+        (content(annotation(1, bbox=(1, 2, 3, "x"))), "not 4 numbers"),
         (content(images=[{"id": 7}]), "image 7: no height, width or file_name"),
-        (content(images=[3]), "no id or name"),
+        (content(images=[3]), "has no 'images'"),
     ],
 )
 def test_what_cannot_be_is_refused_by_its_place(tmp_path, data, message):
@@ -152,7 +149,7 @@ def test_what_cannot_be_is_refused_by_its_place(tmp_path, data, message):
 
 def test_no_number_is_refused(tmp_path):
     write(tmp_path, content(annotation(1, bbox=(1, 2, 3, float("nan")))))
-    with pytest.raises(UserError, match=r"annotation 1: bbox is .*nan.* not four numbers"):
+    with pytest.raises(UserError, match=r"annotation 1: bbox is .*nan.* not 4 numbers"):
         load(tmp_path)
 
 
@@ -161,26 +158,51 @@ def test_no_number_is_refused(tmp_path):
     [
         (
             {"segmentation": {"counts": [3, 4], "size": list(SIZE)}},
-            "annotation 1: .*run lengths of 7",
+            "run lengths of 7",
         ),
         ({"segmentation": {"counts": "\t", "size": list(SIZE)}}, "no text of run lengths"),
-        ({"segmentation": [[1, 2, 3]]}, "annotation 1: its segmentation"),
+        ({"segmentation": {"counts": [30], "size": [5, 6]}}, "5 x 6 pixels, and the image has 20"),
+        ({"segmentation": {"counts": [600]}}, "no mask: 'size'"),
+        ({"segmentation": [[1, 2, 3]]}, "odd number of coordinates"),
+        ({"segmentation": [[1, 2, float("nan"), 3]]}, "no finite number"),
+        ({"segmentation": "mask.png"}, "no mask"),
     ],
 )
-def test_a_mask_that_cannot_be_is_a_corrupt_image(tmp_path, more, message):
-    found = load(write(tmp_path, content(annotation(1, **more))), "coco_masks")
-    with pytest.raises(CorruptImage, match=message):
-        found[0]
+def test_a_mask_that_cannot_be_is_named(tmp_path, more, message):
+    with pytest.raises(UserError, match=rf"image 7, annotation 1: .*{message}"):
+        load(write(tmp_path, content(annotation(1, **more))), "coco_masks")
+
+
+def test_masks_that_do_not_fill_their_boxes_are_a_warning(tmp_path, caplog):
+    counts = run_length.encode(np.eye(*SIZE, dtype=np.uint8)).tolist()
+    rows = [
+        annotation(1),
+        annotation(2, bbox=(20, 3, 10, 6)),
+        annotation(3, segmentation=[]),
+        annotation(4, bbox=(0, 0, 20, 20), segmentation={"counts": counts, "size": list(SIZE)}),
+    ]
+    with caplog.at_level(logging.WARNING):
+        load(write(tmp_path, content(*rows)), "coco_masks")
+    assert "2 of 4 masks do not fill their boxes" in caplog.text
+    assert "the first: " in caplog.text and "image 7, annotation 2" in caplog.text
 
 
 def test_an_image_of_another_size_or_none_is_corrupt(tmp_path):
     found = load(write(tmp_path, content(annotation(1))))
     Image.fromarray(np.zeros((5, 5, 3), np.uint8)).save(tmp_path / "val/7.jpg")
     (tmp_path / "val/8.jpg").unlink()
-    with pytest.raises(CorruptImage, match="5 x 5 pixels, and 20 x 30 in the annotations"):
+    other = "5 x 5 pixels, and the annotations of image 7 have 20 x 30"
+    with pytest.raises(CorruptImage, match=other):
         found[0]
     with pytest.raises(CorruptImage, match="cannot be read"):
         found[1]
+    with pytest.raises(CorruptImage, match=r"8\.jpg \(index 1\): there is no such file"):
+        found.check()
+    (tmp_path / "val/7.jpg").rename(tmp_path / "val/8.jpg")
+    write(tmp_path, content(), split="other")
+    (tmp_path / "other/7.jpg").rename(tmp_path / "val/7.jpg")
+    with pytest.raises(CorruptImage, match="5 x 5 pixels, and the annotations of image 8"):
+        found.check()
 
 
 def test_a_place_that_is_not_there_says_how_the_set_lies(tmp_path):

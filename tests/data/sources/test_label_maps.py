@@ -74,7 +74,7 @@ def test_an_unknown_label_colors_and_16_bits_are_named(tmp_path):
         with pytest.raises(CorruptImage, match=f"8 bits of gray, not {mode}"):
             source.load(f"camvid:{tmp_path}", "train")[0]
     Image.fromarray(np.zeros((3, 3), np.uint8)).save(place)
-    with pytest.raises(CorruptImage, match="3 x 3 pixels, and its image 6 x 8"):
+    with pytest.raises(CorruptImage, match="3 x 3 pixels, and its image has 6 x 8"):
         source.load(f"camvid:{tmp_path}", "train")[0]
     place.write_bytes(place.read_bytes()[:40])
     with pytest.raises(CorruptImage, match=r"a\.png"):
