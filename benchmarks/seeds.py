@@ -59,6 +59,20 @@ def representation(result: dict) -> dict[str, float]:
     return values
 
 
+def curve(runs: list[Path], metric: str = "test/accuracy") -> list[list[float]]:
+    """Return step, mean and standard deviation of a metric over runs, where all evaluated it."""
+    found = []
+    for run in runs:
+        lines = (json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines())
+        found.append({line["step"]: line[metric] for line in lines if metric in line})
+    steps = sorted(set.intersection(*map(set, found)))
+    values = {step: [row[step] for row in found] for step in steps}
+    return [
+        [step, statistics.mean(v), statistics.stdev(v) if len(v) > 1 else 0.0]
+        for step, v in values.items()
+    ]
+
+
 def origin(run: Path) -> dict[str, str]:
     """Return hardware, commit and day of a run that has just ended."""
     environment = json.loads((run / "environment.json").read_text())
@@ -86,8 +100,7 @@ def main() -> None:
     parser.add_argument("--workdir", required=True)
     parser.add_argument("--json", default="")
     options, overrides = parser.parse_known_args()
-    results = []
-    run = Path(options.workdir)
+    results, runs = [], []
     for config, seed in itertools.product(options.config, range(options.seeds)):
         variant = config.partition(":")[2] if len(options.config) > 1 else ""
         run = Path(options.workdir) / variant / f"seed_{seed}"
@@ -95,6 +108,7 @@ def main() -> None:
         command += [f"--workdir={run}", f"--config.seed={seed}", *overrides]
         subprocess.run(command, check=True, cwd=ROOT, stdout=subprocess.DEVNULL)
         results.append(json.loads((run / "result.json").read_text()))
+        runs.append(run)
     summary = summarize(results)
     for metric, values in summary.items():
         low, high = min(values["values"]), max(values["values"])
@@ -115,7 +129,8 @@ def main() -> None:
             "floors": results[0]["floors"],
             "seconds": seconds,
             "steps": results[0]["steps"],
-            **origin(run),
+            "curve": curve(runs),
+            **origin(runs[-1]),
         }
         Path(options.json).write_text(json.dumps(written, indent=2, sort_keys=True) + "\n")
         accuracy_rows.refresh()
