@@ -20,6 +20,7 @@ from cnnlab.geometry.boxes import area, sides
 
 Boxes = Real[Array | np.ndarray, "*#n 4"]
 Measure = Float[Array | np.ndarray, "*n"]
+Part = Float[Array | np.ndarray, "*#n"]
 
 
 def pairwise_iou(
@@ -97,7 +98,7 @@ def _angle(boxes: Boxes) -> Measure:
     return xp.where(there, xp.arctan2(width, xp.where(there, height, 1)), 0.0)
 
 
-def _quotient(above: Measure, below: Measure) -> Measure:
+def _quotient(above: Part, below: Part) -> Measure:
     """Return the quotient, or 0 where the divisor is 0."""
     xp, there = namespace(above, below), below > 0
     return xp.where(there, above / xp.where(there, below, 1), 0.0)

@@ -84,8 +84,9 @@ def summarize(
     precision: dict[str, np.ndarray] = {}
     recall: dict[tuple[str, int], np.ndarray] = {}
     for name, bounds in areas.items():
+        matched = [_match_all(images, c, bounds, limits[-1]) for c in classes.tolist()]
         for limit in limits if not name else limits[-1:]:
-            of_class = [_accumulate(images, c, bounds, limits[-1], limit) for c in classes.tolist()]
+            of_class = [_accumulate(found, limit) for found in matched]
             recall[name, limit] = np.array([r for _, r in of_class]).reshape(-1, len(THRESHOLDS))
             if limit == limits[-1]:
                 shape = (-1, len(THRESHOLDS), len(RECALLS))
@@ -103,11 +104,24 @@ def _mean(values: np.ndarray) -> float:
     return mean(values[~np.isnan(values)])
 
 
+def per_class(images: Iterable[Image], *, limit: int = LIMITS[-1]) -> dict[int, float]:
+    """Return the AP of every class that there is an object of, NaN if all are ignored."""
+    images = list(images)
+    classes = np.unique(np.concatenate([x.true_class for x in images] or [np.zeros(0, int)]))
+    return {
+        c: _mean(_accumulate(_match_all(images, c, AREAS[""], limit), limit)[0])
+        for c in classes.tolist()
+    }
+
+
+def _match_all(images: Sequence[Image], number: int, bounds: Bounds, most: int) -> list[Matched]:
+    return [m for x in images if (m := _match(x, number, bounds, most)) is not None]
+
+
 def _accumulate(
-    images: Sequence[Image], number: int, bounds: Bounds, most: int, limit: int
+    matched: Sequence[Matched], limit: int
 ) -> tuple[Float[np.ndarray, "t r"], Float[np.ndarray, "t"]]:
     """Return precision at the recalls and the largest recall, NaN for a class without objects."""
-    matched = [m for x in images if (m := _match(x, number, bounds, most)) is not None]
     objects = sum(m.objects for m in matched)
     shape = (len(THRESHOLDS), len(RECALLS))
     if not objects:
@@ -145,33 +159,23 @@ def _match(image: Image, number: int, bounds: Bounds, most: int) -> Matched | No
     order = np.argsort(skip, kind="stable")
     true, skip = true[order], skip[order]
     overlap, crowd = image.overlap[np.ix_(found, true)], image.crowd[true]
-    shape = (len(THRESHOLDS), len(found))
-    right, ignored = np.zeros(shape, bool), np.zeros(shape, bool)
-    for t, threshold in enumerate(THRESHOLDS):
-        taken = np.zeros(len(true), bool)
-        for d, row in enumerate(overlap):
-            g = _best(row, min(threshold, 1 - 1e-10), taken & ~crowd, skip)
-            if g is not None:
-                taken[g] = right[t, d] = True
-                ignored[t, d] = skip[g]
+    thresholds = np.minimum(THRESHOLDS, 1 - 1e-10)[:, None]
+    right, ignored = np.zeros((2, len(THRESHOLDS), len(found)), bool)
+    taken = np.zeros((len(THRESHOLDS), len(true)), bool)
+    for d in np.flatnonzero((overlap >= thresholds[0]).any(axis=1)):
+        candidates = (overlap[d] >= thresholds) & (~taken | crowd)
+        # Of those that count, if one will do.
+        count = candidates & ~skip
+        candidates = np.where(count.any(axis=1, keepdims=True), count, candidates)
+        # Of equal overlaps the last.
+        last_first = np.where(candidates, overlap[d], -1.0)[:, ::-1]
+        g = len(true) - 1 - last_first.argmax(axis=1)
+        right[:, d] = hit = candidates.any(axis=1)
+        ignored[:, d] = hit & skip[g]
+        taken[hit, g[hit]] = True
     area = image.found_area[found]
     ignored |= ~right & ((area < bounds[0]) | (area > bounds[1]))
     return Matched(image.score[found], right, ignored, int((~skip).sum()))
-
-
-def _best(
-    overlap: Float[np.ndarray, "g"],
-    threshold: float,
-    taken: Bool[np.ndarray, "g"],
-    skip: Bool[np.ndarray, "g"],
-) -> int | None:
-    """Return the object that a detection gets, of those that count if one will do."""
-    for pool in (~skip, skip):
-        candidates = np.flatnonzero(pool & ~taken & (overlap >= threshold))
-        if len(candidates):
-            # Of equal overlaps the last.
-            return int(candidates[::-1][np.argmax(overlap[candidates][::-1])])
-    return None
 
 
 def keypoint_similarity(

@@ -9,8 +9,8 @@ from cnnlab.utils.registry import suggest
 MODES = ("auto", "max", "min")
 MORE = """
     accuracy acc top match correct precision recall sensitivity specificity f1 fscore dice jaccard
-    iou miou ap map mrr ndcg auc auroc auprc tar tpr tnr kappa mcc r2 bleu psnr ssim bound elbo
-    examples_per_second
+    iou miou overlap ap map ar mabo mrr ndcg auc auroc auprc tar tpr tnr kappa mcc r2 bleu psnr
+    ssim bound elbo examples_per_second
 """
 LESS = """
     loss error err nll bce cross_entropy perplexity ppl bpd mse mae rmse mape eer far frr fpr fnr

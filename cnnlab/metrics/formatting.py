@@ -8,9 +8,11 @@ from cnnlab.metrics.direction import words
 # Numbers between 0 and 1 that count a part of a whole.
 WORDS = """
     accuracy acc top match precision recall sensitivity specificity f1 fscore dice jaccard iou miou
-    ap map auc auroc auprc tar tpr tnr eer far frr fpr fnr wer cer ci active
+    overlap ap map ar mabo auc auroc auprc tar tpr tnr eer far frr fpr fnr wer cer ci active
 """
 SHARES = frozenset(WORDS.split())
+# Which objects or classes a share is of, behind its name: AP_small.
+OF = ("small", "medium", "large", "predicted")
 # Errors of a sequence can be more than its words.
 UNBOUNDED = ("wer", "cer")
 
@@ -20,7 +22,8 @@ def is_share(name: str) -> bool:
 
     `validation/verification_tar@far=0.01` is one and so is `knn_accuracy_1`, `embedding_std` none.
     """
-    last = next((word for word in reversed(words(name)) if not word.isdigit()), "")
+    named = (word for word in reversed(words(name)) if not (word.isdigit() or word in OF))
+    last = next(named, "")
     return last in SHARES or last.rstrip("0123456789") in SHARES
 
 

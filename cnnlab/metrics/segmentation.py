@@ -10,18 +10,29 @@ pixels of class i:
 
 A class without pixels is no part of a mean. Of a class that is predicted but is not there, the two
 conventions differ: `mean_iou` counts classes that are there (Detectron2), `mean_iou_predicted`
-those with a 0 too (FCN's score.py, np.nanmean).
+those with a 0 too (FCN's score.py, np.nanmean). A pixel for which nothing is predicted (NaN) is one
+of its class that was missed.
+
+`measures` are these during training, `BoundaryIoU` that of contours; whole numbers are added up, so
+that neither batches nor devices matter.
 """
 
 from collections.abc import Iterable
+from typing import Any
 
 import cv2
+import flax.struct
+import jax
+import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Bool, Float, Int, Integer
+from jaxtyping import Array, Bool, Float, Int, Integer
 
-from cnnlab.metrics.metric import mean, ratio
+from cnnlab.losses.reduce import labeled
+from cnnlab.metrics.classification import Confusion
+from cnnlab.metrics.metric import Metric, mean, ratio
 
 IGNORED = 255
+MEASURES = ("pixel_accuracy", "mean_accuracy", "mean_iou", "mean_iou_predicted", "fw_iou")
 
 
 def confusion(
@@ -43,10 +54,17 @@ def confusion(
     return np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
 
 
-def summarize(matrix: Int[np.ndarray, "k k"]) -> dict[str, float]:
-    """Return the measures of the module's docstring by name, NaN where there is no pixel."""
-    hits, there, predicted = np.diag(matrix), matrix.sum(1), matrix.sum(0)
-    iou = iou_of_classes(matrix)
+def summarize(
+    matrix: Int[np.ndarray, "k k"], missed: Int[np.ndarray, "k"] | int = 0
+) -> dict[str, float]:
+    """Return the measures of the module's docstring by name, NaN where there is no pixel.
+
+    Args:
+        matrix: pixels by true and predicted class.
+        missed: pixels of each true class for which nothing is predicted.
+    """
+    hits, there, predicted = np.diag(matrix), matrix.sum(1) + missed, matrix.sum(0)
+    iou = iou_of_classes(matrix, missed)
     accuracy = ratio(hits, there)
     total = there.sum()
     present = there > 0
@@ -59,10 +77,92 @@ def summarize(matrix: Int[np.ndarray, "k k"]) -> dict[str, float]:
     }
 
 
-def iou_of_classes(matrix: Int[np.ndarray, "k k"]) -> Float[np.ndarray, "k"]:
+def iou_of_classes(
+    matrix: Int[np.ndarray, "k k"], missed: Int[np.ndarray, "k"] | int = 0
+) -> Float[np.ndarray, "k"]:
     """Return the IoU of every class, NaN for one that is neither there nor predicted."""
     hits = np.diag(matrix)
-    return ratio(hits, matrix.sum(1) + matrix.sum(0) - hits)
+    return ratio(hits, matrix.sum(1) + missed + matrix.sum(0) - hits)
+
+
+@flax.struct.dataclass
+class Measure(Confusion):
+    """A measure of label maps, of the counts of pixels.
+
+    Attributes:
+        name: one of `MEASURES`.
+    """
+
+    name: str = flax.struct.field(pytree_node=False, default="mean_iou")
+
+    @property
+    def count(self) -> Any:
+        """Return the number of pixels; without any there is no measure."""
+        return np.sum(self.counts) + np.sum(self.invalid)
+
+    def compute(self) -> Any:
+        """Return the measure, from 0 to 1."""
+        return summarize(np.asarray(self.counts), np.asarray(self.invalid))[self.name]
+
+
+def measures(
+    logits: Float[Array, "b h w k"],
+    labels: Integer[Array, "b h w"],
+    valid: Bool[Array, "..."] | None = None,
+) -> dict[str, Measure]:
+    """Return `MEASURES` of a batch by name; labels that are no class, as 255, count nowhere."""
+    found = Confusion.of(logits, labels, valid)
+    return {name: Measure(found.counts, found.invalid, name) for name in MEASURES}
+
+
+@flax.struct.dataclass
+class BoundaryIoU(Metric):
+    """Mean over classes of the IoU of their boundaries, of the classes that are there.
+
+    Attributes:
+        both, either, there: int32 [k], pixels in both boundaries, in one, and in the true one.
+    """
+
+    both: Any
+    either: Any
+    there: Any
+
+    @classmethod
+    def of(
+        cls,
+        predicted: Integer[Array, "b h w"],
+        labels: Integer[Array, "b h w"],
+        classes: int,
+        valid: Bool[Array, "..."] | None = None,
+        *,
+        share: float = 0.02,
+    ) -> "BoundaryIoU":
+        """Count a batch; see `boundary_iou`. Pixels of label 255 are of no class in both."""
+        kept = labeled(labels, IGNORED, valid)
+
+        def counts(number: Array) -> tuple[Array, Array, Array]:
+            true, found = (_rim((x == number) & kept, share) for x in (labels, predicted))
+            return (true & found).sum(), (true | found).sum(), true.sum()
+
+        return cls(*jax.lax.map(counts, jnp.arange(classes)))
+
+    @property
+    def count(self) -> Any:
+        """Return the number of pixels in true boundaries; without any there is no measure."""
+        return np.sum(self.there)
+
+    def compute(self) -> float:
+        """Return the mean, from 0 to 1."""
+        return mean(ratio(self.both, self.either)[np.asarray(self.there) > 0])
+
+
+def _rim(mask: Bool[Array, "b h w"], share: float) -> Bool[Array, "b h w"]:
+    """Return the pixels near the contours of masks, as `boundary` does."""
+    width = _width(mask.shape[1:], share)
+    inner = jnp.pad(mask, ((0, 0), (width, width), (width, width)))
+    for window in ((1, 2 * width + 1, 1), (1, 1, 2 * width + 1)):
+        inner = jax.lax.reduce_window(inner, True, jax.lax.bitwise_and, window, (1, 1, 1), "VALID")
+    return mask & ~inner
 
 
 def boundary_iou(
@@ -83,7 +183,11 @@ def boundary_iou(
 
 def boundary(mask: Bool[np.ndarray, "h w"], share: float = 0.02) -> Bool[np.ndarray, "h w"]:
     """Return the pixels of a mask near its contour; the image's border is a contour too."""
-    distance = max(1, round(share * np.hypot(*mask.shape)))
+    distance = _width(mask.shape, share)
     padded = np.pad(mask.astype(np.uint8), 1)
     inner = cv2.erode(padded, np.ones((3, 3), np.uint8), iterations=distance)[1:-1, 1:-1]
     return mask & (inner == 0)
+
+
+def _width(shape: tuple[int, ...], share: float) -> int:
+    return max(1, round(share * float(np.hypot(shape[0], shape[1]))))

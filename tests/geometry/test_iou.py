@@ -66,6 +66,9 @@ def test_the_share_in_a_crowd_is_of_the_first_boxes_area():
     crowd = np.array([[0.0, 0.0, 10.0, 10.0]])
     first = np.array([[2.0, 2.0, 4.0, 4.0], [8.0, 8.0, 12.0, 12.0], EMPTY])
     np.testing.assert_allclose(pairwise_ioa(first, crowd)[:, 0], [1.0, 0.25, 0.0])
+    twice = pairwise_ioa(first, np.concatenate([crowd, crowd + 10]))
+    np.testing.assert_allclose(twice, [[1.0, 0.0], [0.25, 0.25], [0.0, 0.0]])
+    assert pairwise_ioa(first, crowd[:0]).shape == (3, 0)
 
 
 def test_known_values():

@@ -12,6 +12,8 @@ NAMES = {
         *("validation/verification_auc@features", "validation/retrieval_map@r"),
         *("validation/retrieval_recall@1", "validation/verification_tar@far=0.001"),
         *("validation/linear_probe_tune_accuracy", "validation/f1", "validation/mean_iou"),
+        *("validation/AP", "validation/mask_AP50", "validation/AR100", "validation/AP_small"),
+        *("validation/mAP_2007", "validation/mabo", "validation/best_overlap"),
     ),
     "min": (
         *("validation/loss", "validation/ema/loss", "train/auxiliary_loss"),

@@ -1,14 +1,19 @@
 """Measures of label maps by plain loops over pixels, in both conventions."""
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from cnnlab.metrics.metric import merge
 from cnnlab.metrics.segmentation import (
     IGNORED,
+    BoundaryIoU,
     boundary,
     boundary_iou,
     confusion,
     iou_of_classes,
+    measures,
     summarize,
 )
 
@@ -71,3 +76,43 @@ def test_boundary_iou_sees_what_iou_of_large_masks_does_not():
     assert boundary_iou([(true, true)]) == 1
     assert boundary_iou([(true, moved)]) < 0.75 and both > 0.94
     assert np.isnan(boundary_iou([]))
+
+
+def test_measures_add_up_over_batches_and_devices():
+    pairs = [maps(seed) for seed in range(4)]
+    true, predicted = (np.concatenate(x) for x in zip(*pairs, strict=True))
+    logits = jax.nn.one_hot(predicted, 6)
+    valid = np.arange(len(true)) < 10
+    expected = summarize(confusion(true[:10], predicted[:10], 6))
+    parts = [
+        jax.jit(measures)(logits[i : i + 6], jnp.asarray(true[i : i + 6]), valid[i : i + 6])
+        for i in (0, 6)
+    ]
+    both = merge(*parts)
+    assert {name: metric.compute() for name, metric in both.items()} == pytest.approx(expected)
+    none = measures(logits, jnp.asarray(true), jnp.zeros(12, bool))
+    assert all(metric.count == 0 for metric in none.values())
+
+
+def test_a_pixel_for_which_nothing_is_predicted_is_missed():
+    logits = jax.nn.one_hot(jnp.zeros((1, 2, 2), int), 2).at[0, 0, 0].set(jnp.nan)
+    found = measures(logits, jnp.zeros((1, 2, 2), jnp.int32))
+    assert found["pixel_accuracy"].compute() == found["mean_iou"].compute() == 0.75
+
+
+def test_boundary_iou_of_batches_is_that_of_each_class_of_all_maps():
+    rng = np.random.default_rng(0)
+    coarse = rng.integers(0, 3, (2, 4, 5, 6))
+    true, predicted = np.repeat(np.repeat(coarse, 8, axis=2), 8, axis=3).astype(np.uint8)
+    true[0, :5] = IGNORED
+    count = jax.jit(lambda p, t: BoundaryIoU.of(p, t, 4))
+    got = count(predicted, true)
+    known = true != IGNORED
+    expected = [
+        boundary_iou((t == c, (p == c) & k) for t, p, k in zip(true, predicted, known, strict=True))
+        for c in range(3)
+    ]
+    # Class 3 is nowhere.
+    assert got.compute() == pytest.approx(np.mean(expected))
+    halves = [count(predicted[i : i + 2], true[i : i + 2]) for i in (0, 2)]
+    assert merge(*halves).compute() == got.compute()

@@ -1,0 +1,146 @@
+"""Numbers of detections in training: of every example once, whatever the devices; the results."""
+
+import json
+
+import detection_objective as toy
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import small
+
+from cnnlab.metrics import coco, detection, voc
+from cnnlab.metrics.coco_results import write_predictions
+from cnnlab.training.writer import read_rows
+
+BEST = "validation/AP"
+
+
+@pytest.fixture(scope="module")
+def single():
+    """Return the evaluation of a split on one device, with its outputs."""
+    parts = small.build(small.config(**toy.SETTINGS))
+    return parts.evaluate_split(parts.state, "validation", keep=True)
+
+
+def test_outputs_are_every_example_once_with_its_padding(single):
+    source = toy.Scatter("validation")
+    assert len(single.outputs["index"]) == 37
+    np.testing.assert_array_equal(single.outputs["image_id"], np.arange(100, 137))
+    for i in range(37):
+        real = single.outputs["objects_valid"][i]
+        np.testing.assert_array_equal(single.outputs["boxes"][i][real], source[i]["boxes"])
+
+
+@pytest.mark.parametrize(("strategy", "placement"), [("pmap", "memory"), ("fsdp", "grain")])
+def test_eight_devices_have_the_numbers_of_one(single, strategy, placement):
+    settings = {"parallel__strategy": strategy, "data__placement": placement}
+    parts = small.build(small.config(**toy.SETTINGS, parallel__devices=8, **settings))
+    found = parts.evaluate_split(parts.state, "validation").scalars()
+    expected = single.scalars()
+    assert 0 < expected["AP50"] < 1 and expected["mAP"] > 0 and expected["recall@5"] > 0
+    assert found == pytest.approx(expected, abs=1e-6)
+
+
+def test_numbers_are_those_of_the_images_one_by_one(single):
+    out, source = single.outputs, toy.Scatter("validation")
+    images, voc_images = [], []
+    for i in range(37):
+        found, true = out["found_valid"][i], source[i]
+        boxes, scores, classes = (
+            out[f"found_{k}"][i][found] for k in ("boxes", "scores", "classes")
+        )
+        overlap = np.zeros((len(boxes), len(true["boxes"])))
+        for d, g in np.ndindex(*overlap.shape):
+            a, b = boxes[d].astype(float), true["boxes"][g].astype(float)
+            sides = np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2])
+            both, own = sides.clip(0).prod(), (a[2:] - a[:2]).prod()
+            overlap[d, g] = both / (
+                own if true["crowd"][g] else own + (b[2:] - b[:2]).prod() - both
+            )
+        areas = [(x[:, 2:] - x[:, :2]).astype(float).prod(1) for x in (boxes, true["boxes"])]
+        none = np.zeros(len(true["boxes"]), bool)
+        given = (true["classes"], areas[1], true["crowd"], none)
+        images.append(coco.Image(overlap, scores.astype(float), classes, areas[0], *given))
+        objects = (true["boxes"], true["classes"], true["difficult"])
+        voc_images.append(voc.Image(boxes, scores, classes, *objects))
+    scalars = single.scalars()
+    for name, value in coco.summarize(images).items():
+        assert scalars.get(name, np.nan) == pytest.approx(value, abs=1e-9, nan_ok=True), name
+    each = voc.average_precision(voc_images, inclusive=False)
+    assert scalars["mAP"] == pytest.approx(np.nanmean(list(each.values())))
+    found = detection.per_class(out, ("a", "b", "c", "d"))
+    assert found["d"] is None
+    assert np.mean([found[k] for k in "abc"]) == pytest.approx(scalars["AP"])
+
+
+@pytest.mark.slow
+def test_average_precision_chooses_the_checkpoint(tmp_path):
+    settings = small.config(**toy.SETTINGS, steps=2, evaluate__every=1, checkpoint__every=1)
+    loop, _ = small.train(settings, tmp_path)
+    values = [row[BEST] for row in read_rows(tmp_path / "metrics.jsonl") if BEST in row]
+    assert len(values) == 2 and loop.position.best == max(values) > 0
+
+
+def objects(masks, keypoints=None):
+    """Return a batch of one image, with a padded row."""
+    count = len(masks) + 1
+    batch = {
+        "masks": np.concatenate([masks, np.zeros_like(masks[:1])])[None],
+        "boxes": np.zeros((1, count, 4), np.float32),
+        "classes": np.zeros((1, count), np.int32),
+        "crowd": np.arange(count)[None] == 1,
+        "objects_valid": np.arange(count)[None] < count - 1,
+    }
+    return batch if keypoints is None else {**batch, "keypoints": keypoints}
+
+
+def test_masks_are_judged_by_their_pixels_without_being_gathered():
+    masks = np.zeros((2, 10, 10), np.uint8)
+    masks[0, 2:8, 2:7] = masks[1, 8:, :] = 1
+    found = np.zeros((1, 3, 10, 10), np.uint8)
+    # 24 of 30 pixels; within the crowd; nothing.
+    found[0, 0, 2:8, 3:7] = found[0, 1, 9, :4] = 1
+    four = (np.zeros((1, 3, 4), np.float32), np.array([[0.9, 0.8, 0.7]], np.float32))
+    four += (np.zeros((1, 3), np.int32), np.array([[True, True, False]]))
+    rows = detection.rows(objects(masks), *map(jnp.asarray, four), masks=jnp.asarray(found))
+    outputs = {name: np.asarray(x) for name, x in rows.items()}
+    assert max(x.size for x in outputs.values()) < 20
+    got = detection.mask_numbers(outputs)
+    # Right at 7 of 10 thresholds: 0.5 to 0.8.
+    assert got["mask_AP"] == pytest.approx(0.7) and got["mask_AP50"] == pytest.approx(1)
+
+
+def test_keypoints_are_judged_by_their_distances():
+    rng = np.random.default_rng(0)
+    points = rng.uniform(10, 90, (17, 2))
+    outputs = {
+        "found_boxes": np.zeros((1, 2, 4)),
+        "found_scores": np.array([[0.9, 0.1]]),
+        "found_classes": np.zeros((1, 2), int),
+        "found_valid": np.ones((1, 2), bool),
+        "found_keypoints": np.stack([points, points + 50])[None],
+        "keypoints": np.concatenate([points, np.full((17, 1), 2.0)], axis=1)[None, None],
+        "boxes": np.array([[[10.0, 10, 90, 90]]]),
+        "classes": np.zeros((1, 1), int),
+        "objects_valid": np.ones((1, 1), bool),
+    }
+    got = detection.keypoint_numbers(outputs)
+    assert got["keypoint_AP"] == pytest.approx(1) and "keypoint_AR20" in got
+
+
+def test_predictions_have_the_ids_of_the_file_and_boxes_of_coco(single, tmp_path):
+    out, file = single.outputs, tmp_path / "predictions.json"
+    ids = out["image_id"]
+    count = write_predictions(file, out, image_ids=ids, category_ids=(7, 11, 13))
+    rows = json.loads(file.read_text())
+    assert count == len(rows) == out["found_valid"].sum() > 37
+    first = next(i for i in range(37) if out["found_valid"][i].any())
+    best = np.argmax(np.where(out["found_valid"][first], out["found_scores"][first], -1))
+    y0, x0, y1, x1 = out["found_boxes"][first, best]
+    assert rows[0]["image_id"] == 100 + first
+    assert rows[0]["category_id"] == (7, 11, 13)[out["found_classes"][first, best]]
+    assert rows[0]["bbox"] == pytest.approx([x0, y0, x1 - x0, y1 - y0], abs=1e-6)
+    assert np.float32(rows[0]["score"]) == out["found_scores"][first, best]
+    nothing = {**out, "found_valid": np.zeros_like(out["found_valid"])}
+    assert write_predictions(file, nothing, image_ids=ids, category_ids=(7, 11, 13)) == 0
+    assert json.loads(file.read_text()) == []
