@@ -11,6 +11,9 @@ A source declares the kind of each of its keys in `Info.kinds`. Coordinates are 
     label_map       h w or h w 1, integers    nearest pixel, 255 from outside
     depth           h w or h w 1              nearest pixel, values kept, 0 (unknown) from outside
     flow            h w 2 (dy, dx) or h w 3   nearest pixel, vectors moved, 0 from outside
+    disparity       h w or h w 1              nearest pixel, scaled as widths, 0 from outside
+    region          4 [y0, x0, y1, x1]        as a box; the part of the image that is no padding
+    to_original     2 3                       maps points of the image to the one that was decoded
     not_spatial     any                       stays
 
 The third channel of a flow says where it is known. Boxes, masks, keypoints of objects and `object`
@@ -30,6 +33,8 @@ from cnnlab.errors import UserError
 from cnnlab.geometry import affine, boxes, dense_maps, keypoints
 
 VALID, DROPPED, CUT = "objects_valid", "objects_dropped", "objects_cut"
+# Height and width of the image that was decoded, the map to its points, and where it is.
+ORIGINAL_SIZE, TO_ORIGINAL, REGION = "original_size", "to_original", "image_region"
 IGNORED_LABEL = 255
 # What moves: [h, w, c] or, of a clip, [t, h, w, c].
 PICTURES = ("image", "video")
@@ -68,6 +73,10 @@ def _move_map(axis: int = 0, fill: int = 0) -> Mover:
     return lambda x, by, _: dense_maps.sample(x, by.backward, by.size, axis=axis, fill=fill)
 
 
+def _move_disparity(x: Any, by: Movement, pairs: Pairs) -> Any:
+    return (_move_map()(x, by, pairs) * by.forward[1, 1]).astype(x.dtype)
+
+
 def _stay(x: Any, by: Movement, _: Pairs) -> Any:
     del by
     return x
@@ -90,8 +99,15 @@ KINDS = {
     "flow": Kind(
         ("h w 2", "h w 3"), lambda x, by, _: dense_maps.sample_vectors(x, by.backward, by.size)
     ),
+    "disparity": Kind(("h w", "h w 1"), _move_disparity),
+    "region": Kind(("4",), lambda x, by, _: _move_boxes(x[None], by, ())[0]),
+    "to_original": Kind(
+        ("2 3",), lambda x, by, _: affine.compose(x, by.backward).astype(np.float32)
+    ),
     "not_spatial": Kind((), _stay),
 }
+# Kinds of keys that transforms add, whatever the source.
+ADDED = {TO_ORIGINAL: "to_original", REGION: "region"}
 # Kinds of keys of these names, where a source declares none.
 NAMES = {
     "boxes": "box",
@@ -103,6 +119,7 @@ NAMES = {
     "segmentation_label": "label_map",
     "depth": "depth",
     "flow": "flow",
+    "disparity": "disparity",
 }
 
 
@@ -149,7 +166,7 @@ def find(
     size = np.shape(example[pictures[0]])[-3:-1]
     rows: dict[str, int] = {}
     for key, value in example.items():
-        kind, shape = targets.kinds.get(key), np.shape(value)[batched:]
+        kind, shape = targets.kinds.get(key, ADDED.get(key)), np.shape(value)[batched:]
         if kind is None and len(shape) > 1 and key not in pictures:
             raise UserError(
                 f"{name} would move the image and leave '{key}' of shape {shape} behind; declare "

@@ -60,6 +60,13 @@ def inverse(matrix: Matrix) -> Matrix:
     return xp.concatenate([back, shift[:, None]], axis=1)
 
 
+def compose(outer: Matrix, inner: Matrix) -> Matrix:
+    """Return the map of a point to `outer` of its `inner`."""
+    xp = namespace(outer, inner)
+    parts = (outer[:, :2, None] * inner[None, :, :2]).sum(1)
+    return xp.concatenate([parts, transform(outer, inner[:, 2])[:, None]], axis=1)
+
+
 def inside(points: Vectors, size: Sequence[int]) -> Bool[Array | np.ndarray, "*n"]:
     """Return which points lie in a picture of `size` (height, width), its border included."""
     y, x = points[..., 0], points[..., 1]

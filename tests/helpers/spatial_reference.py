@@ -12,6 +12,9 @@ KINDS = {
     "depth": "depth",
     "flow": "flow",
     "known_flow": "flow",
+    "disparity": "disparity",
+    "to_original": "to_original",
+    "image_region": "region",
 }
 PAIRS = {"joints": ((0, 1),), "landmarks": ((1, 2),)}
 # The names of KINDS by kind, for a test a kind.
@@ -39,6 +42,9 @@ def example(height, width, seed=0, objects=4):
         "depth": rng.uniform(1, 9, (height, width, 1)).astype(np.float32),
         "flow": rng.normal(size=(height, width, 2)).astype(np.float32),
         "known_flow": rng.normal(size=(height, width, 3)).astype(np.float32),
+        "disparity": rng.uniform(1, 9, (height, width)).astype(np.float32),
+        "to_original": rng.normal(size=(2, 3)).astype(np.float32),
+        "image_region": np.array([1, 2, height - 2, width - 1], np.float32),
     }
 
 
@@ -48,7 +54,7 @@ def moved(found, backward, size, min_visible=0.0):
     forward = np.linalg.inv(np.vstack([backward, [0, 0, 1]]))[:2]
     height, width = size
     there, boxes = [], []
-    for y0, x0, y1, x1 in found["boxes"].astype(float):
+    for y0, x0, y1, x1 in [*found["boxes"].astype(float), found["image_region"].astype(float)]:
         corners = [forward @ [y, x, 1] for y in (y0, y1) for x in (x0, x1)]
         (top, left), (bottom, right) = np.min(corners, 0), np.max(corners, 0)
         whole = (bottom - top) * (right - left)
@@ -57,7 +63,8 @@ def moved(found, backward, size, min_visible=0.0):
         part = (bottom - top) * (right - left)
         there.append(part > 0 and part >= min_visible * whole)
         boxes.append([top, left, bottom, right])
-    there = np.array(there)
+    *boxes, region = boxes
+    there = np.array(there[:-1])
 
     def keypoints(points, pairs):
         result = np.zeros_like(points)
@@ -95,6 +102,9 @@ def moved(found, backward, size, min_visible=0.0):
         "depth": sampled(found["depth"], 0),
         "flow": flow(found["flow"]),
         "known_flow": flow(found["known_flow"]),
+        "image_region": np.array(region, np.float32),
+        "disparity": (forward[1, 1] * sampled(found["disparity"], 0)).astype(np.float32),
+        "to_original": (found["to_original"] @ np.vstack([backward, [0, 0, 1]])).astype(np.float32),
     }
     for key in ("boxes", "masks", "classes", "joints"):
         result[key][~there] = 0

@@ -5,9 +5,10 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 
-from cnnlab.data.argument_types import Limit, PositiveWhole
+from cnnlab.data.argument_types import Limit, PositiveWhole, WholeNumber
 from cnnlab.data.preprocess.geometric import geometric
 from cnnlab.data.preprocess.resampling import Image, Interpolation, Resized, resample
+from cnnlab.errors import UserError
 from cnnlab.geometry.affine import Matrix, scale_shift
 
 
@@ -29,6 +30,7 @@ def resize(
     *,
     size: PositiveWhole = 256,
     mode: Literal["shorter", "exact"] = "shorter",
+    longest: WholeNumber = 0,
     interpolation: Interpolation = "auto",
 ) -> tuple[Resized, Matrix]:
     """Resize to a shorter side of `size`, keeping the aspect, or to exactly `size` x `size`.
@@ -38,13 +40,13 @@ def resize(
     Args:
         size: in pixels.
         mode: "shorter": `size` is that of the shorter side; "exact": of both.
+        longest: limit of the longer side, to which the shorter one gives way; 0 for none.
         interpolation: "area", "linear", "cubic" or "auto": see `resampling`.
     """
-    height, width = image.shape[:2]
-    shorter = min(height, width) if mode == "shorter" else 0
-    new = (size * height // shorter, size * width // shorter) if shorter else (size, size)
-    matrix = scale_shift((height / new[0], width / new[1]), (0, 0))
-    return resample(image, new, interpolation), matrix
+    if longest and mode == "exact":
+        raise UserError("resize.longest is for mode='shorter': 'exact' has two sides of `size`")
+    new = (size, size) if mode == "exact" else _keep_aspect(image.shape[:2], size, longest)
+    return _resize(image, new, interpolation)
 
 
 @geometric
@@ -54,6 +56,7 @@ def random_resize(
     /,
     *,
     shorter: WholeInterval = (256, 480),
+    longest: WholeNumber = 0,
     interpolation: Interpolation = "auto",
 ) -> tuple[Resized, Matrix]:
     """Resize to a shorter side drawn uniformly from the whole numbers of `shorter`, ends included.
@@ -63,10 +66,23 @@ def random_resize(
 
     Args:
         shorter: smallest and largest shorter side in pixels.
+        longest: limit of the longer side, to which the shorter one gives way; 0 for none.
         interpolation: "area", "linear", "cubic" or "auto": see `resampling`.
     """
     size = int(rng.integers(shorter[0], shorter[1], endpoint=True))
-    height, width = image.shape[:2]
-    new = size * height // min(height, width), size * width // min(height, width)
-    matrix = scale_shift((height / new[0], width / new[1]), (0, 0))
+    return _resize(image, _keep_aspect(image.shape[:2], size, longest), interpolation)
+
+
+def _keep_aspect(sides: Sequence[int], shorter: int, longest: int) -> tuple[int, int]:
+    """Return height and width for a shorter side, or for the longest side where that is less."""
+    old, new = min(sides), shorter
+    if 0 < longest < shorter * max(sides) // old:
+        old, new = max(sides), longest
+    return max(1, new * sides[0] // old), max(1, new * sides[1] // old)
+
+
+def _resize(
+    image: Image, new: tuple[int, int], interpolation: Interpolation
+) -> tuple[Resized, Matrix]:
+    matrix = scale_shift((image.shape[0] / new[0], image.shape[1] / new[1]), (0, 0))
     return resample(image, new, interpolation), matrix

@@ -3,11 +3,13 @@
 An example is a dict whose "image" is a uint8 array (h, w, c), or whose "waveform" is an array (t,).
 Each function takes the example and a `numpy.random.Generator`, which the deterministic ones ignore,
 and returns a new dict. Targets with a place move along with the image (see
-`cnnlab.data.spatial_targets`); `pad_objects` gives all examples the same number of objects.
+`cnnlab.data.spatial_targets`); `pad_image` gives all images one size, and `pad_objects` gives all
+examples one number of objects.
 
 `interpolation` is explained in `cnnlab.data.preprocess.resampling`.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -15,6 +17,7 @@ import numpy as np
 
 from cnnlab.data.argument_types import check_arguments
 from cnnlab.data.preprocess.crop import center_crop, random_crop, random_resized_crop
+from cnnlab.data.preprocess.pad_image import pad_image, start
 from cnnlab.data.preprocess.pad_objects import pad_objects
 from cnnlab.data.preprocess.resize import random_resize, resize
 from cnnlab.data.preprocess.window import center_window, random_window
@@ -30,9 +33,13 @@ PREPROCESS: dict[str, Callable[..., dict[str, Any]]] = {
     "random_crop": random_crop,
     "random_window": random_window,
     "center_window": center_window,
+    "pad_image": pad_image,
     "pad_objects": pad_objects,
 }
-GEOMETRIC = ("resize", "random_resize", "random_resized_crop", "center_crop", "random_crop")
+GEOMETRIC = (
+    *("resize", "random_resize", "random_resized_crop", "center_crop", "random_crop"),
+    "pad_image",
+)
 RANDOM = ("random_resize", "random_resized_crop", "random_crop", "random_window")
 
 
@@ -52,7 +59,8 @@ def size_in_bytes(chosen: Any, batch: int) -> int:
         if name in chosen and name != "pad_objects":
             given = {**defaults(function), **chosen[name]}
             side = given["size"] if "size" in given else given["shorter"][1]
-            sizes.append(side if name.endswith("window") else side**2)
+            area = math.prod(side) if isinstance(side, list | tuple) else side**2
+            sizes += [n for n in [side if name.endswith("window") else area] if n]
     return max(sizes) + batch * sizes[-1] if sizes else 0
 
 
@@ -76,7 +84,7 @@ def preprocess(
     Raises `UserError`: see `check`.
     """
     check(chosen)
-    result = dict(example)
+    result = start(example) if "pad_image" in chosen else dict(example)
     for name, function in PREPROCESS.items():
         if name in chosen:
             placed = (targets,) if name in (*GEOMETRIC, "pad_objects") else ()

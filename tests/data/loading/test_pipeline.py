@@ -288,3 +288,17 @@ def test_a_source_is_checked_before_the_first_step_unless_what_is_corrupt_is_ski
         pipeline.train_data(entry(monkeypatch, source, placement="grain"), seed=0, batch_size=4)
     settings = entry(monkeypatch, source, on_corrupt="skip")
     assert pipeline.train_data(settings, seed=0, batch_size=4).count == 19
+
+
+@pytest.mark.parametrize("placement", ["memory", "grain"])
+def test_images_of_different_sizes_are_batched_with_their_original_sizes(monkeypatch, placement):
+    class Ragged(ListSource):
+        def __getitem__(self, index):
+            return {**super().__getitem__(index), "image": np.zeros((8 + index, 9, 1), np.uint8)}
+
+    chosen = {"preprocess": {"pad_image": {"size": 32}}}
+    data = entry(monkeypatch, Ragged(), placement=placement, train=chosen)
+    data["eval"] = {**cfg.base().data.eval.to_dict(), **chosen}
+    batch = next(pipeline.eval_data(data, "train", batch_size=4).batches())
+    assert batch["image"].shape == (4, 32, 32, 1) and batch["to_original"].shape == (4, 2, 3)
+    np.testing.assert_array_equal(batch["original_size"], [[8 + n, 9] for n in range(4)])

@@ -20,6 +20,7 @@ CASES = {
     "random_resized_crop": ("random_resized_crop", {"size": 12, "scale": (0.2, 0.9)}, 19, 16),
     "center_crop": ("center_crop", {"size": 11}, 18, 15),
     "random_crop": ("random_crop", {"size": 9}, 15, 16),
+    "pad_image": ("pad_image", {"size": 20, "multiple": 1}, 15, 16),
 }
 
 
@@ -107,7 +108,8 @@ def test_masks_that_shrink_take_the_nearest_pixel_and_the_later_of_two():
 @pytest.mark.parametrize("name", GEOMETRIC)
 @pytest.mark.parametrize("shape", [(40, 30), (40, 30, 1), (3, 40, 30), (6, 5), (0, 4), (2, 3)])
 def test_a_target_of_no_declared_kind_is_not_left_behind(name, shape):
-    chosen = {name: {"shorter": (8, 9)} if name == "random_resize" else {"size": 8}}
+    arguments = {"random_resize": {"shorter": (8, 9)}, "pad_image": {}}
+    chosen = {name: arguments.get(name, {"size": 8})}
     example = {"image": np.zeros((40, 30, 3), np.uint8), "seen": np.zeros(shape)}
     with pytest.raises(UserError, match=rf"{name} .* 'seen' of shape .* \(box, instance_mask, "):
         preprocess(example, np.random.default_rng(0), **chosen)

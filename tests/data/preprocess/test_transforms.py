@@ -169,7 +169,7 @@ def test_the_chosen_apply_in_the_order_of_the_table():
     np.testing.assert_array_equal(result["image"], expected["image"])
     assert tuple(PREPROCESS) == (
         *("resize", "random_resize", "random_resized_crop", "center_crop", "random_crop"),
-        *("random_window", "center_window", "pad_objects"),
+        *("random_window", "center_window", "pad_image", "pad_objects"),
     )
     assert preprocess(example, None)["image"] is example["image"]
 
