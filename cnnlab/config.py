@@ -113,6 +113,7 @@ def base() -> ConfigDict:
         "classes": (),
         "placement": "auto",
         "on_corrupt": "stop",
+        "exif": "apply",
         "train": {
             "split": "train",
             "per_class": 0,

@@ -21,6 +21,7 @@ from cnnlab.data.builders import EMBEDDED
 from cnnlab.data.loading.pipeline import ON_CORRUPT, PLACEMENTS
 from cnnlab.data.loading.samplers import SAMPLERS
 from cnnlab.data.sources.info import PATH_SOURCES
+from cnnlab.data.sources.source import EXIF
 from cnnlab.evaluators import find as find_evaluator
 from cnnlab.metrics.direction import MODES
 from cnnlab.plots.projections import VIEWS
@@ -79,6 +80,7 @@ Args:
     data.classes: names or numbers of the classes to keep, renumbered in this order; (): all.
     data.placement: where the training examples lie.
     data.on_corrupt: what to do about an example that cannot be read.
+    data.exif: what to do about the EXIF orientation of image files.
     data.train.split: split expression, as train[:80%].
     data.train.per_class: examples drawn of each class, by the seed; 0: all.
     data.train.preprocess: transforms of single examples on the host, before batches are made.
@@ -150,6 +152,7 @@ CHOICES: dict[str, Callable[[], Iterable[str]]] = {
     "data.source": lambda: [*EMBEDDED, *(f"{kind}:PATH" for kind in PATH_SOURCES), "..."],
     "data.placement": lambda: PLACEMENTS,
     "data.on_corrupt": lambda: ON_CORRUPT,
+    "data.exif": lambda: EXIF,
     "data.train.sampler.name": lambda: SAMPLERS,
     "checkpoint.mode": lambda: MODES,
     "parallel.strategy": lambda: STRATEGIES,

@@ -53,6 +53,9 @@ def define(values: flags.FlagValues) -> None:
     flags.DEFINE_integer(
         "stride", 16, "pixels between places of anchors", lower_bound=1, flag_values=values
     )
+    flags.DEFINE_enum(
+        "exif", "apply", ["apply", "ignore"], "EXIF orientation of image files", flag_values=values
+    )
     define_path(
         "data_dir", "", "where prepared sets lie (default: CNNLAB_DATA or TFDS's folder)", values
     )
@@ -105,7 +108,7 @@ def _show(name: str, values: flags.FlagValues) -> int:
         from cnnlab.plots.layers.render import check_path
 
         check_path(Path(values.sheet), (".png",))
-    source = sources.load(name, values.split, data_dir=values.data_dir)
+    source = sources.load(name, values.split, data_dir=values.data_dir, exif=values.exif)
     if hasattr(source, "check"):
         source.check()
     info = source.info

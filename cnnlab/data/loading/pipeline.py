@@ -42,7 +42,7 @@ def open_split(data: Mapping[str, Any], split: str, *, per_class: int = 0, seed:
         UserError: as `source.load` and `Subset`.
         CorruptFile: of the source's own `check`, unless `data` skips what is corrupt.
     """
-    source = sources.load(data["source"], split, data_dir=data["data_dir"])
+    source = sources.load(data["source"], split, data_dir=data["data_dir"], exif=data["exif"])
     if data["on_corrupt"] == "stop" and hasattr(source, "check"):
         source.check()
     if data["classes"] or per_class:

@@ -1,9 +1,9 @@
 """Decode image files to uint8 arrays, with errors that name the file.
 
-What comes out is what a viewer shows: EXIF rotation is applied, palettes are looked up, CMYK is
-converted, and transparency is laid over white (dropping the alpha channel instead would turn a
-black drawing on a transparent ground into a black rectangle). Of 16-bit samples the high byte is
-kept, so 65,535 becomes 255. Of an animation the first frame is read.
+What comes out is what a viewer shows: EXIF orientation is applied (unless asked not to), palettes
+are looked up, CMYK is converted, and transparency is laid over white (without its alpha channel a
+black drawing on a transparent ground would be a black rectangle). Of 16-bit samples the high byte
+is kept, so 65,535 becomes 255. Of an animation the first frame is read.
 
 Plain grey and RGB JPEGs and PNGs go through OpenCV, several times as fast; all else, and whatever
 looks cut off, through Pillow. Some releases of OpenCV fill the rest of a truncated JPEG with grey
@@ -61,13 +61,14 @@ class CorruptImage(CorruptFile):
 
 
 def decode(
-    data: bytes | Path, *, channels: int = 3, file: str = "", index: int = -1
+    data: bytes | Path, *, channels: int = 3, exif: bool = True, file: str = "", index: int = -1
 ) -> UInt8[np.ndarray, "h w channels"]:
     """Return the image in an encoded file, in RGB or grey.
 
     Args:
         data: the bytes, or where they are.
         channels: 3 for RGB, 1 for grey (ITU-R 601 luma of a color image).
+        exif: rotate the pixels as the file's EXIF orientation says; those of TIFF always are.
         file, index: what to call the image in an error; `file` defaults to the path.
 
     Raises:
@@ -84,7 +85,7 @@ def decode(
     if not data:
         raise CorruptImage(file, index, "the file is empty (0 bytes)")
     try:
-        image = _decode(data)
+        image = _decode(data, exif)
     # Pillow's plugins raise nearly anything on damaged headers: SyntaxError, struct.error, ...
     except Exception as error:
         reason = str(error).split("<_io")[0].strip() or type(error).__name__
@@ -92,7 +93,7 @@ def decode(
     return image if channels == 3 else _luma(image)
 
 
-def upright_size(path: Path, index: int = -1) -> tuple[int, int]:
+def size_of(path: Path, index: int = -1, *, exif: bool = True) -> tuple[int, int]:
     """Return height and width of what `decode` returns, from the head of the file.
 
     Raises:
@@ -100,10 +101,14 @@ def upright_size(path: Path, index: int = -1) -> tuple[int, int]:
     """
     try:
         with _without_warnings().open(path) as header:
+            if header.format == "TIFF":  # Pillow's releases differ in when they rotate it.
+                return decode(path, index=index).shape[:2]
             # Of a PNG without EXIF, Pillow would decode the pixels to look behind them.
-            looks = header.format != "PNG" or "exif" in header.info
+            looks = exif and (header.format != "PNG" or "exif" in header.info)
             rotated = looks and header.getexif().get(ORIENTATION, 1) in SIDEWAYS
             return header.size if rotated else header.size[::-1]
+    except CorruptImage:
+        raise
     except Exception as error:
         reason = str(error).split("<_io")[0].strip() or type(error).__name__
         raise CorruptImage(str(path), index, reason) from error
@@ -118,7 +123,7 @@ def _without_warnings() -> Any:
     return Image
 
 
-def _decode(data: bytes) -> np.ndarray:
+def _decode(data: bytes, exif: bool) -> np.ndarray:
     Image = _without_warnings()
     with Image.open(io.BytesIO(data)) as header:  # reads no pixels yet
         is_jpeg = header.format == "JPEG"
@@ -126,9 +131,9 @@ def _decode(data: bytes) -> np.ndarray:
             raise ValueError("truncated: it has no end-of-image marker")
         if is_jpeg and any(0 in table for table in header.quantization.values()):
             raise ValueError("a quantization table has a zero")
-        image = _decode_with_opencv(data) if _is_plain(header, data) else None
+        image = _decode_with_opencv(data, exif) if _is_plain(header, data) else None
         if image is None:
-            image = _decode_with_pillow(header)
+            image = _decode_with_pillow(header, exif)
         if is_jpeg:
             jpeg_scan.check(data, image, always=header.mode not in ("L", "RGB"))
         return image
@@ -142,18 +147,19 @@ def _is_plain(header, data: bytes) -> bool:
     return header.format == "JPEG" or not {"transparency", "exif"} & header.info.keys()
 
 
-def _decode_with_opencv(data: bytes) -> np.ndarray | None:
+def _decode_with_opencv(data: bytes, exif: bool) -> np.ndarray | None:
     import cv2
 
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    flags = cv2.IMREAD_COLOR | (0 if exif else cv2.IMREAD_IGNORE_ORIENTATION)
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     return None if image is None else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
-def _decode_with_pillow(image) -> np.ndarray:
+def _decode_with_pillow(image, exif: bool) -> np.ndarray:
     from PIL import Image, ImageOps
 
     image.load()
-    image = ImageOps.exif_transpose(image)
+    image = ImageOps.exif_transpose(image) if exif else image
     if image.mode.startswith("I"):
         wide = np.asarray(image)
         if wide.min() < 0 or wide.max() > 2**16 - 1:

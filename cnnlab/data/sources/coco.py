@@ -45,7 +45,7 @@ class CocoSource:
 
     kind, task = "coco", "instances"
 
-    def __init__(self, path: str, split: str):
+    def __init__(self, path: str, split: str, *, exif: bool = True):
         """Read the annotations of the splits that are asked for.
 
         Raises:
@@ -54,6 +54,7 @@ class CocoSource:
                 message names file, image and annotation.
         """
         name = f"{self.kind}:{path}"
+        self._exif = exif
         self._root, files = self._files(name, Path(expand(path)))
         used = {key for key in files if re.search(rf"(^|\+)\s*{re.escape(key)}\b", split)}
         tables = {key: read(*files[key]) for key in used}
@@ -94,7 +95,7 @@ class CocoSource:
     def __getitem__(self, index: int) -> dict[str, np.ndarray]:
         picture = self._list[index]
         declared = self._declared(picture)
-        image = decode(declared.path, index=int(index))
+        image = decode(declared.path, exif=self._exif, index=int(index))
         check_size(image, declared, index)
         arrays = {key: getattr(picture, key) for key in ("boxes", "classes", "area", "crowd")}
         number = np.asarray(picture.id, np.int32)
@@ -102,7 +103,7 @@ class CocoSource:
 
     def check(self) -> None:
         """Raise `CorruptImage` for an image that is missing or of another size by its head."""
-        check_declared([self._declared(picture) for picture in self._list])
+        check_declared([self._declared(picture) for picture in self._list], self._exif)
 
     def _declared(self, picture: Picture) -> Declared:
         by = f"the annotations of image {picture.id} have"

@@ -21,12 +21,13 @@ KIND = Kind("folder", "images", EXTENSIONS)
 class FolderSource(FileSource):
     """RGB images of any size with the label of their folder."""
 
-    def __init__(self, path: str, split: str):
+    def __init__(self, path: str, split: str, *, exif: bool = True):
         """List the files that `split` selects; none is opened yet.
 
         Raises:
             UserError: if `path` does not hold at least two classes of images laid out as above.
         """
+        self._exif = exif
         class_names, self._files, self._keys = list_files(KIND, path, split)
         numbers = dict.fromkeys(("label", *self._keys), ((), "int32"))
         spec = {"image": ((None, None, 3), "uint8"), **numbers}
@@ -34,5 +35,5 @@ class FolderSource(FileSource):
 
     def __getitem__(self, index: int) -> dict[str, np.ndarray]:
         file = self._files[index]
-        image = decode(file.folder / file.place, index=int(index))
+        image = decode(file.folder / file.place, exif=self._exif, index=int(index))
         return {"image": image, **file.numbers(self._keys)}

@@ -22,7 +22,7 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 from jaxtyping import UInt8
 
-from cnnlab.data.preprocess.decode import EXTENSIONS, CorruptImage, decode, upright_size
+from cnnlab.data.preprocess.decode import EXTENSIONS, CorruptImage, decode, size_of
 from cnnlab.data.sources import voc
 from cnnlab.data.sources.identity import file_ids
 from cnnlab.data.sources.info import Info
@@ -55,14 +55,14 @@ class LabelMapSource:
     # Value in the file -> class; values that are not here cannot be.
     values: ClassVar[Mapping[int, int]]
 
-    def __init__(self, path: str, split: str):
+    def __init__(self, path: str, split: str, *, exif: bool = True):
         """List the files of a split.
 
         Raises:
             MissingData: there is no such folder.
             UserError: it is laid out otherwise, or an image has no label map.
         """
-        name, self._root = f"{self.kind}:{path}", Path(expand(path))
+        name, self._root, self._exif = f"{self.kind}:{path}", Path(expand(path)), exif
         if not self._root.is_dir():
             raise MissingData(f"{name}: there is no such folder; {self.layout}")
         splits = self._splits(self._root)
@@ -97,7 +97,7 @@ class LabelMapSource:
 
     def __getitem__(self, index: int) -> dict[str, np.ndarray]:
         pair = self._list[index]
-        image = decode(self._root / pair.image, index=int(index))
+        image = decode(self._root / pair.image, exif=self._exif, index=int(index))
         file = self._root / pair.labels
         values = read_labels(file, int(index))
         check_size(values, Declared(file, image.shape[:2], "its image has"), index)
@@ -116,7 +116,8 @@ class LabelMapSource:
         check_there([self._root / pair.image for pair in self._list])
         for index in spread(len(self._list)):
             image, labels = (self._root / file for file in self._list[index])
-            check_header(Declared(labels, upright_size(image, index), "its image has"), index)
+            size = size_of(image, index, exif=self._exif)
+            check_header(Declared(labels, size, "its image has"), index)
 
     @staticmethod
     def _splits(root: Path) -> dict[str, list[Pair]]:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Float32, UInt8
 
-from cnnlab.data.preprocess.decode import CorruptImage, upright_size
+from cnnlab.data.preprocess.decode import CorruptImage, size_of
 
 LOG = logging.getLogger(__name__)
 # Headers of so many images are read when a set is opened.
@@ -82,19 +82,19 @@ def check_size(image: UInt8[np.ndarray, "h w ..."], declared: Declared, index: i
     _compare(image.shape[:2], declared, index)
 
 
-def check_declared(files: Sequence[Declared]) -> None:
+def check_declared(files: Sequence[Declared], exif: bool = True) -> None:
     """Raise `CorruptImage` for an image that is missing, or of another size by its head.
 
-    All are looked for; heads are read of at most `MOST_HEADERS`, evenly spread.
+    All are looked for; heads are read of at most `MOST_HEADERS`, evenly spread. `exif` as `decode`.
     """
     check_there([file.path for file in files])
     for index in spread(len(files)):
-        check_header(files[index], index)
+        check_header(files[index], index, exif)
 
 
-def check_header(declared: Declared, index: int) -> None:
+def check_header(declared: Declared, index: int, exif: bool = True) -> None:
     """Raise `CorruptImage` for a file whose head has another height and width than declared."""
-    _compare(upright_size(declared.path, index), declared, index)
+    _compare(size_of(declared.path, index, exif=exif), declared, index)
 
 
 def check_there(files: Sequence[Path]) -> None:
@@ -118,4 +118,6 @@ def _compare(found: Sequence[int], declared: Declared, index: int) -> None:
     if tuple(found) != declared.size:
         has, wanted = (" x ".join(map(str, sides)) for sides in (found, declared.size))
         reason = f"{has} pixels, and {declared.by} {wanted}"
+        if tuple(found) == declared.size[::-1]:
+            reason += " (if EXIF rotates it: data.exif is apply or ignore)"
         raise CorruptImage(str(declared.path), int(index), reason)

@@ -21,6 +21,7 @@ An example is a flat dict of numpy arrays: `image` uint8 of shape (h, w, c), or 
 import importlib
 from collections.abc import Mapping
 from dataclasses import replace
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -33,42 +34,63 @@ from cnnlab.data.sources.file_pattern import relocated
 from cnnlab.data.sources.info import PATH_SOURCES, Source, data_folder, no_path, path_of
 from cnnlab.errors import UserError
 from cnnlab.utils import import_path
+from cnnlab.utils.registry import pick
 
 # A training set in which so many neighbors are unreadable is broken, not blemished.
 MAX_CORRUPT_RUN = 100
 
 
-def load(name: str, split: str, *, data_dir: str = "") -> Source:
+EXIF = {
+    "apply": "rotate images as it says: so viewers show, and most people annotate them",
+    "ignore": "take the pixels as they are stored",
+}
+
+
+def load(name: str, split: str, *, data_dir: str = "", exif: str = "apply") -> Source:
     """Return a data set, or the part of it that a split expression selects.
 
     Args:
         name: see the module's docstring.
         split: such as `train`, `train[:80%]`, `train[1200:]` or `train+validation`.
         data_dir: where prepared sets live; see `data_folder`.
+        exif: of `EXIF`.
 
     Raises:
         UserError: if the set is unknown, not prepared or badly laid out, or if it has no such
             split. Nothing is ever downloaded here: `tfds_prepare.prepare` does that.
     """
+    pick(EXIF, exif, "data.exif")
+    options = {} if exif == "apply" else {"exif": False}
     kind, path = path_of(name)
     if kind and not path:
         raise no_path(name)
     if kind:
         module, _, loader = PATH_SOURCES[kind].partition(":")
-        return getattr(importlib.import_module(module), loader)(path, split)
+        reader = getattr(importlib.import_module(module), loader)
+        if options and "exif" not in signature(reader).parameters:
+            raise _no_exif(name)
+        return reader(path, split, **options)
     place, _, attribute = name.partition(":")
     parts = (*place.split("."), *([attribute] if attribute else []))
     if (attribute and not place) or (len(parts) > 1 and all(part.isidentifier() for part in parts)):
+        if options:
+            raise _no_exif(name)
         return _own(name, split)
     from cnnlab.data.builders import EMBEDDED
     from cnnlab.data.sources.tfds import TFDSSource, find
 
     folder = data_folder(data_dir)
+    if name in EMBEDDED and options:
+        raise _no_exif(name)
     if name in EMBEDDED:
         from cnnlab.data.sources.tfds_prepare import prepare
 
         return TFDSSource(prepare(name, folder), split, name=name)
-    return TFDSSource(find(name, folder), split, name=name)
+    return TFDSSource(find(name, folder), split, name=name, **options)
+
+
+def _no_exif(name: str) -> UserError:
+    return UserError(f"data.exif=ignore: '{name}' reads no EXIF orientation; leave it at apply")
 
 
 def _own(name: str, split: str) -> Source:

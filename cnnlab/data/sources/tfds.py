@@ -104,7 +104,7 @@ class TFDSSource:
 
     reads_labels = True
 
-    def __init__(self, folder: Path, split: str, *, name: str):
+    def __init__(self, folder: Path, split: str, *, name: str, exif: bool = True):
         """Open the set in `folder`, which holds a dataset_info.json.
 
         Raises:
@@ -115,7 +115,7 @@ class TFDSSource:
         infos = builder.info.splits
         shards = {key: infos[key].shard_lengths for key in infos}
         self._ranges = resolve(split, shards, name=name)
-        self._place = str(Path(folder).resolve())
+        self._place, self._exif = str(Path(folder).resolve()), exif
         for path in infos[split].filepaths:
             if not path.exists():
                 raise UserError(
@@ -150,7 +150,9 @@ class TFDSSource:
         if "file_name" in example:  # ImageNet has it
             file = f"{example['file_name'].decode(errors='replace')} {file}"
         for key, channels in self._images.items():
-            example[key] = decode(example[key], channels=channels, file=file, index=int(index))
+            example[key] = decode(
+                example[key], channels=channels, exif=self._exif, file=file, index=int(index)
+            )
         return {key: self._array(key, value) for key, value in example.items()}
 
     def _array(self, key: str, value: Any) -> np.ndarray:

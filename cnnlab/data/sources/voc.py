@@ -70,7 +70,7 @@ class Annotation(NamedTuple):
 class VOCSource:
     """Images with the boxes of their objects."""
 
-    def __init__(self, path: str, split: str):
+    def __init__(self, path: str, split: str, *, exif: bool = True):
         """Read the annotations of the whole folder, so that classes are alike in all splits.
 
         Raises:
@@ -78,7 +78,7 @@ class VOCSource:
             UserError: it is laid out otherwise, an XML cannot be read or has no number where one
                 belongs, or a list names what is not there.
         """
-        name, self._root = f"voc:{path}", _root(path)
+        name, self._root, self._exif = f"voc:{path}", _root(path), exif
         files = sorted((self._root / ANNOTATIONS).glob("*.xml"))
         if not files:
             raise UserError(f"{name} has no annotations; {LAYOUT}")
@@ -120,7 +120,7 @@ class VOCSource:
     def __getitem__(self, index: int) -> dict[str, np.ndarray]:
         annotation = self._list[index]
         declared = self._declared(annotation)
-        image = decode(declared.path, index=int(index))
+        image = decode(declared.path, exif=self._exif, index=int(index))
         check_size(image, declared, index)
         classes = [self._classes[label] for label in annotation.names]
         return {
@@ -133,7 +133,7 @@ class VOCSource:
 
     def check(self) -> None:
         """Raise `CorruptImage` for an image that is missing or of another size by its head."""
-        check_declared([self._declared(annotation) for annotation in self._list])
+        check_declared([self._declared(annotation) for annotation in self._list], self._exif)
 
     def _declared(self, annotation: Annotation) -> Declared:
         path = self._root / self._place(annotation)

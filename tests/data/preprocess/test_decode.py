@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnnlab.data.preprocess.decode import CorruptImage, decode
+from cnnlab.data.preprocess.decode import CorruptImage, decode, size_of
 from cnnlab.errors import UserError
 
 RNG = np.random.default_rng(0)
@@ -108,12 +108,15 @@ TURNS = [
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_exif_rotation_is_applied(kind, orientation):
+def test_exif_orientation_is_applied_or_ignored(kind, orientation, tmp_path):
     exif = Image.Exif()
     exif[0x0112] = orientation
-    image = decode(encoded(PHOTO, kind, exif=exif))
-    expected = TURNS[orientation - 1](decode(encoded(PHOTO, kind)))
-    np.testing.assert_array_equal(image, expected)
+    data, stored = encoded(PHOTO, kind, exif=exif), decode(encoded(PHOTO, kind))
+    (tmp_path / "a").write_bytes(data)
+    shown = TURNS[orientation - 1](stored)
+    for applied, expected in ((True, shown), (False, shown if kind == "TIFF" else stored)):
+        np.testing.assert_array_equal(decode(data, exif=applied), expected)
+        assert size_of(tmp_path / "a", exif=applied) == expected.shape[:2]
 
 
 def test_of_an_animation_the_first_frame_is_read():

@@ -205,6 +205,21 @@ def test_an_image_of_another_size_or_none_is_corrupt(tmp_path):
         found.check()
 
 
+@pytest.mark.parametrize(("exif", "stored"), [("apply", SIZE[::-1]), ("ignore", SIZE)])
+def test_annotations_are_of_the_image_as_shown_or_as_stored(tmp_path, exif, stored):
+    orientation = Image.Exif()
+    orientation[0x0112] = 6
+    write(tmp_path, content(annotation(1)))
+    photo = Image.fromarray(np.zeros((*stored, 3), np.uint8))
+    photo.save(tmp_path / "val/7.jpg", exif=orientation)
+    found = source.load(f"coco:{tmp_path}", "val", exif=exif)
+    found.check()
+    assert found[0]["image"].shape == (*SIZE, 3)
+    other = {"apply": "ignore", "ignore": "apply"}[exif]
+    with pytest.raises(CorruptImage, match=r"if EXIF rotates it: data\.exif is apply or ignore"):
+        source.load(f"coco:{tmp_path}", "val", exif=other).check()
+
+
 def test_a_place_that_is_not_there_says_how_the_set_lies(tmp_path):
     with pytest.raises(MissingData, match=r"PATH/annotations/instances_SPLIT\.json"):
         load(tmp_path / "none")

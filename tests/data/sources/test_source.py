@@ -39,6 +39,14 @@ class Damaged:
         return {"image": np.full((8, 8, 3), index, np.uint8), "label": label}
 
 
+@pytest.mark.parametrize("name", ["digits", "npz:a.npz", "wav:a", "package.module:Name"])
+def test_a_set_without_exif_is_not_asked_to_ignore_it(name):
+    with pytest.raises(UserError, match=f"data.exif=ignore: '{name}' reads no EXIF"):
+        load(name, "train", exif="ignore")
+    with pytest.raises(UserError, match=r"unknown data\.exif 'no'"):
+        load(name, "train", exif="no")
+
+
 def test_for_training_the_next_readable_example_stands_in():
     source = SkipCorrupt(Damaged([2, 3, 9]))
     assert [int(source[i]["label"]) for i in range(10)] == [0, 1, 4, 4, 4, 5, 6, 7, 8, 0]
