@@ -2,7 +2,8 @@
 
 A set is found on disk, so one prepared with other versions of the library, or by a builder of
 your own, is read as well. Images are decoded by `preprocess/decode.py`, so that a corrupt one is
-named; nested features become keys such as `objects/bbox`; Python lists become arrays.
+named; nested features become keys such as `objects/bbox`; Python lists become arrays. Boxes come
+in pixels too: see `tfds_objects`.
 """
 
 import shlex
@@ -15,6 +16,7 @@ import tensorflow_datasets as tfds
 
 from cnnlab.data.builders import EMBEDDED
 from cnnlab.data.preprocess.decode import decode
+from cnnlab.data.sources import tfds_objects
 from cnnlab.data.sources.identity import row_ids
 from cnnlab.data.sources.info import PATH_SOURCES, Info, no_path
 from cnnlab.data.sources.splits import resolve
@@ -126,8 +128,12 @@ class TFDSSource:
         self._images = _image_channels(features)
         self._source = builder.as_data_source(split=split, decoders=_skip_decoding(self._images))
         tensors = _flatten(features.get_tensor_info())
-        spec = {key: (tuple(t.shape), _dtype(key, t)) for key, t in tensors.items()}
-        label = dict(features.items()).get("label")
+        self._stored = {key: (tuple(t.shape), _dtype(key, t)) for key, t in tensors.items()}
+        label, spec = dict(features.items()).get("label"), dict(self._stored)
+        self._boxes_of = builder.name if tfds_objects.has_boxes(features) else ""
+        if self._boxes_of:
+            spec |= tfds_objects.spec_of(spec)
+            label = label or dict(features["objects"].feature.items()).get("label")
         class_names = label.names if isinstance(label, tfds.features.ClassLabel) else ()
         self.info = Info(name, split, tuple(class_names), spec)
 
@@ -153,10 +159,11 @@ class TFDSSource:
             example[key] = decode(
                 example[key], channels=channels, exif=self._exif, file=file, index=int(index)
             )
-        return {key: self._array(key, value) for key, value in example.items()}
+        arrays = {key: self._array(key, value) for key, value in example.items()}
+        return arrays | (tfds_objects.read(arrays, self._boxes_of) if self._boxes_of else {})
 
     def _array(self, key: str, value: Any) -> np.ndarray:
-        shape, dtype = self.info.spec[key]
+        shape, dtype = self._stored[key]
         array = np.asarray(value, None if dtype == "bytes" else dtype)
         # A list without entries has lost the shape of its entries.
         return array if array.size else array.reshape([n or 0 for n in shape])

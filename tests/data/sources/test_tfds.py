@@ -162,6 +162,8 @@ def test_nested_features_become_flat_arrays(folder):
         "score": ((), "float32"),
         "objects/bbox": ((None, 4), "float32"),
         "objects/label": ((None,), "int64"),
+        "boxes": ((None, 4), "float32"),
+        "classes": ((None,), "int32"),
     }
     for i in range(3):
         example = source[i]
