@@ -11,9 +11,11 @@ AT&T (ORL) faces, ten images of 112x92 of 40 people.
 The folders lie in data/orl_faces/orl_faces, or where --config.data.source says, as
 `folder:/path/s{label}/{image}.pgm`.
 
-Variants: default, 30 people train, verification and retrieval on the other ten; eigenfaces, 40
-principal components of the 30 people's images, evaluated alike; five and five_eigenfaces, images 1
-to 5 of all people train, 6 to 10 are recognized by their nearest neighbor among them.
+Variants: default, 30 people train, verification and retrieval on the other ten, people 31 to 40;
+fold1, fold2, fold3, fold4, alike with people 1 to 10, 11 to 20, 21 to 30, 31 to 40 held out;
+eigenfaces and eigenfaces_fold1 to eigenfaces_fold4, 40 principal components of the 30 people's
+images, evaluated alike; five and five_eigenfaces, images 1 to 5 of all people train, 6 to 10 are
+recognized by their nearest neighbor among them.
 
 Expected: docs/results.md has what was measured here.
 
@@ -23,22 +25,29 @@ are the first.
 
 from cnnlab import config as cfg
 
-VARIANTS = ("default", "eigenfaces", "five", "five_eigenfaces")
+FOLDS = tuple(f"fold{n}" for n in range(1, 5))
+VARIANTS = (
+    *("default", *FOLDS, "eigenfaces", *(f"eigenfaces_{fold}" for fold in FOLDS)),
+    *("five", "five_eigenfaces"),
+)
 EIGENFACES = "cnnlab.classical.pixel_classifiers:Eigenfaces"
 
 
 def get_config(variant: str = "default"):
     """Return the config of a variant."""
     cfg.variant(variant, VARIANTS)
-    five = variant.startswith("five")
+    five, eigenfaces = variant.startswith("five"), "eigenfaces" in variant
+    last = 10 * int(variant[-1]) if variant.endswith(FOLDS) else 40
     config = cfg.base()
     config.data.source = "folder:data/orl_faces/orl_faces/s{label}/{image}.pgm"
-    config.data.train.split = "image<=5" if five else "label<=30"
-    config.data.eval.splits = {"test": "image>5" if five else "label>30"}
+    before, after = f"label<={last - 10}", f"label>{last}"
+    others = {10: after, 40: before}.get(last, f"{before}+{after}")
+    config.data.train.split = "image<=5" if five else others
+    config.data.eval.splits = {"test": "image>5" if five else f"label>{last - 10} & label<={last}"}
     config.evaluate.splits = ("test",)
     config.checkpoint.best = ""
     config.data.normalize = {"mean": (0.44,), "std": (0.2,)}
-    if variant.endswith("eigenfaces"):
+    if eigenfaces:
         config.experiment = cfg.experiment("fitted")
         config.model = cfg.model(EIGENFACES, num_classes=40)
         config.steps = 1
@@ -67,7 +76,7 @@ def get_config(variant: str = "default"):
         config.schedule = cfg.schedule("cosine", warmup=0.1)
         config.log_every = 50
         config.eval_every = 200
-    endpoint = "features" if variant.endswith("eigenfaces") else "embedding"
+    endpoint = "features" if eigenfaces else "embedding"
     evaluators = {
         "verification": {"endpoint": endpoint},
         "retrieval": {"endpoint": endpoint},
