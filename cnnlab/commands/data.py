@@ -4,12 +4,13 @@ usage: python launch.py data [NAME] [--split=SPLIT] [--sheet=PNG]
        python launch.py data NAME --anchors=SIZES [--ratios=RATIOS] [--stride=PIXELS]
        python launch.py data prepare NAME [--data_dir=FOLDER]
 
-NAME is an embedded set (digits, shapes, glyphs, tones), a TFDS set (mnist, cifar10, imagenette,
-imagenet2012, ...), folder:/path with a folder of images per class, wav:/path with one of sounds,
-npz:/path, or a published set in its own files: idx:/path (MNIST), cifar:/path, omniglot:/path,
-voc:/path or coco:/path. SPLIT is any TFDS split expression. Embedded sets are built on first use; a
-standard one is prepared once, which needs TensorFlow (requirements-data.txt) and the network, and
-is read afterwards with neither. --anchors says how many objects no anchor of these sizes reaches.
+NAME is an embedded set (digits, shapes, scenes, glyphs, tones), a TFDS set (mnist, cifar10,
+imagenette, imagenet2012, ...), folder:/path with a folder of images per class, wav:/path with one
+of sounds, npz:/path, or a published set in its own files: idx:/path (MNIST), cifar:/path,
+omniglot:/path, voc:/path or coco:/path. SPLIT is any TFDS split expression. Embedded sets are built
+on first use; a standard one is prepared once, which needs TensorFlow (requirements-data.txt) and
+the network, and is read afterwards with neither. --anchors says how many objects no anchor of these
+sizes reaches.
 
 examples:
   python launch.py data

@@ -7,6 +7,7 @@ from typing import Any
 EMBEDDED = {
     "digits": ("cnnlab.data.builders.digits", "Digits"),
     "shapes": ("cnnlab.data.builders.shapes", "Shapes"),
+    "scenes": ("cnnlab.data.builders.scenes", "Scenes"),
     "glyphs": ("cnnlab.data.builders.glyphs", "Glyphs"),
     "tones": ("cnnlab.data.builders.tones", "Tones"),
 }

@@ -22,7 +22,7 @@ layers and 95,000 parameters reaches 80 % in 20 epochs, with flips and quarter t
 import cv2
 import numpy as np
 import tensorflow_datasets as tfds
-from jaxtyping import Float32, UInt8
+from jaxtyping import Bool, Float32, UInt8
 
 CLASSES = ("disc", "square", "triangle", "star", "ring", "cross")
 SPLITS = {"train": 4000, "validation": 500, "test": 1000}
@@ -119,7 +119,9 @@ def draw(rng: np.random.Generator) -> dict[str, np.ndarray]:
     }
 
 
-def boxes_of(masks: UInt8[np.ndarray, "n h w"]) -> Float32[np.ndarray, "n 4"]:
+def boxes_of(
+    masks: UInt8[np.ndarray, "n h w"] | Bool[np.ndarray, "n h w"],
+) -> Float32[np.ndarray, "n 4"]:
     """Return the tight box [y0, x0, y1, x1] of each mask, none of them empty."""
     rows, columns = np.asarray(masks.any(2)), np.asarray(masks.any(1))
     first = [side.argmax(1) for side in (rows, columns)]

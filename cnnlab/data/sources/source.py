@@ -1,6 +1,6 @@
 """Sources: data sets by name, as deterministic random-access sequences of examples.
 
-    digits, shapes, glyphs, tones         embedded; built on first use, no download
+    digits, shapes, scenes, glyphs, tones embedded; built on first use, no download
     mnist, cifar10, imagenette/320px-v2   TensorFlow Datasets, prepared as array_record
     folder:/path                          a folder of images per class
     wav:/path, sound:/path                a folder of sounds per class

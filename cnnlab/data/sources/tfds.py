@@ -134,8 +134,11 @@ class TFDSSource:
         if self._boxes_of:
             spec |= tfds_objects.spec_of(spec)
             label = label or dict(features["objects"].feature.items()).get("label")
-        class_names = label.names if isinstance(label, tfds.features.ClassLabel) else ()
-        self.info = Info(name, split, tuple(class_names), spec)
+        # What features cannot say, the embedded sets have in their metadata.
+        facts = builder.info.metadata or {} if name in EMBEDDED else {}
+        named = label.names if isinstance(label, tfds.features.ClassLabel) else None
+        class_names = tuple(named or facts.get("class_names", ()))
+        self.info = Info(name, split, class_names, spec, left_right=facts.get("left_right", {}))
 
     def __len__(self) -> int:
         return len(self._source)
@@ -166,7 +169,8 @@ class TFDSSource:
         shape, dtype = self._stored[key]
         array = np.asarray(value, None if dtype == "bytes" else dtype)
         # A list without entries has lost the shape of its entries.
-        return array if array.size else array.reshape([n or 0 for n in shape])
+        known = array.size or array.ndim == len(shape)
+        return array if known else array.reshape([n or 0 for n in shape])
 
 
 def _unreadable(name: str, folder: Path | str, error: Exception) -> UserError:

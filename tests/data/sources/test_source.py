@@ -134,7 +134,7 @@ def test_prepared_sets_live_where_asked_then_where_the_environment_says(monkeypa
         ("digts", "did you mean 'digits'"),
         ("minst", "did you mean 'mnist'"),
         ("imagnet2012", "did you mean 'imagenet2012'"),
-        ("qqqqqqqq", "embedded: digits, shapes, glyphs, tones; TFDS: mnist.*folder:.*wav:.*npz:"),
+        ("qqqqqqqq", "embedded: digits.*scenes, glyphs, tones; TFDS: mnist.*folder:.*wav:.*npz:"),
         ("", "embedded: digits"),
         ("my set!", "embedded: digits"),
         ("floder:/data", "embedded: digits"),
