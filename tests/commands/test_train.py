@@ -117,6 +117,7 @@ def test_early_stopping_ends_the_run(tmp_path, capsys):
     assert (run / "checkpoints" / "30").exists()
 
 
+@pytest.mark.slow
 def test_profile_writes_a_trace_of_the_chosen_steps(tmp_path):
     run = tmp_path / "run"
     assert commands.main([*SMALL, f"--workdir={run}", "--config.steps=20", "--profile=5:8"]) == 0
@@ -172,6 +173,7 @@ def test_signal_saves_and_says_how_to_go_on(tmp_path, number):
     assert "Traceback" not in err
 
 
+@pytest.mark.slow
 def test_killed_run_goes_on_to_the_same_result(tmp_path):
     steps = ["--config.steps=40", "--config.ema_decay=0.9", "--config.accumulation=2"]
     killed = start(tmp_path / "killed", *steps, program=("-c", HELD))

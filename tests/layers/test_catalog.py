@@ -76,6 +76,7 @@ def test_worked_example(name):
     np.testing.assert_allclose(np.asarray(computed), np.asarray(expected), atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.slow
 @every_layer
 def test_jit_is_eager(name):
     _, params, _, inputs = built(name)
@@ -155,10 +156,15 @@ def test_eight_devices_give_the_same(name):
     run = compiled(name)
     placed = jax.device_put(inputs, sharding)
     close(run(params, *placed), run(params, *inputs))
-    if not LAYERS[name].joint:
-        mapped = jax.pmap(applied(name), in_axes=(None, *(0 for _ in inputs)))
-        apart = mapped(params, *(x.reshape(8, 1, *x.shape[1:]) for x in inputs))
-        close([y.reshape(-1, *y.shape[2:]) for y in apart], run(params, *inputs))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name, layer in LAYERS.items() if not layer.joint])
+def test_pmap_gives_the_same(name):
+    _, params, _, inputs = built(name)
+    mapped = jax.pmap(applied(name), in_axes=(None, *(0 for _ in inputs)))
+    apart = mapped(params, *(x.reshape(8, 1, *x.shape[1:]) for x in inputs))
+    close([y.reshape(-1, *y.shape[2:]) for y in apart], compiled(name)(params, *inputs))
 
 
 @every_layer

@@ -100,6 +100,7 @@ def augmented(batch, seed=0, **chosen):
     return jax.jit(lambda batch, keys: rand_augment(batch, keys, **chosen)["image"])(batch, keys)
 
 
+@pytest.mark.slow
 def test_one_layer_draws_each_operation_and_sign_equally_often():
     size = 1400
     batch = batch_of(size)

@@ -87,6 +87,10 @@ CASES = {
     "conv2d, all, in strips": ((2, 16, 9, 16), (3, 3, 16, 3), (2, 1), ((1, 0), (2, 1)), (1, 2), 1),
 }
 each_case = pytest.mark.parametrize("name", CASES)
+# The first case of each lowering is tested wholly, the others where tests may take long.
+first_cases = pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[pytest.mark.slow] * ("," in n)) for n in CASES]
+)
 
 
 @pytest.fixture(autouse=True)
@@ -134,7 +138,7 @@ def derivatives(f, x, kernel):
     return jax.jit(jax.grad(slope, (0, 1), has_aux=True))(x, kernel)
 
 
-@each_case
+@first_cases
 def test_values_gradients_and_their_gradients_are_those_of_xla(name):
     with jax.enable_x64(True):
         case = CASES[name]
