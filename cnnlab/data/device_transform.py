@@ -9,8 +9,10 @@ import numpy as np
 
 from cnnlab.data.augment import augment, to_float
 from cnnlab.data.sources.info import COUNTERS, INPUTS
-from cnnlab.data.spatial_targets import BY_NAME, Targets, find
+from cnnlab.data.spatial_targets import BY_NAME, DROPPED, VALID, Targets, find
 from cnnlab.errors import UserError
+
+MIXING = ("mixup", "cutmix")
 
 
 def make_device_transform(data: Mapping[str, Any], targets: Targets = BY_NAME):
@@ -23,7 +25,7 @@ def make_device_transform(data: Mapping[str, Any], targets: Targets = BY_NAME):
     Images of pairs are [b, 2, h, w, c], each member augmented by itself. With `train.views` of v,
     every image is augmented v times, [b, v, h, w, c]; transforms in `train.second_view` take the
     place of those of the same name in all views but the first (Grill et al. 2020, appendix B).
-    The frames of a clip, `video` [b, t, h, w, c], share one augmentation.
+    The frames of a clip, `video` [b, t, h, w, c], share one augmentation, and so do its targets.
 
     `targets` says which keys have a place in the image, and so move with it.
 
@@ -104,13 +106,19 @@ def _augment(batch, keys, targets, chosen):
     made = augment(rest, keys, targets, **chosen) if "image" in batch else rest
     if "video" not in batch:
         return made
-    if set(chosen) != {"normalize"}:
-        _check_alone(batch, targets, chosen, "clips")
+    if mixing := [name for name in MIXING if name in chosen]:
+        raise UserError(f"clips cannot go with {', '.join(mixing)}")
     video = batch["video"]
-    frames = video.reshape(-1, *video.shape[2:])
-    each = jnp.repeat(keys, video.shape[1], axis=0)
-    frames = augment({"image": frames}, each, **chosen)["image"]
-    return {**made, "video": frames.reshape(*video.shape[:2], *frames.shape[1:])}
+    count = video.shape[1]
+    frames = {"image": video.reshape(-1, *video.shape[2:])}
+    if "image" not in batch and set(chosen) != {"normalize"}:
+        # Every frame takes the targets of its clip along, alike as they share a key.
+        placed = [*find(batch, targets, "augmentation", batched=True), VALID, DROPPED]
+        frames |= {name: jnp.repeat(x, count, axis=0) for name, x in rest.items() if name in placed}
+    frames = augment(frames, jnp.repeat(keys, count, axis=0), targets, **chosen)
+    image = frames.pop("image")
+    moved = {name: x[::count] for name, x in frames.items()}
+    return {**made, **moved, "video": image.reshape(*video.shape[:2], *image.shape[1:])}
 
 
 def _members(keys, numbers):
@@ -136,6 +144,6 @@ def _views(seen, keys, targets, chosen, numbers):
 def _check_alone(batch, targets, chosen, what):
     kinds = find(batch, targets, what, batched=True)
     placed = [key for key, kind in kinds.items() if kind != "object"]
-    mixing = [name for name in ("mixup", "cutmix") if name in chosen]
+    mixing = [name for name in MIXING if name in chosen]
     if placed or mixing:
         raise UserError(f"{what} cannot go with {', '.join(placed + mixing)}")

@@ -167,6 +167,28 @@ def test_a_clip_is_augmented_as_an_image_of_its_ordinal():
     np.testing.assert_allclose(evaluated, video / 255, rtol=1e-6)
 
 
+@pytest.mark.parametrize("beside", [True, False])
+def test_targets_of_a_clip_move_with_its_frames(beside):
+    video = clips(frames=2)
+    targets = {
+        "boxes": np.array([[[1, 2, 5, 9], [0, 0, 3, 3]]] * 3, np.float32),
+        "classes": np.array([[4, 7]] * 3),
+        "objects_valid": np.array([[True, False]] * 3),
+        "flow": np.random.default_rng(1).normal(size=(3, 10, 10, 3)).astype(np.float32),
+        "label": np.arange(3),
+        "ordinal": np.arange(3, dtype=np.uint32),
+    }
+    prepare = make(augment=cfg.augment(flip={}, affine={}, quarter_turn={}))
+    still = prepare({**targets, "image": video[:, 0]}, KEY, train=True)
+    batch = {**targets, "video": video} | ({"image": video[:, 0]} if beside else {})
+    moved = prepare(batch, KEY, train=True)
+    np.testing.assert_array_equal(moved.pop("video")[:, 1], still["image"])
+    assert moved.keys() == still.keys() - (set() if beside else {"image"})
+    for key, value in moved.items():
+        np.testing.assert_array_equal(value, still[key])
+    assert np.abs(moved["flow"] - targets["flow"]).max() > 0.1
+
+
 @pytest.mark.parametrize("train", [True, False])
 def test_clip_under_the_key_of_images_is_refused_by_name(train):
     with pytest.raises(UserError, match=r"'image' has examples of shape \(4, 10, 10, 3\).*'video'"):

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from cnnlab.data.preprocess.resampling import image_of
+from cnnlab.data.preprocess.resampling import pictures_of, split_pictures
 from cnnlab.data.spatial_targets import BY_NAME, VALID, Movement, Targets, drop_rows, find, move
 
 
@@ -14,7 +14,7 @@ def geometric(function: Callable[..., Any]) -> Callable[..., dict[str, Any]]:
     """Return the transform `(example, rng, targets) -> example` that a function describes.
 
     `function(image, rng, **arguments)` returns the new image and the 2 x 3 matrix that maps its
-    points to points of the old one.
+    points to points of the old one. The frames of a clip, `video`, are further channels of `image`.
     """
 
     @functools.wraps(function)
@@ -26,11 +26,11 @@ def geometric(function: Callable[..., Any]) -> Callable[..., dict[str, Any]]:
         **arguments: Any,
     ) -> dict[str, Any]:
         name = function.__name__
-        image = image_of(example, name)
+        image = pictures_of(example, name)
         kinds = find(example, targets, name)
         new, matrix = function(image, rng, **arguments)
         own = {key: np.asarray(value) for key, value in example.items()} if kinds else {}
-        moved = {**example, "image": new}
+        moved = {**example, **split_pictures(new, example)}
         if kinds:
             moved |= move(own, kinds, Movement(matrix, new.shape[:2]), targets)
         return drop_rows(moved, kinds) if VALID in moved and VALID not in example else moved

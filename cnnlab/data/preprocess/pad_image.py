@@ -7,7 +7,7 @@ import numpy as np
 
 from cnnlab.data.argument_types import Limit, PositiveWhole, WholeNumber
 from cnnlab.data.preprocess.geometric import geometric
-from cnnlab.data.preprocess.resampling import Image, Resized, image_of
+from cnnlab.data.preprocess.resampling import Image, Resized, pictures_of
 from cnnlab.data.spatial_targets import ORIGINAL_SIZE, REGION, TO_ORIGINAL
 from cnnlab.errors import UserError
 
@@ -58,7 +58,7 @@ def pad_image(
 
 def start(example: Mapping[str, Any]) -> dict[str, Any]:
     """Return an example with the size of its image, the map to its points, and where it is."""
-    size = image_of(example, "pad_image").shape[:2]
+    size = pictures_of(example, "pad_image").shape[:2]
     return {
         **example,
         ORIGINAL_SIZE: np.array(size, np.int32),

@@ -74,6 +74,36 @@ def test_objects_that_leave_or_are_hardly_seen_lose_their_rows_and_are_counted(c
         np.testing.assert_array_equal(moved["image"], wanted["image"])
 
 
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("beside", [True, False])
+def test_the_frames_of_a_clip_move_as_its_image_does(case, beside):
+    for example, seed, name, arguments in examples(case):
+        still = PREPROCESS[name](example, np.random.default_rng(seed), TARGETS, **arguments)
+        clip = {**example, "video": np.stack([example["image"], 255 - example["image"]])}
+        if not beside:
+            del clip["image"]
+        moved = PREPROCESS[name](clip, np.random.default_rng(seed), TARGETS, **arguments)
+        video = moved.pop("video")
+        np.testing.assert_array_equal(video[0], still["image"])
+        if name != "pad_image":
+            # Rounded the other way.
+            assert abs(255.0 - video[1] - still["image"]).max() <= 1
+        assert moved.keys() == still.keys() - (set() if beside else {"image"})
+        for key, value in moved.items():
+            np.testing.assert_array_equal(value, still[key])
+
+
+def test_a_clip_that_is_none_or_of_another_size_than_its_image_is_refused():
+    image = np.zeros((9, 9, 3), np.uint8)
+    for video, message in (
+        (image, "resize needs a uint8 video of shape \\(frames, height, width, channels\\)"),
+        (np.zeros((2, 9, 8, 3), np.uint8), "resize needs a video of the image's size, 9 x 9, not"),
+        (np.zeros((2, 9, 9, 3), np.float32), "resize needs a uint8 video .*float32"),
+    ):
+        with pytest.raises(UserError, match=message):
+            preprocess({"image": image, "video": video}, None, resize={"size": 4})
+
+
 def test_some_crops_of_these_tests_drop_some_objects_and_keep_others():
     dropped = [moved["objects_dropped"] for case in CASES for moved, _ in outcome(case)]
     assert 0 < np.count_nonzero(dropped) < len(dropped)
