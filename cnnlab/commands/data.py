@@ -7,10 +7,10 @@ usage: python launch.py data [NAME] [--split=SPLIT] [--sheet=PNG]
 NAME is an embedded set (digits, shapes, scenes, glyphs, tones), a TFDS set (mnist, cifar10,
 imagenette, imagenet2012, ...), folder:/path with a folder of images per class, wav:/path with one
 of sounds, npz:/path, or a published set in its own files: idx:/path (MNIST), cifar:/path,
-omniglot:/path, voc:/path or coco:/path. SPLIT is any TFDS split expression. Embedded sets are built
-on first use; a standard one is prepared once, which needs TensorFlow (requirements-data.txt) and
-the network, and is read afterwards with neither. --anchors says how many objects no anchor of these
-sizes reaches.
+omniglot:/path, voc:/path, coco:/path, flow:/path or stereo:/path. SPLIT is any TFDS split
+expression. Embedded sets are built on first use; a standard one is prepared once, which needs
+TensorFlow (requirements-data.txt) and the network, and is read afterwards with neither. --anchors
+says how many objects no anchor of these sizes reaches.
 
 examples:
   python launch.py data
@@ -96,6 +96,7 @@ def _list() -> int:
     say(f"{'omniglot:P':10} Omniglot's folders, with Vinyals' split and the one-shot runs")
     say(f"{'voc:P':10} images with boxes, in the layout of PASCAL VOC")
     say(f"{'coco:P':10} the same in COCO's, or P/FILE.json; coco_masks:P, coco_keypoints:P")
+    say(f"{'flow:P':10} two frames and their optical flow; likewise stereo:P and depth:P")
     say(f"{'cityscapes:P':10} label maps; likewise voc_segmentation:P and camvid:P")
     return 0
 

@@ -1,4 +1,4 @@
-"""Images drawn with their targets: boxes, masks, label maps and keypoints."""
+"""Images drawn with their targets: boxes, masks, label maps, keypoints; numbers in maps below."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,6 +11,7 @@ from matplotlib.colors import to_rgb
 
 from cnnlab.data.spatial_targets import IGNORED_LABEL, VALID
 from cnnlab.plots import style
+from cnnlab.plots.dense_colors import depth_colors, flow_colors
 
 # Seven that all can tell apart, and more where there are more classes.
 CYCLE = [to_rgb(color) for color in (*style.CYCLE, *colormaps["tab20"](range(20)))]
@@ -24,18 +25,25 @@ def draw(
 ) -> UInt8[np.ndarray, "h w 3"]:
     """Return the image of an example with its targets; the color is that of the class.
 
+    Flow, disparity and depth are pictures of their own, below.
+
     Args:
-        example: with "image", uint8 [h, w, 1 or 3], and its targets.
+        example: with "image", uint8 [h, w, c], the first three channels of which are drawn, and its
+            targets.
         kinds: of the targets, by key (`cnnlab.data.spatial_targets.KINDS`).
         side: pixels of the longer side of the result.
     """
-    image = np.asarray(example["image"])
+    image = np.asarray(example["image"])[..., :3]
     scale = side / max(image.shape[:2])
     size = tuple(max(1, round(n * scale)) for n in image.shape[1::-1])
     shown = cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
     shown = np.array(np.broadcast_to(np.atleast_3d(shown), (*shown.shape[:2], 3)))
+    below = []
     for key, kind in kinds.items():
         value = np.asarray(example.get(key, ()))
+        if kind in MAPS and value.size:
+            colors = MAPS[kind](value)
+            below.append(cv2.resize(colors, size, interpolation=cv2.INTER_NEAREST))
         if kind == "label_map" and value.size:
             _cover_labels(shown, value.reshape(value.shape[:2]))
         elif kind in DRAWERS and value.size:
@@ -43,7 +51,7 @@ def draw(
             for number, row in enumerate(value if value.ndim == RANKS[kind] else value[None]):
                 if VALID not in example or example[VALID][number]:
                     DRAWERS[kind](shown, row, scale, _color(example, number))
-    return shown
+    return np.concatenate([shown, *below])
 
 
 def _color(example: Mapping[str, Any], number: int) -> list[int]:
@@ -83,4 +91,9 @@ def _blend(shown: np.ndarray, inside: np.ndarray, color: list[int]) -> None:
 DRAWERS = {"instance_mask": _mask, "box": _box, "keypoints": _keypoints}
 # Axes of the targets of all objects.
 RANKS = {"instance_mask": 3, "box": 2, "keypoints": 3}
-DRAWN = (*DRAWERS, "label_map")
+# What becomes a picture of its own.
+MAPS = {
+    "flow": flow_colors,
+    **dict.fromkeys(("depth", "disparity"), lambda x: depth_colors(x.reshape(x.shape[:2]))),
+}
+DRAWN = (*DRAWERS, *MAPS, "label_map")

@@ -276,10 +276,43 @@ ROWS += [
 ]
 
 
+def flow(name, words, content, file="flow_gt.png"):
+    """A row of another file of flow."""
+    made = place(f"pair/{file}", content)
+    patterns = f"//frame1.png,frame2.png,{file}"
+    return Row(f"flow: {name}", words, made, opened(f"flow:pair{patterns}"))
+
+
+FLO = b"PIEH" + np.array([30, 20], "<i4").tobytes()
+ROWS += [
+    flow("colors of 8 bits", "of 16 bits, it has 3 of 8", pixels(*SIZE, 3)),
+    flow(
+        "a depth", "wanted 3 channel(s) of 16 bits, it has 1 of 16", pixels(*SIZE, kind=np.uint16)
+    ),
+    flow("text", "flow_gt.png (index 0): no whole PNG", "text"),
+    flow("another magic number", "those of .flo b'PIEH'", b"text", "a.flo"),
+    flow("a .flo cut in its head", "ends within its head", FLO[:7], "a.flo"),
+    flow("a .flo cut short", "20 x 30 x 2 numbers of 4 bytes, and 99", FLO + bytes(99), "a.flo"),
+    flow("a .flo of 2^62 pixels", "4 bytes, and 0", b"PIEH" + b"\xff\xff\xff\x7f" * 2, "a.flo"),
+    flow("a .pfm without head", "no head of a .pfm", b"P6 30 20 255 ", "a.pfm"),
+    Row(
+        "flow: no second frame",
+        "frame2.png (index 0): there is no",
+        remove("pair/frame2.png"),
+        opened("flow:pair"),
+    ),
+    Row("flow: no flow", "flow:", remove("pair/flow_gt.png"), opened("flow:pair")),
+    Row("stereo: a pair of flow", "has no stereo; in PATH", read=opened("stereo:pair")),
+    Row("depth: one pattern", "wanted 2 patterns", read=opened("depth:pair//a.png")),
+]
+
+
 def before(folder: Path):
     """A set of each layout; images of 20 x 30 pixels."""
     for file in ("coco/train/7.png", "coco/train/8.png", "voc/JPEGImages/a.png", "cam/train/a.png"):
         place(file, pixels(*SIZE, 3))(folder)
+    for file in ("frame1.png", "frame2.png", "flow_gt.png"):
+        place(f"pair/{file}", pixels(*SIZE, 3))(folder)
     place(FILE, text(annotated()))(folder)
     place("voc/Annotations/a.xml", XML.format(30, 20, "dog", 1, 1, 5, 5))(folder)
     place("cam/trainannot/a.png", pixels(*SIZE))(folder)

@@ -72,6 +72,9 @@ def divided(path: str) -> tuple[str, str]:
 
 def relocated(path: str, place: str) -> str:
     """Return a path with another folder in its place, which keeps the pattern that it has none."""
+    patterns = path.partition("//")[2]
+    if "," in patterns and "//" not in place:  # of `frame_pairs`
+        return f"{place}//{patterns}"
     return (
         f"{place}/{divided(path)[1]}" if FIELD.search(path) and not FIELD.search(place) else place
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32, UInt8
+from jaxtyping import Bool, Float, Float32, Shaped
 
 from cnnlab.data.preprocess.decode import CorruptImage, size_of
 
@@ -77,7 +77,7 @@ def warn(place: str | Path, images: Iterable[Clipped], left_out: Sequence[str], 
         )
 
 
-def check_size(image: UInt8[np.ndarray, "h w ..."], declared: Declared, index: int) -> None:
+def check_size(image: Shaped[np.ndarray, "h w ..."], declared: Declared, index: int) -> None:
     """Raise `CorruptImage` for an image of another height and width than declared."""
     _compare(image.shape[:2], declared, index)
 

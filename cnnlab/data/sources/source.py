@@ -12,6 +12,7 @@
                                           and coco_keypoints: have those too
     cityscapes:/path, camvid:/path,       a class for every pixel
     voc_segmentation:/path
+    flow:/path, stereo:/path, depth:/path two images, or one, and a number for every pixel
     package.module:Name                   one's own: called with the split, returns a `Source`
 
 An example is a flat dict of numpy arrays: `image` uint8 of shape (h, w, c), or `waveform` of shape
