@@ -28,12 +28,11 @@ def draw(
     Flow, disparity and depth are pictures of their own, below.
 
     Args:
-        example: with "image", uint8 [h, w, c], the first three channels of which are drawn, and its
-            targets.
+        example: with "image", uint8 [h, w, 1 or 3], and its targets.
         kinds: of the targets, by key (`cnnlab.data.spatial_targets.KINDS`).
         side: pixels of the longer side of the result.
     """
-    image = np.asarray(example["image"])[..., :3]
+    image = np.asarray(example["image"])
     scale = side / max(image.shape[:2])
     size = tuple(max(1, round(n * scale)) for n in image.shape[1::-1])
     shown = cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)

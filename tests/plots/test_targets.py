@@ -58,8 +58,8 @@ def test_gray_images_and_images_without_objects_are_drawn():
 
 
 def test_maps_of_numbers_are_pictures_of_their_own_below():
-    pair = {"image": np.zeros((8, 16, 6), np.uint8)}
-    shown = draw({**pair, "flow": np.ones((8, 16, 2), np.float32)}, NAMES, 16)
+    image = {"image": np.zeros((8, 16, 3), np.uint8)}
+    shown = draw({**image, "flow": np.ones((8, 16, 2), np.float32)}, NAMES, 16)
     assert shown.shape == (16, 16, 3) and not shown[:8].any() and shown[8:].any()
     maps = {"depth": np.ones((8, 16, 1)), "disparity": np.ones((8, 16))}
-    assert draw({**pair, **maps}, NAMES, 16).shape == (24, 16, 3)
+    assert draw({**image, **maps}, NAMES, 16).shape == (24, 16, 3)

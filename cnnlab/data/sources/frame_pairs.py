@@ -12,7 +12,8 @@ and a number behind, of depth, is what a value of 1 is in the file:
     flow:/path//{scene}/{n}.png,{scene}/{n+1}.png,flow/{scene}/{n}.flo
     depth:/path//{n}_color.png,{n}_depth.png,1000
 
-    image      uint8 (h, w, 6): both frames, or left and right, one behind the other; of depth 3
+    image      uint8 (h, w, 3), the first frame, or the left image
+    video      uint8 (2, h, w, 3), both frames, or the left and the right image; not of depth
     flow       float32 (h, w, 3): (dy, dx, known); files have dx first
     disparity  float32 (h, w), pixels to the left from the left image to the right, 0 is unknown
     depth      float32 (h, w), 0 is unknown
@@ -70,7 +71,8 @@ class PairSource:
         self._numbers = [n for _, start, stop in ranges for n in range(start, stop)]
         self._list = [listed[number] for number in self._numbers]
         spec = {
-            "image": ((None, None, 3 * self.images), "uint8"),
+            "image": ((None, None, 3), "uint8"),
+            **({"video": ((self.images, None, None, 3), "uint8")} if self.images > 1 else {}),
             self.key: ((None, None, 3) if self.key == "flow" else (None, None), "float32"),
             "image_id": ((), "int32"),
         }
@@ -104,8 +106,9 @@ class PairSource:
         size = images[0].shape[:2]
         for array, file in zip((*images[1:], found), (*places[1:], last), strict=True):
             check_size(array, Declared(file, size, f"{places[0].name} has"), index)
+        video = {"video": np.stack(images)} if self.images > 1 else {}
         number = np.asarray(self._numbers[index], np.int32)
-        return {"image": np.concatenate(images, -1), self.key: found, "image_id": number}
+        return {"image": images[0], **video, self.key: found, "image_id": number}
 
     def _options(self) -> dict[str, int]:
         return {}

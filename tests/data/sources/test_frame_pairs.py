@@ -43,12 +43,15 @@ def test_sintels_next_frame_is_the_one_after(tmp_path):
     found.check()
     assert len(found) == 2
     example = found[1]
-    assert example["image"].shape == (*SIZE, 6)
-    np.testing.assert_array_equal(example["image"][0, 0], [2, 2, 2, 3, 3, 3])
+    assert example["video"].shape == (2, *SIZE, 3)
+    np.testing.assert_array_equal(example["image"], example["video"][0])
+    np.testing.assert_array_equal(example["video"][:, 0, 0], [[2, 2, 2], [3, 3, 3]])
     np.testing.assert_array_equal(example["flow"][0, 0], [2, 3, 1])
     assert example["image_id"] == source.load(f"flow:{tmp_path}", "train[1:]")[0]["image_id"] == 1
     moved = preprocess(example, None, found.info.targets(), resize={"size": 12, "mode": "exact"})
     np.testing.assert_array_equal(moved["flow"][0, 0], [6, 6, 1])
+    np.testing.assert_array_equal(moved["video"][:, 0, 0, 0], [2, 3])
+    assert moved["video"].shape == (2, 12, 12, 3) and moved["image"].shape == (12, 12, 3)
 
 
 def test_files_of_ones_own_follow_two_slashes(tmp_path):
@@ -101,7 +104,7 @@ def test_what_is_missing_or_of_another_size_is_named(tmp_path):
 
 def warped(example, dy, dx):
     """Return the mean difference of the frames, before and after the second is taken back."""
-    first, second = np.split(example["image"].astype(np.float32), 2, axis=-1)
+    first, second = example["video"].astype(np.float32)
     y, x = np.mgrid[: first.shape[0], : first.shape[1]].astype(np.float32)
     back = cv2.remap(second, x + dx, y + dy, cv2.INTER_LINEAR)
     inside = (x + dx >= 0) & (x + dx <= x.max()) & (y + dy >= 0) & (y + dy <= y.max())
