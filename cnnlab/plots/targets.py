@@ -1,4 +1,4 @@
-"""Images drawn with their targets: boxes, masks, label maps, keypoints; numbers in maps below."""
+"""Images drawn with their targets: boxes, masks, label maps, keypoints; maps of numbers beside."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -25,7 +25,7 @@ def draw(
 ) -> UInt8[np.ndarray, "h w 3"]:
     """Return the image of an example with its targets; the color is that of the class.
 
-    Flow, disparity and depth are pictures of their own, below.
+    Flow, disparity and depth are pictures of their own beside it.
 
     Args:
         example: with "image", uint8 [h, w, 1 or 3], and its targets.
@@ -37,12 +37,12 @@ def draw(
     size = tuple(max(1, round(n * scale)) for n in image.shape[1::-1])
     shown = cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
     shown = np.array(np.broadcast_to(np.atleast_3d(shown), (*shown.shape[:2], 3)))
-    below = []
+    maps = []
     for key, kind in kinds.items():
         value = np.asarray(example.get(key, ()))
         if kind in MAPS and value.size:
             colors = MAPS[kind](value)
-            below.append(cv2.resize(colors, size, interpolation=cv2.INTER_NEAREST))
+            maps.append(cv2.resize(colors, size, interpolation=cv2.INTER_NEAREST))
         if kind == "label_map" and value.size:
             _cover_labels(shown, value.reshape(value.shape[:2]))
         elif kind in DRAWERS and value.size:
@@ -50,7 +50,16 @@ def draw(
             for number, row in enumerate(value if value.ndim == RANKS[kind] else value[None]):
                 if VALID not in example or example[VALID][number]:
                     DRAWERS[kind](shown, row, scale, _color(example, number))
-    return np.concatenate([shown, *below])
+    return _grid([shown, *maps])
+
+
+def _grid(pictures: list[UInt8[np.ndarray, "h w 3"]]) -> UInt8[np.ndarray, "h2 w2 3"]:
+    """Return pictures of one size in a grid that is about square."""
+    height, width = pictures[0].shape[:2]
+    columns = max(1, round((len(pictures) * height / width) ** 0.5))
+    blank = [np.full_like(pictures[0], 255)] * (-len(pictures) % columns)
+    filled = np.stack([*pictures, *blank]).reshape(-1, columns, height, width, 3)
+    return filled.swapaxes(1, 2).reshape(-1, columns * width, 3)
 
 
 def _color(example: Mapping[str, Any], number: int) -> list[int]:

@@ -2,6 +2,7 @@
 
 import functools
 import importlib
+import json
 import re
 import shlex
 import sys
@@ -102,6 +103,22 @@ def tiny(arguments: list[str]) -> list[str]:
     return arguments
 
 
+def boxes(folder: Path) -> None:
+    """Write images and boxes in COCO's format."""
+    folder.mkdir()
+    images = [{"id": n, "file_name": f"{n}.png", "height": 8, "width": 8} for n in range(5)]
+    for image in images:
+        Image.new("RGB", (8, 8)).save(folder / image["file_name"])
+    box = {"id": 1, "image_id": 0, "category_id": 1, "bbox": [1, 1, 4, 4]}
+    shape = {"segmentation": [[1, 1, 5, 1, 5, 5, 1, 5]], "area": 16, "iscrowd": 0}
+    content = {
+        "images": images,
+        "annotations": [box | shape],
+        "categories": [{"id": 1, "name": "a"}],
+    }
+    (folder / "mine.json").write_text(json.dumps(content))
+
+
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     """Return a working folder with what the documents' commands find in a clone."""
@@ -114,6 +131,7 @@ def folder(tmp_path, monkeypatch):
             for number in range(10):
                 pixels = np.full((16, 16, 3), 20 * number, np.uint8)
                 Image.fromarray(pixels).save(images / f"{number}.png")
+    boxes(tmp_path / "coco")
     mnist(tmp_path / "mnist", np.zeros((2, 28, 28)), [0, 1])
     (tmp_path / "runs/other").mkdir(parents=True)
     (tmp_path / "runs/other/config.json").write_text(cfg.base().to_json())
@@ -153,6 +171,7 @@ def run(line: str, folder: Path, monkeypatch) -> None:
     """Run one command in this process."""
     line = line.replace("folder:/path", f"folder:{folder}/images").replace("classes=N", "classes=2")
     line = line.replace("idx:/path", f"idx:{folder}/mnist")
+    line = line.replace(":/path/mine.json", f":{folder}/coco/mine.json")
     program, script, *arguments = shlex.split(line, comments=True)
     assert program == "python", line
     if script.startswith("benchmarks/"):

@@ -57,9 +57,13 @@ def test_gray_images_and_images_without_objects_are_drawn():
     assert shown.shape == (16, 16, 3) and (shown == 100).all()
 
 
-def test_maps_of_numbers_are_pictures_of_their_own_below():
+def test_maps_of_numbers_are_pictures_of_their_own():
     image = {"image": np.zeros((8, 16, 3), np.uint8)}
     shown = draw({**image, "flow": np.ones((8, 16, 2), np.float32)}, NAMES, 16)
     assert shown.shape == (16, 16, 3) and not shown[:8].any() and shown[8:].any()
     maps = {"depth": np.ones((8, 16, 1)), "disparity": np.ones((8, 16))}
     assert draw({**image, **maps}, NAMES, 16).shape == (24, 16, 3)
+    # Three squares and a white one.
+    square = {"image": np.zeros((8, 8, 3), np.uint8), "depth": maps["depth"][:, :8]}
+    shown = draw({**square, "disparity": maps["disparity"][:, :8]}, NAMES, 8)
+    assert shown.shape == (16, 16, 3) and (shown[8:, 8:] == 255).all() and not shown[:8, :8].any()
