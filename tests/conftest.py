@@ -4,6 +4,7 @@ import ctypes
 import gc
 import mmap
 import os
+from collections import defaultdict
 from importlib import metadata
 from pathlib import Path
 
@@ -23,6 +24,21 @@ os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE / "jax"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 # Collecting tests makes millions of objects that all stay.
 gc.disable()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Mark as slow what `sample(n)` leaves out: cases of a table go through much the same."""
+    tables = defaultdict(list)
+    for item in items:
+        if item.get_closest_marker("sample") and not item.get_closest_marker("slow"):
+            tables[item.nodeid.partition("[")[0]].append(item)
+    for cases in tables.values():
+        (count,) = cases[0].get_closest_marker("sample").args
+        chosen = {i * len(cases) // count for i in range(count)}
+        for i, case in enumerate(cases):
+            if i not in chosen:
+                case.add_marker(pytest.mark.slow)
 
 
 def pytest_collection_finish():

@@ -34,7 +34,9 @@ def steps(count, **changes):
 
 
 # Two of each kind are in the quick suite.
-SLOW = {"joint_embedding_byol", "joint_embedding_vicreg", "supervised_sigmoid"}
+# Of these, tests of the objective compare replicas with one device too.
+SLOW = {"joint_embedding_byol", "joint_embedding_vicreg", "joint_embedding_nt_xent", "cpc"}
+SLOW |= {"supervised_sigmoid"}
 
 
 def assert_same(change, other, tolerance):
@@ -77,6 +79,7 @@ def test_without_sync_bn_each_replica_normalises_by_its_own_statistics():
 
 @pytest.mark.parametrize("strategy", ["pmap", "jit"])
 @pytest.mark.parametrize("parts", [2, 4])
+@pytest.mark.sample(2)
 def test_accumulated_gradients_are_those_of_the_whole_batch(strategy, parts):
     entries = dict(experiment=cfg.experiment("supervised"), model=cfg.model("mlp", hidden=(12,)))
     spread = dict(parallel__strategy=strategy, parallel__devices=2)

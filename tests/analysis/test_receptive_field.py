@@ -138,6 +138,7 @@ OVER_PADDING = (
 
 
 @pytest.mark.parametrize("name", TRUTHS)
+@pytest.mark.sample(12)
 def test_interval_is_that_of_the_gradient(name):
     function = TRUTHS[name]
     shape = (1, N, 1)

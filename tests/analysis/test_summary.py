@@ -122,6 +122,7 @@ MACS = {
 
 
 @pytest.mark.parametrize("name", LAYERS)
+@pytest.mark.sample(20)
 def test_every_layer_is_read_rightly(name):
     row = LAYERS[name]
     inputs = row.inputs(jax.random.key(0))

@@ -32,6 +32,7 @@ def sweep(tmp_path):
     return ["sweep", CONFIG, f"--sweep={tmp_path}/sweep.py", f"--workdir={tmp_path}/s"]
 
 
+@pytest.mark.slow
 def test_trial_is_an_ordinary_run(tmp_path, monkeypatch, capsys):
     # Where the config finds what it imports.
     monkeypatch.setenv("PYTHONPATH", "tests/helpers")

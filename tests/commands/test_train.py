@@ -60,6 +60,7 @@ def test_run_leaves_a_folder_that_tells_everything(tmp_path, capsys):
     assert "seed: 0 -> 1" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_eval_reads_any_checkpoint_and_split(tmp_path, capsys):
     run = tmp_path / "run"
     settings = [*SMALL, f"--workdir={run}", "--config.steps=20"]

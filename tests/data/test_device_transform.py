@@ -156,6 +156,7 @@ def test_frames_of_a_clip_share_one_augmentation(grouping):
         assert np.abs(clip[0] - other).max() > 0.05
 
 
+@pytest.mark.slow
 def test_a_clip_is_augmented_as_an_image_of_its_ordinal():
     video = clips()
     batch = {"ordinal": np.arange(3, dtype=np.uint32)}

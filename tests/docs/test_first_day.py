@@ -71,6 +71,7 @@ def test_published_files_a_wider_network_and_neighbors_of_a_stage(folder, capfd)
     assert "stage3" in capfd.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_model_of_ones_own_is_interrupted_resumed_evaluated_and_swept(folder, monkeypatch, capfd):
     first, again, evaluated, status, sweep = of("runs/own", "widths")
     assert first.strip() == again.strip()
@@ -104,6 +105,7 @@ def test_a_sweep_over_a_model_of_ones_own(folder, capfd):
     assert len(results) == 4
 
 
+@pytest.mark.slow
 def test_an_objective_of_ones_own_trains_on_eight_devices(folder, capfd):
     (command,) = of("rotation")
     assert run(command) == 0, capfd.readouterr().err

@@ -29,6 +29,7 @@ def peer(train, c):
 
 
 @pytest.mark.parametrize("classes", [2, 3])
+@pytest.mark.sample(1)
 def test_c_is_chosen_on_the_tuning_split_and_the_fit_is_scikit_learns(classes):
     query, train, val = (split(n, s, classes) for n, s in ((400, 0), (60, 1), (300, 2)))
     grid = (10.0, 1e-3, 0.1)

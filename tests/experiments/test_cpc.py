@@ -100,6 +100,7 @@ MASKS = {"whole": np.ones(BATCH, bool), "padded": np.arange(BATCH) < 5}
 
 @pytest.mark.parametrize("padding", MASKS)
 @pytest.mark.parametrize("negatives", NEGATIVES)
+@pytest.mark.sample(3)
 def test_loss_accuracy_and_bound_are_those_of_plain_loops(parameters, negatives, padding):
     mask = MASKS[padding]
     fields = dict(steps=3, skip=0, negatives=negatives)

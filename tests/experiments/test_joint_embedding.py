@@ -173,6 +173,7 @@ def moved_teacher(params, state):
 
 
 @pytest.mark.parametrize("method", METHODS)
+@pytest.mark.sample(3)
 def test_loss_and_gradient_are_those_of_the_paper(method):
     value, aux, gradient = result(method)
     params = wide(start(method)[0])

@@ -104,6 +104,7 @@ def test_empty_and_identical_boxes_have_finite_values_and_gradients(measure, pai
 
 
 @pytest.mark.parametrize("measure", MEASURES)
+@pytest.mark.sample(2)
 def test_gradients_are_finite_differences(measure):
     first, second = boxes(20, 2)[:, None], boxes(20, 3)[:, None]
     with jax.enable_x64(True):

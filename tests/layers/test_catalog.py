@@ -149,6 +149,7 @@ def test_bfloat16_is_near(name):
 
 
 @every_layer
+@pytest.mark.sample(13)
 def test_eight_devices_give_the_same(name):
     _, params, _, inputs = built(name)
     sharding = NamedSharding(Mesh(np.array(jax.devices()), ("batch",)), P("batch"))

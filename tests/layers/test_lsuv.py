@@ -141,6 +141,7 @@ def test_inputs_and_keywords_of_the_call_are_passed_on():
         ("mlp", ["hidden1", "hidden2", "logits"]),
     ],
 )
+@pytest.mark.sample(1)
 def test_models_with_batch_norm_and_dropout_in_training(name, layers):
     small = {"mlp": {"hidden": (16, 16)}}.get(name, {})
     model = models.create(name, norm="batch", dropout=0.2, **small)

@@ -57,6 +57,7 @@ def align_by_hand(x, box, size, sampling, aligned, scale):
 @pytest.mark.parametrize("method", ["einsum", "gather"])
 @pytest.mark.parametrize("aligned", [False, True])
 @pytest.mark.parametrize(("size", "sampling"), [((2, 3), 2), ((1, 1), 3), ((2, 3), 0)])
+@pytest.mark.sample(4)
 def test_align_equals_plain_loops(method, aligned, size, sampling):
     x, regions = features(), boxes()
     arguments = {"sampling": sampling, "aligned": aligned}

@@ -113,6 +113,7 @@ def assert_loop(options, labels=LABELS):
 
 
 @every_case
+@pytest.mark.sample(4)
 def test_value_and_gradient_are_those_of_a_loop_over_triplets(options):
     assert_loop(options)
 

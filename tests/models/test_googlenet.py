@@ -39,6 +39,7 @@ def count(params):
     return sum(x.size for x in jax.tree.leaves(params))
 
 
+@pytest.mark.slow
 def test_parameters_with_and_without_auxiliary_classifiers(whole, summaries):
     both = {name: (count(params), count(without(params))) for name, (params, _) in whole.items()}
     assert both == {

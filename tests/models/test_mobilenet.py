@@ -51,6 +51,7 @@ QUICK = {(1.0, 224), (0.75, 192), (0.5, 160), (0.25, 128)}
     ("width", "size"),
     [pytest.param(*case, marks=[pytest.mark.slow] * (case not in QUICK)) for case in MACS],
 )
+@pytest.mark.sample(1)
 def test_multiply_adds_and_parameters_for_each_width_and_resolution(width, size):
     model, variables = variables_of(width)
     assert sum(x.size for x in jax.tree.leaves(variables["params"])) == PARAMETERS[width]

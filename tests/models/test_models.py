@@ -158,6 +158,7 @@ def case(request):
     )
 
 
+@pytest.mark.sample(4)
 def test_endpoints_end_with_what_the_classifier_sees(case):
     output, endpoints = case.evaluated
     shown = jax.eval_shape(case.model.apply, case.variables, case.images)[1]
@@ -169,6 +170,7 @@ def test_endpoints_end_with_what_the_classifier_sees(case):
         np.testing.assert_allclose(output, endpoints["features"] @ kernel + bias, atol=1e-4)
 
 
+@pytest.mark.sample(5)
 def test_no_classes_means_features_alone(case):
     headless, shape = small(case.name, num_classes=None)
     variables = shapes_of(headless, shape)
@@ -184,6 +186,7 @@ def test_no_classes_means_features_alone(case):
     assert trunk == whole
 
 
+@pytest.mark.sample(5)
 def test_every_parameter_receives_a_gradient(case):
     for path, gradient in jax.tree_util.tree_leaves_with_path(case.gradients):
         name = jax.tree_util.keystr(path)
@@ -211,6 +214,7 @@ def test_training_moves_statistics_and_evaluation_does_not(case):
         np.testing.assert_allclose(case.trained[0], case.evaluated[0], rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.sample(3)
 def test_compiled_and_plain_runs_agree(case):
     # Plain runs compile each operation on its own, which costs more than all else here: those of a
     # class with other arguments are left out.
@@ -233,6 +237,7 @@ def test_bfloat16_computes_near_float32_with_float32_parameters_and_logits(case)
 
 
 @pytest.mark.parametrize("name", marked(kinds()))
+@pytest.mark.sample(5)
 def test_images_of_odd_sizes_will_do(name):
     model, (batch, size, _, channels) = small(name)
     shape = (batch, size + 7, size + 14, channels)
@@ -278,6 +283,7 @@ REPEATING = {m.module: None for m in map(models.MODELS.get, kinds()) if "remat" 
 
 
 @pytest.mark.parametrize("module", REPEATING)
+@pytest.mark.sample(2)
 def test_rematerialization_is_there_and_keeps_the_names_of_parameters(module):
     model, shape = small(smallest_of(module))
     variables = shapes_of(model, shape)
@@ -311,6 +317,7 @@ INITIAL = {
 
 
 @pytest.mark.parametrize("name", marked(INITIAL))
+@pytest.mark.sample(2)
 def test_initial_weights_have_the_papers_variance(name):
     model, shape = small(name, zero_scale=False)
     variables = jax.jit(model.init)(jax.random.key(5), jnp.zeros(shape))
@@ -353,6 +360,7 @@ def test_dropout_acts_in_training_alone_and_follows_its_key(name):
 
 
 @pytest.mark.parametrize("name", ["mlp", "lenet5", "resnet18"])
+@pytest.mark.sample(1)
 def test_synchronized_batch_norm_on_four_devices_equals_one(name):
     model, shape = small(name, norm="batch")
     variables = random_variables(shapes_of(model, shape))

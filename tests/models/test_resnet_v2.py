@@ -26,6 +26,7 @@ from cnnlab.models.resnet_v2 import PreActivationBlock
         ("resnet164_v2", 1_703_258, 244_500_992),
     ],
 )
+@pytest.mark.sample(2)
 def test_counts(name, parameters, macs):
     assert counts(name) == (parameters, macs)
 

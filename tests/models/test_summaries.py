@@ -77,6 +77,7 @@ def marked(name):
 
 
 @pytest.mark.parametrize("name", map(marked, models.MODELS))
+@pytest.mark.sample(15)
 def test_rows_arguments_and_stages_are_those_on_file(name):
     found = described(name)
     if os.environ.get(REWRITE):

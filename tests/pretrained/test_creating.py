@@ -56,6 +56,7 @@ def test_timms_mobilenet_is_found_by_its_file(tmp_path):
 
 @pytest.mark.parametrize("stem", ["imagenet", "cifar"])
 @pytest.mark.parametrize("width", [1.0, 0.25])
+@pytest.mark.sample(1)
 def test_model_stem_and_width_are_found_under_any_prefix(stem, width, tmp_path):
     arguments = {"stem": stem, "width": width, "num_classes": 10}
     path = write(tmp_path / "file", "resnet18", prefix="state_dict.net.", **arguments)
@@ -76,6 +77,7 @@ def test_a_file_without_classifier_gives_a_model_without(tmp_path):
 
 
 @pytest.mark.parametrize("layout", ["torchvision", "cnnlab"])
+@pytest.mark.sample(1)
 def test_what_was_saved_of_a_model_is_created_again(layout, tmp_path):
     made = models.create("resnet50", **UNITS, shortcut="C", num_classes=3, stem="cifar")
     images = np.random.default_rng(0).normal(size=(1, 32, 32, 1)).astype(np.float32)

@@ -78,6 +78,7 @@ def test_names_values_counters_and_header(tmp_path):
         ("lenet5", "cnnlab", {"norm": "batch"}),
     ],
 )
+@pytest.mark.sample(3)
 def test_what_was_saved_is_loaded_bit_for_bit(name, layout, arguments, tmp_path):
     variables = variables_of(name, **arguments)
     path = tmp_path / "file"

@@ -33,6 +33,7 @@ def trained(tmp_path_factory):
     return folder, {name: value for name, value in last.items() if name.startswith("test/")}
 
 
+@pytest.mark.slow
 def test_weights_have_the_numbers_of_the_run_that_trained_them(trained, capsys):
     folder, expected = trained
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}

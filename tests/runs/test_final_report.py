@@ -100,6 +100,7 @@ def test_numbers_that_fail_cost_no_others_and_come_when_they_can(
     assert {"knn", "collapse"} <= {row["protocol"] for row in again["representation"]}
 
 
+@pytest.mark.slow
 def test_killed_while_it_compares_a_run_keeps_its_numbers_and_goes_on(tmp_path, monkeypatch):
     def killed(*arguments, **keywords):
         raise KeyboardInterrupt

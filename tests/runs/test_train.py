@@ -67,6 +67,7 @@ def goes_on(settings, run):
     ],
     ids=["control", "last step", "control, Ctrl-C", "fine-tuning", "last step of a control"],
 )
+@pytest.mark.sample(1)
 def test_signal_in_training_ends_the_run_and_its_controls(
     tmp_path, settings, monkeypatch, caplog, number, call, where
 ):
@@ -94,6 +95,7 @@ def test_signal_in_training_ends_the_run_and_its_controls(
     ],
     ids=lambda x: x if isinstance(x, str) else "",
 )
+@pytest.mark.sample(1)
 def test_signal_in_the_closing_part_ends_the_run(
     tmp_path, settings, monkeypatch, caplog, place, name
 ):

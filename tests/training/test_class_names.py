@@ -75,6 +75,7 @@ def test_checkpoint_knows_the_names(run):
     ],
     ids=["other order", "one more", "one less", "two more in between"],
 )
+@pytest.mark.sample(2)
 def test_labels_are_numbered_by_name(run, names, said, caplog):
     folder, file, state = run
     np.savez(file, **arrays(names))

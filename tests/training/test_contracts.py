@@ -55,6 +55,7 @@ def test_error_of_ones_own_code_is_one_line_wherever_it_comes_from(entry, capfd,
 
 
 @pytest.mark.parametrize("message", BROKEN)
+@pytest.mark.sample(9)
 def test_part_that_breaks_its_contract_is_refused_before_the_first_step(message):
     with pytest.raises(UserError, match=message):
         small.build(settings(BROKEN[message]))

@@ -82,6 +82,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("message", REFUSED)
+@pytest.mark.sample(12)
 def test_what_the_end_cannot_compute_is_refused_at_the_start(message):
     with pytest.raises(UserError, match=message):
         small.build(small.config(**REFUSED[message]))
@@ -171,6 +172,7 @@ ALLOWED = {
 
 
 @pytest.mark.parametrize("best", ALLOWED)
+@pytest.mark.sample(3)
 def test_what_is_evaluated_may_choose_the_checkpoint(best):
     small.build(small.config(checkpoint__best=best, **ALLOWED[best]))
 

@@ -44,6 +44,7 @@ def pixels(split):
     ],
 )
 @pytest.mark.parametrize("devices", [1, pytest.param(8, marks=pytest.mark.slow)])
+@pytest.mark.sample(1)
 def test_a_fitted_run_classifies_as_the_library_does(tmp_path, model, reference, devices):
     loop, state = small.train(settings(model, parallel__devices=devices), tmp_path / "run")
     images, labels = pixels("test")
@@ -61,6 +62,7 @@ def test_a_run_that_is_fitted_is_not_fitted_again(tmp_path, monkeypatch):
     jax.tree.map(np.testing.assert_array_equal, first, second)
 
 
+@pytest.mark.slow
 def test_train_eval_and_the_closing_table_take_a_fitted_objective(tmp_path, capfd):
     command = ["--config=configs/digits_baselines.py", f"--workdir={tmp_path / 'run'}"]
     command += ["--config.parallel.devices=1"]

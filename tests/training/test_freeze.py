@@ -42,6 +42,7 @@ def results():
 
 
 @pytest.mark.parametrize("spread", SPREADS)
+@pytest.mark.sample(2)
 def test_frozen_parameters_and_statistics_keep_their_bits(results, spread):
     _, before, after, _ = results[spread]
     assert before.model_state["batch_stats"].keys() == {"hidden1_norm", "hidden2_norm"}

@@ -84,6 +84,7 @@ def test_threefry_that_is_not_partitionable_is_drawn_as_compiled():
         ("vgg11", (1, 32, 32, 3), {"remat": True, "width": 1 / 16}),
     ],
 )
+@pytest.mark.sample(1)
 def test_a_model_begins_as_compiled(name, shape, fields):
     model = models.create(name, num_classes=10, **fields)
     assert_as_compiled(lambda: model.init(KEY, jnp.zeros(shape), train=False))
@@ -116,6 +117,7 @@ def test_the_forward_pass_is_not_run():
 
 
 @pytest.mark.parametrize("strategy", ["pmap", "jit", "fsdp"])
+@pytest.mark.sample(1)
 def test_a_run_begins_the_same_on_any_devices(strategy):
     one = small.build(small.config(ema_decay=0.9)).state
     entries = dict(parallel__devices=8, parallel__strategy=strategy)

@@ -33,6 +33,7 @@ def test_lsuv_makes_every_layer_start_with_variance_one():
 
 
 @pytest.mark.parametrize("strategy", ["jit", "fsdp"])
+@pytest.mark.sample(1)
 def test_lsuv_starts_from_the_same_weights_on_many_devices(strategy):
     one = small.build(small.config(**LSUV)).state
     entries = dict(parallel__devices=8, parallel__strategy=strategy)

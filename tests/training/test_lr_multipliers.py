@@ -53,6 +53,7 @@ def test_momentum_and_decay_with_rates_of_its_own_for_each_parameter_by_hand():
 
 
 @pytest.mark.parametrize("name", optimizers.OPTIMIZERS)
+@pytest.mark.sample(4)
 def test_a_multiplier_is_another_learning_rate(name):
     options = dict(weight_decay=0.1)
     scaled = run(name, lambda t: jnp.asarray(RATES)[t], multipliers=(("kernel$", 0.5),), **options)

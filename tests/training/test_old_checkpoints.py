@@ -18,6 +18,7 @@ IMAGES = (np.arange(2 * 64).reshape(2, 8, 8, 1) % 17 / 16).astype(np.float32)
 
 
 @pytest.mark.parametrize("kind", sorted(path.stem for path in OLD.glob("*.zip")))
+@pytest.mark.sample(3)
 def test_state_of_an_old_run_restores_and_embeds_as_it_did(kind, tmp_path):
     with zipfile.ZipFile(OLD / f"{kind}.zip") as files:
         files.extractall(tmp_path)

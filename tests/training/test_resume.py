@@ -62,6 +62,7 @@ SLOW = {"device", "pairs"}
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in RUNS]
 )
+@pytest.mark.sample(1)
 def test_run_that_was_cut_off_ends_as_one_that_was_not(tmp_path, name):
     settings = small.config(**RUNS[name])
     _, whole = small.train(settings, tmp_path / "whole")

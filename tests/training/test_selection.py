@@ -70,6 +70,7 @@ def test_same_criterion_goes_on(first):
     ],
     ids=["metric", "split", "split read from disk", "normalization", "objective"],
 )
+@pytest.mark.sample(1)
 def test_another_criterion_starts_anew(first, changes, named, caplog):
     loop = train(first, steps=16, **changes)
     assert f"chosen anew from step 8 on: {named}" in caplog.text

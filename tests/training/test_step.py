@@ -82,6 +82,7 @@ def test_gradient_norm_is_that_of_the_update():
 
 
 @pytest.mark.parametrize("strategy", ["pmap", "jit"])
+@pytest.mark.sample(1)
 def test_many_steps_in_one_dispatch_are_the_same_steps(strategy):
     entries = dict(
         data__placement="device",

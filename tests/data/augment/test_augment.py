@@ -21,6 +21,7 @@ def keys_of(seed=0, size=BATCH):
 
 
 @pytest.mark.parametrize("name", ALONE)
+@pytest.mark.sample(6)
 def test_what_an_example_undergoes_depends_on_its_key_alone(name):
     batch, keys = batch_of(), keys_of()
     run = jax.jit(lambda image, keys: augment({"image": image}, keys, **{name: {}})["image"])

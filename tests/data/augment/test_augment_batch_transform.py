@@ -71,6 +71,7 @@ def test_every_geometric_transform_is_tried():
 
 @pytest.mark.parametrize("kind", reference.OF_KIND)
 @pytest.mark.parametrize("case", CASES)
+@pytest.mark.sample(20)
 def test_targets_move_as_in_plain_numpy(case, kind):
     moved, wanted = expected(case)
     for key in reference.OF_KIND[kind]:
@@ -79,6 +80,7 @@ def test_targets_move_as_in_plain_numpy(case, kind):
 
 
 @pytest.mark.parametrize("case", CASES)
+@pytest.mark.sample(4)
 def test_objects_that_leave_or_are_hardly_seen_are_dropped_and_counted(case):
     moved, wanted = expected(case)
     np.testing.assert_array_equal(moved["objects_valid"], wanted["objects_valid"])
@@ -132,6 +134,7 @@ def test_an_object_seen_by_less_than_min_visible_is_dropped():
 
 
 @pytest.mark.parametrize("name", ["flip", "quarter_turn", "pad_crop", "affine"])
+@pytest.mark.sample(2)
 def test_flow_that_points_to_a_keypoint_still_does_when_both_are_moved(name):
     place = np.array([6.0, 4.0], np.float32)
     y, x = np.mgrid[:12, :12] + 0.5
@@ -161,6 +164,7 @@ def test_padding_stays_padding_and_counts_as_no_object_dropped():
 
 @pytest.mark.parametrize("name", GEOMETRIC)
 @pytest.mark.parametrize("shape", [(12, 10), (12, 10, 1), (3, 12, 10), (6, 5), (3, 4), (2, 3)])
+@pytest.mark.sample(12)
 def test_a_target_of_no_declared_kind_is_not_left_behind(name, shape):
     batch = {"image": np.zeros((2, 12, 10, 3), np.float32), "seen": np.zeros((2, *shape))}
     keys = keys_of(0, 2)

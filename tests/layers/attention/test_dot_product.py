@@ -65,6 +65,7 @@ def test_values_equal_a_loop_over_queries_and_keys(batch):
 
 
 @pytest.mark.parametrize("limit", [24, 48, 100])  # One head at a time, two, and four of twelve.
+@pytest.mark.sample(1)
 def test_heads_in_groups_give_what_all_at_once_give(monkeypatch, limit):
     q, k, v = arrays(4, 3)
     one, each, own = causal_mask(4, 6), RNG.random((4, 1, 1, 6)) < 0.7, RNG.normal(size=(3, 4, 6))
@@ -224,6 +225,7 @@ def test_vmap_over_grouped_heads_equals_a_batch(monkeypatch):
 
 @pytest.mark.parametrize("batch", [(), (3,), (2, 3), (2, 2, 3)])
 @pytest.mark.parametrize("changes", [(), ("mask",), ("bias",), ("mask", "bias")])
+@pytest.mark.sample(6)
 def test_the_library_computes_the_same_with_the_same_gradients(batch, changes):
     rng = np.random.default_rng(0)
     q, k, v, weight = (

@@ -11,6 +11,7 @@ from cnnlab.layers.attention.dot_product_backward import attention_backward
 
 @pytest.mark.parametrize("change", ["none", "mask", "bias", "row without keys"])
 @pytest.mark.parametrize("batch", [(), (2, 3)])
+@pytest.mark.sample(3)
 def test_backward_equals_automatic_differentiation(change, batch):
     rng = np.random.default_rng(1)
     with jax.enable_x64(True):

@@ -51,6 +51,7 @@ def test_operations_equal_a_loop_over_pairs(name, places):
 
 
 @pytest.mark.parametrize("pairwise", ["embedded_gaussian", "gaussian", "dot_product"])
+@pytest.mark.sample(1)
 def test_a_new_block_is_the_identity_and_can_learn(pairwise):
     x = normal(2, 3, 4, 6)
     block = NonLocal(pairwise)
@@ -101,6 +102,7 @@ def test_a_clip_of_one_frame_is_an_image():
 
 
 @pytest.mark.parametrize("pairwise", ["embedded_gaussian", "gaussian"])
+@pytest.mark.sample(1)
 def test_subsampling_of_blocks_that_are_constant_changes_nothing(pairwise):
     # Four equal keys weigh as one of them does, when each has four.
     x = jnp.repeat(jnp.repeat(normal(1, 2, 3, 4), 2, axis=1), 2, axis=2)

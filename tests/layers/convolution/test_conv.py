@@ -100,6 +100,7 @@ def test_values_equal_a_plain_loop(name):
 
 
 @pytest.mark.parametrize("name", ["strides", "groups", "circular", "one value", "3-D"])
+@pytest.mark.sample(2)
 def test_gradients_of_gradients_equal_finite_differences(name):
     with jax.enable_x64(True):
         x, kernel, bias, keywords = arrays(name, jnp.float64)
@@ -108,6 +109,7 @@ def test_gradients_of_gradients_equal_finite_differences(name):
 
 
 @each_case
+@pytest.mark.sample(6)
 def test_forward_mode_is_the_product_rule(name):
     x, kernel, bias, keywords = arrays(name)
     changes = [jnp.cos(3 * a) for a in (x, kernel, bias)]
@@ -118,6 +120,7 @@ def test_forward_mode_is_the_product_rule(name):
 
 
 @pytest.mark.parametrize("name", ["1-D", "strides", "circular", "3-D"])
+@pytest.mark.sample(2)
 def test_batch_axes_may_be_many_or_none(name):
     x, kernel, bias, keywords = arrays(name)
     y = conv(x, kernel, bias, **keywords)

@@ -59,6 +59,7 @@ def test_the_slide():
 
 
 @each_case
+@pytest.mark.sample(6)
 def test_it_is_what_automatic_differentiation_gives(name):
     with jax.enable_x64(True):
         x, kernel, dy, keywords = arrays(name)

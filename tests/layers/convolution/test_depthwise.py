@@ -45,6 +45,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("name", CASES)
+@pytest.mark.sample(3)
 def test_the_written_backward_pass_equals_automatic_differentiation(name):
     shape, kernel_shape, kwargs = CASES[name]
     with jax.enable_x64(True):

@@ -63,6 +63,7 @@ def test_what_is_not_seen_comes_back_as_zero():
 
 
 @each_case
+@pytest.mark.sample(4)
 def test_col2im_is_the_adjoint_of_im2col(name):
     shape, window, keywords = CASES[name]
     x = jax.random.normal(jax.random.key(0), shape)
@@ -74,6 +75,7 @@ def test_col2im_is_the_adjoint_of_im2col(name):
 
 @each_case
 @pytest.mark.parametrize("groups", [1, 2])
+@pytest.mark.sample(6)
 def test_products_of_matrices_equal_the_convolution_and_its_backward_pass(name, groups):
     shape, window, keywords = CASES[name]
     if shape[-1] % groups:

@@ -16,6 +16,7 @@ SPACE = ((1, 1), (1, 1))
 
 @pytest.mark.parametrize("way", ["mean", "center"])
 @pytest.mark.parametrize("time", [1, 2, 3])
+@pytest.mark.sample(2)
 def test_a_constant_clip_gives_the_response_of_its_image(way, time):
     clip = jnp.repeat(IMAGE[:, None], 5, axis=1)
     bias = jnp.arange(4.0)

@@ -128,6 +128,7 @@ def test_vmap_takes_edges_of_several_graphs():
 
 
 @pytest.mark.parametrize("kind", ["dense", "batch", "sparse"])
+@pytest.mark.sample(1)
 def test_backward_equals_automatic_differentiation(kind):
     with jax.enable_x64(True):
         a, edges = graph(dtype=np.float64)

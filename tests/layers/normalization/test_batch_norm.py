@@ -77,6 +77,7 @@ def test_a_mean_far_above_the_deviation_costs_no_digits_of_the_variance():
 @pytest.mark.parametrize(
     ("shape", "affine"), [((6, 2), True), ((4, 3, 5, 2), True), ((2, 2, 3, 2, 2), False)]
 )
+@pytest.mark.sample(1)
 def test_the_written_gradient_equals_automatic_differentiation(shape, affine):
     with jax.enable_x64(True):
         scale, bias = parameters(jnp.float64) if affine else (None, None)

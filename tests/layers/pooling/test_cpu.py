@@ -17,6 +17,7 @@ def whole(*shape, seed=0, most=5):
 
 @pytest.mark.parametrize(("own", "xla"), [(window_max, native_max), (window_sum, native_sum)])
 @pytest.mark.parametrize("shape", [(1, 9, 2), (1, 6, 7, 2), (1, 5, 4, 6, 2)])
+@pytest.mark.sample(2)
 def test_the_lowerings_agree_for_all_windows(own, xla, shape):
     axes = len(shape) - 2
     x, t = whole(*shape), whole(*shape, seed=1, most=9)

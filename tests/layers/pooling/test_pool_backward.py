@@ -39,6 +39,7 @@ def test_the_hand_example_routes_to_the_largest_and_spreads_means():
 @pytest.mark.parametrize(
     ("pool", "backward"), [(max_pool, max_pool_backward), (avg_pool, avg_pool_backward)]
 )
+@pytest.mark.sample(4)
 def test_the_backward_pass_is_the_gradient(pool, backward, geometry):
     rng = np.random.default_rng(0)
     x = jnp.asarray(rng.integers(0, 3, (2, 2, 7, 8, 3)), jnp.float32)

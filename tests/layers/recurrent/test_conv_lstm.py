@@ -139,6 +139,7 @@ def test_one_place_without_peepholes_is_flax_lstm_cell():
 
 
 @pytest.mark.parametrize("window", [(3, 3), (1, 1), (2, 4)])
+@pytest.mark.sample(1)
 def test_gradients_equal_those_of_plain_steps(window):
     with jax.enable_x64(True):
         arrays = case(2, window=window, dtype=np.float64)

@@ -84,6 +84,7 @@ def in_order(arguments):
         ("none", True, (5, 2), 3),
     ],
 )
+@pytest.mark.sample(2)
 def test_every_gradient_is_jaxs_of_a_plain_scan(peepholes, bias, window, unroll):
     with jax.enable_x64(True):
         arguments = jax.tree.map(jnp.asarray, case(peepholes, bias, window))
@@ -113,6 +114,7 @@ def test_forward_leaves_the_states_of_plain_steps_and_gates_that_lead_to_them():
     ("peepholes", "bias", "begins"),
     [("full", True, "given"), ("shared", False, "given"), ("full", False, "zeros")],
 )
+@pytest.mark.sample(1)
 def test_the_layers_own_gradients_and_theirs_are_jaxs(peepholes, bias, begins):
     with jax.enable_x64(True):
         arguments = jax.tree.map(jnp.asarray, case(peepholes, bias, (3, 2)))
@@ -182,6 +184,7 @@ def test_bfloat16_adds_up_over_times_in_float32():
     np.testing.assert_allclose(np.asarray(d, np.float32), [0, 0, time / 4, 0], rtol=4e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.slow
 def test_bfloat16_gradients_and_theirs_are_near_those_of_float64():
     def twice(arguments):

@@ -40,6 +40,7 @@ def test_numbers_worked_by_hand():
         ({"stride": 1, "padding": 2, "dilation": 2}, 0),
     ],
 )
+@pytest.mark.sample(1)
 def test_last_frames_are_the_adjoint_and_its_gradients(geometry, extra):
     rng = np.random.default_rng(1)
     x = rng.integers(-3, 5, (3, 3)).astype(float)

@@ -161,6 +161,7 @@ def test_values_gradients_and_their_gradients_are_those_of_xla(name):
         *("conv2d, all, in strips", "shift-add, all", "winograd, odd, in parts"),
     ],
 )
+@pytest.mark.sample(3)
 def test_forward_mode_over_reverse_mode_is_that_of_xla(name):
     with jax.enable_x64(True):
         case = CASES[name]

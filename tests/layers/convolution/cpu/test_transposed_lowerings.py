@@ -114,6 +114,7 @@ def close(ours, expected):
 
 
 @each_case
+@pytest.mark.sample(5)
 def test_values_gradients_and_their_gradients_are_those_of_the_adjoint(name):
     with jax.enable_x64(True):
         *case, _ = CASES[name]
