@@ -1,8 +1,9 @@
 """Non-maximum suppression: of boxes that overlap the one with the highest score is kept.
 
 Exact at every threshold: a box is kept if no kept box of a higher score overlaps it by more than
-the threshold. Written as a fixed point on the matrix of overlaps, which settles one box more in
-each round at least, and most in the first few.
+the threshold. Boxes come by score in tiles. Those that a box kept before suppresses are gone; among
+the others of a tile what is kept is a fixed point on the matrix of their overlaps, which settles
+one box more in each round at least, and most in the first few. No tile comes after enough are kept.
 """
 
 from typing import NamedTuple
@@ -12,6 +13,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Real
 
 from cnnlab.geometry.iou import pairwise_iou
+
+TILE = 64
 
 
 class Kept(NamedTuple):
@@ -32,7 +35,7 @@ def nms(
 ) -> Kept:
     """Return the at most `count` boxes of highest score that no better one suppresses.
 
-    Of equal scores the earlier box is the better one. Takes n^2 values of memory.
+    Of equal scores the earlier box is the better one. Holds overlaps of `count` boxes with a tile.
 
     Args:
         boxes: [y0, x0, y1, x1].
@@ -42,23 +45,45 @@ def nms(
         valid: which boxes are there; all by default.
         groups: classes or levels; boxes of different ones do not suppress each other.
     """
+    if not len(scores):
+        return Kept(jnp.zeros(count, int), jnp.zeros(count, bool))
     there = ~jnp.isnan(scores) if valid is None else valid & ~jnp.isnan(scores)
     order = jnp.argsort(jnp.where(there, -scores, jnp.inf), stable=True)
-    boxes, there = jnp.asarray(boxes)[order], there[order]
-    over = pairwise_iou(boxes, boxes) > threshold
-    if groups is not None:
-        over &= groups[order][:, None] == groups[order][None, :]
-    # Row i suppresses column j, which has a lower score.
-    over &= jnp.triu(jnp.ones(over.shape, bool), 1)
+    missing = -len(scores) % TILE
+    ordered = jnp.pad(order, (0, missing))
+    there = jnp.pad(there[order], (0, missing))
+    boxes = jnp.asarray(boxes)
+    numbers = jnp.zeros(len(scores), int) if groups is None else groups
+    better = jnp.triu(jnp.ones((TILE, TILE), bool), 1)
 
-    def survivors(kept):
-        return there & ~(kept[:, None] & over).any(axis=0)
+    def suppresses(ones: Int[Array, "a"], others: Int[Array, "b"]) -> Bool[Array, "a b"]:
+        over = pairwise_iou(boxes[ones], boxes[others]) > threshold
+        return over & (numbers[ones][:, None] == numbers[others])
 
-    kept, _ = jax.lax.while_loop(
-        lambda rounds: (rounds[0] != rounds[1]).any(),
-        lambda rounds: (survivors(rounds[0]), rounds[0]),
-        (survivors(there), there),
+    def add_tile(state):
+        tile, filled, rows = state
+        start = tile * TILE
+        own = jax.lax.dynamic_slice_in_dim(ordered, start, TILE)
+        alive = jax.lax.dynamic_slice_in_dim(there, start, TILE)
+        before = (jnp.arange(count) < filled)[:, None]
+        alive &= ~(suppresses(rows, own) & before).any(axis=0)
+        over = suppresses(own, own) & better
+
+        def survivors(kept):
+            return alive & ~(kept[:, None] & over).any(axis=0)
+
+        kept, _ = jax.lax.while_loop(
+            lambda rounds: (rounds[0] != rounds[1]).any(),
+            lambda rounds: (survivors(rounds[0]), rounds[0]),
+            (survivors(alive), alive),
+        )
+        place = jnp.where(kept, filled + jnp.cumsum(kept) - 1, count)
+        return tile + 1, filled + kept.sum(), rows.at[place].set(own, mode="drop")
+
+    tiles = len(ordered) // TILE
+    _, filled, rows = jax.lax.while_loop(
+        lambda state: (state[0] < tiles) & (state[1] < count),
+        add_tile,
+        (0, jnp.zeros((), int), jnp.zeros(count, order.dtype)),
     )
-    rows = jnp.argsort(~kept, stable=True)
-    rows = jnp.pad(rows, (0, max(0, count - len(rows))))[:count]
-    return Kept(order[rows], kept[rows] & (jnp.arange(count) < kept.sum()))
+    return Kept(rows, jnp.arange(count) < filled)

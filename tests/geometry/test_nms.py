@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from cnnlab.geometry import nms as suppression
 from cnnlab.geometry.iou import pairwise_iou
 from cnnlab.geometry.nms import nms
 
@@ -35,7 +36,9 @@ def greedy(overlap, scores, threshold, valid, groups):
 
 @pytest.mark.parametrize("classes", [False, True], ids=["one class", "by class"])
 @pytest.mark.parametrize("threshold", [0.1, 0.3, 0.5, 0.7, 0.9])
-def test_equals_the_greedy_loop(threshold, classes):
+def test_equals_the_greedy_loop(threshold, classes, monkeypatch):
+    # Three tiles, the last half empty.
+    monkeypatch.setattr(suppression, "TILE", 16)
     rng = np.random.default_rng(int(100 * threshold))
     boxes, scores, valid, groups = map(np.stack, zip(*(case(rng) for _ in range(100)), strict=True))
     groups = groups if classes else np.zeros_like(groups)
@@ -46,6 +49,25 @@ def test_equals_the_greedy_loop(threshold, classes):
         expected = greedy(np.asarray(overlaps[i]), scores[i], threshold, valid[i], groups[i])
         found = np.asarray(got.rows[i])[np.asarray(got.valid[i])]
         np.testing.assert_array_equal(found, expected)
+
+
+def test_the_best_of_many_are_those_of_the_greedy_loop():
+    # They are found before the last tile.
+    rng = np.random.default_rng(0)
+    boxes, scores, valid, groups = case(rng, 500)
+    got = jax.jit(lambda b, s, v, g: nms(b, s, 0.5, 30, valid=v, groups=g))(
+        boxes, scores, valid, groups
+    )
+    overlap = np.asarray(pairwise_iou(boxes, boxes))
+    expected = greedy(overlap, scores, 0.5, valid, groups)
+    assert len(expected) > 30 and got.valid.all()
+    np.testing.assert_array_equal(got.rows, expected[:30])
+
+
+def test_memory_is_not_that_of_every_pair():
+    many = jax.ShapeDtypeStruct((10_000, 4), jnp.float32), jax.ShapeDtypeStruct((10_000,), float)
+    compiled = jax.jit(lambda b, s: nms(b, s, 0.5, 100)).lower(*many).compile()
+    assert compiled.memory_analysis().temp_size_in_bytes < 4_000_000
 
 
 def test_a_threshold_below_one_half_is_not_one_half():
@@ -71,6 +93,7 @@ def test_rows_are_cut_and_filled():
     np.testing.assert_array_equal(more.valid, [True] * 3 + [False] * 2)
     none = nms(boxes, scores, 0.5, 3, valid=jnp.zeros(3, bool))
     assert not none.valid.any()
+    assert not nms(boxes[:0], scores[:0], 0.5, 3).valid.any()
 
 
 def test_a_score_that_is_nan_is_not_there():
