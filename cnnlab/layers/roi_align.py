@@ -51,7 +51,8 @@ def roi_align(
             of the map has. In a larger region they are farther apart.
         aligned: see above.
         method: "einsum" multiplies by the weights of every row and column of the map, which suits
-            small maps; "gather" reads four pixels a point, for large ones. The same numbers.
+            maps up to about 50 a side; "gather" reads four pixels a point, for larger ones. The
+            same numbers.
     """
     shape = features.shape[:2]
     if method == "gather":
@@ -60,9 +61,22 @@ def roi_align(
     rows, columns = bin_weights(
         boxes, shape, size, scale=scale, sampling=sampling, most=most, aligned=aligned
     )
-    return jnp.einsum(
-        "nph,nqw,hwc->npqc", rows.astype(features.dtype), columns.astype(features.dtype), features
-    )
+    return _matmul(rows.astype(features.dtype), columns.astype(features.dtype), features)
+
+
+def _matmul(
+    rows: Float[Array, "n p h"], columns: Float[Array, "n q w"], features: Features
+) -> Pooled:
+    """Return sum over h, w of rows[n,p,h] columns[n,q,w] features[h,w,c], as two products.
+
+    Each sums over the axis before the last of its right side, in the order of memory; with the
+    gradient that takes a fifth to a half of what an einsum of the three does on CPU.
+    """
+    n, p, h = rows.shape
+    q, (w, c) = columns.shape[1], features.shape[1:]
+    over_rows = rows.reshape(n * p, h) @ features.reshape(h, w * c)
+    each = jnp.broadcast_to(columns[:, None], (n, p, q, w)).reshape(n * p, q, w)
+    return jnp.matmul(each, over_rows.reshape(n * p, w, c)).reshape(n, p, q, c)
 
 
 def bin_weights(
