@@ -4,6 +4,7 @@ usage: python launch.py layers [PATTERN] [--check] [--trace]
        python launch.py layers NAME [--picture=FILE.gif|FILE.png] [--pass=backward] [--flags]
        python launch.py layers --receptive_field=MODEL [--picture=FILE.png] [--image=FILE]
        python launch.py layers --effective=FILE.png
+       python launch.py layers --box_losses=FILE.png
 
 The check compares a layer with a case that was worked by hand: of one layer always unless
 --nocheck, of a list with --check. The list is from a file, which the tests hold to the layers;
@@ -11,7 +12,7 @@ The check compares a layer with a case that was worked by hand: of one layer alw
 step on one channel: a GIF moves, a PNG has all steps side by side. The numbers are the lecture's
 unless sizes say otherwise. With --receptive_field the picture frames what the middle unit of each
 endpoint of a model sees of an image of the size that the paper has, or of --size; --effective plots
-how much each pixel of it matters.
+how much each pixel of it matters; --box_losses where gradients of IoU and its kin take a box.
 
 examples:
   python launch.py layers
@@ -21,6 +22,7 @@ examples:
   python launch.py layers conv --picture=conv.png --size=5 --kernel=3 --stride=2 --padding=1
   python launch.py layers --receptive_field=lenet5 --picture=fields.png
   python launch.py layers --effective=effective.png
+  python launch.py layers --box_losses=boxes.png
 """
 
 import fnmatch
@@ -63,22 +65,25 @@ def define(values: flags.FlagValues) -> None:
     )
     define_path("image", "", "image to draw them on; one of `shapes` unless given", values)
     define_path("effective", "", "PNG to plot effective fields in", values)
+    define_path("box_losses", "", "PNG to draw descents of boxes in", values)
 
 
 def run(values: flags.FlagValues, arguments: list[str]) -> int:
     """List, show or draw."""
     if len(arguments) > 1:
         raise UserError(f"layers takes one name or pattern, not {', '.join(arguments)}")
-    if values.receptive_field or values.effective:
+    if values.receptive_field or values.effective or values.box_losses:
         if arguments:
             raise UserError(
-                f"'{arguments[0]}' does not go with --receptive_field or --effective, which are of "
-                "a model and of stacks of convolutions"
+                f"'{arguments[0]}' does not go with --receptive_field, --effective or "
+                "--box_losses, which are of a model, of stacks of convolutions and of boxes"
             )
         if values.receptive_field:
             _fields(values)
         if values.effective:
             _effective(Path(values.effective))
+        if values.box_losses:
+            _box_losses(Path(values.box_losses))
         return 0
     pattern = arguments[0] if arguments else "*"
     entries = _entries(pattern, values.trace)
@@ -248,3 +253,12 @@ def _effective(path: Path) -> None:
     check_path(path, (".png",))
     save_figure(effective_figure(jax.random.key(0)), path)
     say(f"effective receptive fields drawn in {path}")
+
+
+def _box_losses(path: Path) -> None:
+    from cnnlab.plots.layers.box_losses import box_losses_figure
+    from cnnlab.plots.layers.render import check_path, save_figure
+
+    check_path(path, (".png",))
+    save_figure(box_losses_figure(), path)
+    say(f"descents of boxes drawn in {path}")

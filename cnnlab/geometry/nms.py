@@ -58,7 +58,7 @@ def nms(
 
     def suppresses(ones: Int[Array, "a"], others: Int[Array, "b"]) -> Bool[Array, "a b"]:
         over = pairwise_iou(boxes[ones], boxes[others]) > threshold
-        return over & (numbers[ones][:, None] == numbers[others])
+        return jnp.asarray(over) & (numbers[ones][:, None] == numbers[others])
 
     def add_tile(state):
         tile, filled, rows = state

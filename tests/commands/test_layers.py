@@ -131,6 +131,14 @@ def test_effective_fields_are_plotted(capsys, tmp_path, monkeypatch):
     assert path.read_bytes().startswith(b"\x89PNG")
 
 
+def test_losses_of_boxes_are_drawn(capsys, tmp_path):
+    path = tmp_path / "boxes.png"
+    status, out, _ = run(capsys, f"--box_losses={path}")
+    assert status == 0
+    assert str(path) in out
+    assert path.read_bytes().startswith(b"\x89PNG")
+
+
 ERRORS = {
     "no layer 'cnov'; did you mean 'conv'?": ["cnov"],
     "one name or pattern, not conv, transposed": ["conv", "transposed"],
@@ -165,6 +173,10 @@ ERRORS = {
     ],
     "'conv' does not go with --receptive_field": ["conv", "--receptive_field=lenet5"],
     "'x.gif' must end in .png": ["--effective=x.gif"],
+    "'conv' does not go with --receptive_field, --effective or --box": [
+        "conv",
+        "--box_losses=x.png",
+    ],
 }
 
 

@@ -16,7 +16,7 @@ FLAGS = [
     *(("train", "workdir"), ("eval", "workdir"), ("eval", "data_dir"), ("status", "workdir")),
     *(("sweep", "workdir"), ("sweep", "sweep"), ("data", "data_dir"), ("data", "sheet")),
     *(("config", "plot"), ("models", "picture"), ("layers", "picture"), ("layers", "image")),
-    ("layers", "effective"),
+    *(("layers", "effective"), ("layers", "box_losses")),
 ]
 
 
