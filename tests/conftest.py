@@ -4,6 +4,7 @@ import ctypes
 import gc
 import mmap
 import os
+import sys
 from collections import defaultdict
 from importlib import metadata
 from pathlib import Path
@@ -51,6 +52,14 @@ def pytest_collection_finish():
 STATM = Path("/proc/self/statm")
 # Bytes; what one test compiles comes on top.
 LIMIT = 2 << 30
+
+
+@pytest.fixture(autouse=True)
+def keep_path():
+    """Let no test find modules in the folders that another has worked in."""
+    before = sys.path[:]
+    yield
+    sys.path[:] = before
 
 
 @pytest.fixture(autouse=True)
