@@ -12,13 +12,14 @@ PATTERNS = ("stripes", "checks", "waves")
 CONTRAST = 55.0  # of a pattern, and at least of an object of one color to the ground, Euclidean
 STROKES = 4
 PERIODS = (6.0, 11.0)  # pixels
+ROTATED, PLAIN = 0.4, 0.4  # shares of large objects, and of the others
 
 
 class Grating(NamedTuple):
     """A pattern around a mean color.
 
     Attributes:
-        pattern: one of PATTERNS, or "halves".
+        pattern: one of PATTERNS, or "quarters".
         backward: from pixels to periods.
         mean, swing: the color is mean + swing * pattern, which goes from -1 to 1.
     """
@@ -40,7 +41,7 @@ class Grating(NamedTuple):
             case "waves":
                 value = np.sin(u + 2 * np.sin(v / 3))
             case _:
-                value = np.clip(u, -1, 1)
+                value = np.clip(u, -1, 1) * np.clip(v, -1, 1)
         return self.mean + self.swing * value[:, None]
 
     def rotated(self, angle: float) -> "Grating":
@@ -101,24 +102,26 @@ def draw_ground(rng: np.random.Generator, size: tuple[int, int]) -> Ground:
 def draw_texture(rng: np.random.Generator, item: Object, ground: Ground) -> Grating:
     """Return an object's texture: of one color, of two, or the ground's below it rotated.
 
-    The last only where the object is large enough for two periods.
+    Two colors share the quarters between an object's axes, so that neither is a large part of it.
+    The ground's pattern is taken only where the object is large enough for two periods.
     """
     center = item.poses[..., 2].mean(0)
     below = ground.textures[ground.regions(center[None])[0]]
-    kind, angle = rng.integers(3), rng.uniform(np.pi / 6, np.pi / 3)
-    if kind == 0 and affine.determinant(item.poses[0]) > PERIODS[1] ** 2:
+    large = affine.determinant(item.poses[0]) > PERIODS[1] ** 2
+    angle = rng.uniform(np.pi / 6, np.pi / 3)
+    if large and rng.random() < ROTATED:
         return below.rotated(angle)
     mean = below.mean
     while np.linalg.norm(mean - below.mean) < CONTRAST:
         mean = rng.uniform(20, 235, 3)
-    if kind < 2:
+    if rng.random() < PLAIN:
         plain = _grating(rng, str(rng.choice(PATTERNS)), mean, rng.uniform(0, 2 * np.pi))
         return plain._replace(swing=plain.swing * 0.3)
-    # Along the axis of the object, from one color to the other within two pixels.
-    across = item.poses[0, ::-1, 0] * (1, -1) / np.linalg.norm(item.poses[0, :, 0])
+    # From one color to the other within two pixels.
+    axes = item.poses[0, :, :2].T / np.linalg.norm(item.poses[0, :, :2], axis=0)[:, None]
     other = rng.uniform(20, 235, 3)
-    backward = np.array([[*across, -across @ center], [0, 0, 0]]) / (2 * np.pi)
-    return Grating("halves", backward, (mean + other) / 2, (mean - other) / 2)
+    backward = np.column_stack([axes, -axes @ center]) / (2 * np.pi)
+    return Grating("quarters", backward, (mean + other) / 2, (mean - other) / 2)
 
 
 def _grating(rng: np.random.Generator, pattern: str, mean: np.ndarray, angle: float) -> Grating:

@@ -2,9 +2,9 @@
 
 Drawn from a seed, each example by itself. The ground is a plane in perspective and the objects
 stand upright on it, so that the lower of two is nearer and covers the other. Color says nothing
-about a class, and often not where an object is: some have one color, some two, and of those larger
-than two periods a third have the pattern and colors of the ground below them at another
-orientation. Strokes on the ground are no objects.
+about a class, and often not where an object is: of those larger than two periods two in five have
+the pattern and colors of the ground below them at another orientation, and of the rest three in
+five have two colors. Strokes on the ground are no objects.
 
     image       uint8 (h, w, 3), sides from 64 to 128
     video       uint8 (2, h, w, 3): the image, and the same after the motion of camera and objects
