@@ -25,7 +25,8 @@ def draw(
 ) -> UInt8[np.ndarray, "h w 3"]:
     """Return the image of an example with its targets; the color is that of the class.
 
-    Flow, disparity and depth are pictures of their own beside it.
+    Flow, disparity and depth are pictures of their own beside it, and so is a label map where
+    objects are drawn.
 
     Args:
         example: with "image", uint8 [h, w, 1 or 3], and its targets.
@@ -37,13 +38,14 @@ def draw(
     size = tuple(max(1, round(n * scale)) for n in image.shape[1::-1])
     shown = cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
     shown = np.array(np.broadcast_to(np.atleast_3d(shown), (*shown.shape[:2], 3)))
+    objects = any(kind in DRAWERS for key, kind in kinds.items() if key in example)
     maps = []
     for key, kind in kinds.items():
         value = np.asarray(example.get(key, ()))
-        if kind in MAPS and value.size:
-            colors = MAPS[kind](value)
+        if value.size and (kind in MAPS or (kind == "label_map" and objects)):
+            colors = MAPS.get(kind, _label_colors)(value)
             maps.append(cv2.resize(colors, size, interpolation=cv2.INTER_NEAREST))
-        if kind == "label_map" and value.size:
+        elif kind == "label_map" and value.size:
             _cover_labels(shown, value.reshape(value.shape[:2]))
         elif kind in DRAWERS and value.size:
             # Keypoints of the image itself have no axis of objects.
@@ -90,6 +92,13 @@ def _cover_labels(shown: np.ndarray, labels: np.ndarray) -> None:
     for label in np.unique(large).tolist():
         if label not in (0, IGNORED_LABEL):
             _blend(shown, large == label, COLORS[label % len(COLORS)])
+
+
+def _label_colors(labels: np.ndarray) -> UInt8[np.ndarray, "h w 3"]:
+    """Return the color of every class, white where none counts."""
+    labels = labels.reshape(labels.shape[:2])
+    colors = np.array(COLORS, np.uint8)[labels % len(COLORS)]
+    return np.where((labels == IGNORED_LABEL)[..., None], np.uint8(255), colors)
 
 
 def _blend(shown: np.ndarray, inside: np.ndarray, color: list[int]) -> None:

@@ -67,3 +67,11 @@ def test_maps_of_numbers_are_pictures_of_their_own():
     square = {"image": np.zeros((8, 8, 3), np.uint8), "depth": maps["depth"][:, :8]}
     shown = draw({**square, "disparity": maps["disparity"][:, :8]}, NAMES, 8)
     assert shown.shape == (16, 16, 3) and (shown[8:, 8:] == 255).all() and not shown[:8, :8].any()
+
+
+def test_a_label_map_is_a_picture_of_its_own_beside_objects():
+    labels = np.zeros((8, 16), np.uint8)
+    labels[:, 8:], labels[0] = 3, 255
+    shown = draw(example(boxes=np.zeros((0, 4), np.float32), label_map=labels), NAMES, 16)
+    assert shown.shape == (16, 16, 3) and (shown[:8] == 200).all() and (shown[8] == 255).all()
+    assert (shown[9:, :8] == COLORS[0]).all() and (shown[9:, 8:] == COLORS[3]).all()
