@@ -28,6 +28,7 @@ def undocumented(config):
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: p.stem)
+@pytest.mark.sample(12)
 def test_every_entry_of_the_example_configs_has_a_documentation(path):
     for variant in variants(path):
         assert undocumented(config_file.load(f"{path}:{variant}")) == []

@@ -55,6 +55,7 @@ def main(gpu_check, monkeypatch, folder, names, limit=600):
     return status, {row["check"]: row for row in record["rows"]}, record
 
 
+@pytest.mark.slow
 def test_a_check_that_fails_in_any_way_is_a_line_and_the_others_run(
     gpu_check, monkeypatch, tmp_path, capsys
 ):

@@ -85,7 +85,7 @@ SLOW = {
     *("cifar10_pretrained", ("digits_joint_embedding", "default")),
     *("esc10", "fsdd_cpc", "orl_triplet", "omniglot_triplet"),
     *(("shapes_objectives", v) for v in ("default", "sigmoid", "linear")),
-    *(("glyphs_triplet", "default"), ("tones_cpc", "default")),
+    *(("glyphs_triplet", "default"), ("tones_cpc", "default"), ("digits_lenet5", "lsuv")),
     *(("shapes_transfer", v) for v in ("default", "finetune", "probe", "scratch", "random_probe")),
 }
 

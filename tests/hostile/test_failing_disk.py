@@ -24,6 +24,7 @@ FAILURES = {
 
 
 @pytest.mark.parametrize("failure", FAILURES)
+@pytest.mark.sample(1)
 def test_a_write_that_fails_is_one_line_and_loses_nothing(failure, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     number, words, owner, name, count = FAILURES[failure]

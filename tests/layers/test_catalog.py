@@ -85,6 +85,7 @@ def test_jit_is_eager(name):
 
 
 @every_layer
+@pytest.mark.sample(20)
 def test_vmap_is_one_by_one(name):
     _, params, _, inputs = built(name)
     apply = applied(name)
@@ -137,6 +138,7 @@ def test_gradient_and_its_gradient_are_finite_differences(name):
 
 
 @every_layer
+@pytest.mark.sample(20)
 def test_bfloat16_is_near(name):
     module, params, _, inputs = built(name)
     half = module.clone(dtype=jnp.bfloat16) if hasattr(module, "dtype") else module

@@ -127,6 +127,7 @@ def test_run_that_was_asked_to_stop_saves_and_goes_on_exactly(tmp_path, monkeypa
 
 
 @pytest.mark.parametrize(("kept", "first"), [(0, 1), (2, 6)])
+@pytest.mark.sample(1)
 def test_records_that_are_lost_are_named(tmp_path, caplog, kept, first):
     settings = small.config(log_every=5, steps=5)
     small.train(settings, tmp_path)

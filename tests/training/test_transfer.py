@@ -179,6 +179,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("message", WRONG)
+@pytest.mark.sample(4)
 def test_what_does_not_fit_is_named_before_anything_is_compiled(pretrained, message, monkeypatch):
     def compiled(*_, **__):
         raise AssertionError("something was compiled")

@@ -42,6 +42,7 @@ def test_an_embedded_set_is_built_once_and_quietly(tmp_path, capfd):
     assert out + err == ""
 
 
+@pytest.mark.slow
 def test_two_processes_may_ask_at_once(tmp_path):
     call = f"load('digits', 'test', data_dir={str(tmp_path)!r})"
     code = f"from cnnlab.data.sources.source import load; print(len({call}))"

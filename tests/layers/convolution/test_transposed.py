@@ -63,6 +63,7 @@ def cases(draw):
 
 @settings(max_examples=25, deadline=None, derandomize=True)
 @given(cases())
+@pytest.mark.sample(6)
 def test_it_is_the_adjoint_of_the_convolution_with_the_same_arguments(case):
     with jax.enable_x64(True):
         groups, (a, b) = case["groups"], case["of"]
