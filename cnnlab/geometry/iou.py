@@ -1,7 +1,7 @@
 """Intersection over union (IoU) of boxes, GIoU, DIoU and CIoU: pairwise or row by row.
 
 Boxes are [y0, x0, y1, x1]. A box whose corners are swapped is empty. Of two empty boxes every
-measure but the distance is 0, with gradient 0 (a quotient of zeros elsewhere).
+measure but the distance is 0, with gradient 0 (torchvision's IoU of them is NaN).
 
     IoU    intersection over union
     GIoU   IoU - (hull - union) / hull (Rezatofighi et al. 2019)

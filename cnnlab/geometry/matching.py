@@ -46,7 +46,8 @@ def match(
         low: below it a reference is negative.
         high: from it on a reference is positive.
         best_of_each: whether the references that overlap an object most are positive too, however
-            little they do, though not at 0.
+            little they do, though not at 0: of an object that nothing overlaps torchvision makes
+            all references positive.
     """
     overlap = jnp.where(valid, overlap, -1.0)
     best = overlap.max(axis=1, initial=-1.0)

@@ -40,7 +40,7 @@ def nms(
     Args:
         boxes: [y0, x0, y1, x1].
         scores: of the boxes; a NaN is not there.
-        threshold: IoU above which a box is suppressed.
+        threshold: IoU above which a box is suppressed; at the threshold it stays (torchvision).
         count: rows of the result.
         valid: which boxes are there; all by default.
         groups: classes or levels; boxes of different ones do not suppress each other.

@@ -13,12 +13,14 @@ torchvision's -1); a region without a pixel has none and is 0.
 RoI pooling (Girshick 2015, Fast R-CNN, section 2.1): corners are rounded to whole pixels, bins
 reach from the floor to the ceiling, each is the maximum of its pixels, 0 if it has none.
 
-The regions of one image; use `jax.vmap` for several.
+The functions take the regions of one image, the modules those of a batch.
 """
 
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
+import flax.linen as nn
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Real
@@ -98,6 +100,12 @@ def bin_weights(
     return rows, columns
 
 
+def _exact(boxes: Boxes) -> Float[Array, "n 4"]:
+    """Return coordinates as float32 or float64, in which pixels are told apart."""
+    boxes = jnp.asarray(boxes)
+    return boxes.astype(jnp.promote_types(boxes.dtype, jnp.float32))
+
+
 class _Axis(NamedTuple):
     """Points of all bins along an axis; `factor` makes up for those that are left out."""
 
@@ -114,7 +122,7 @@ def _axes(
     most: int | None,
     aligned: bool,
 ) -> list[_Axis]:
-    corners = jnp.asarray(boxes, jnp.float32) * scale - (0.5 if aligned else 0.0)
+    corners = _exact(boxes) * scale - (0.5 if aligned else 0.0)
     lengths = corners[:, 2:] - corners[:, :2]
     if not aligned:
         lengths = jnp.maximum(lengths, 1.0)
@@ -189,7 +197,7 @@ def roi_pool(
     features: Features, boxes: Boxes, size: tuple[int, int], *, scale: float = 1.0
 ) -> Pooled:
     """Return the largest features of the bins of regions; arguments as of `roi_align`."""
-    corners = jnp.asarray(boxes, jnp.float32) * scale
+    corners = _exact(boxes) * scale
     # Half away from zero, as C rounds.
     rounded = jnp.sign(corners) * jnp.floor(jnp.abs(corners) + 0.5)
     corners = rounded.astype(jnp.int32)
@@ -213,3 +221,56 @@ def _bins(
     high = jnp.clip(-(-edges[:, 1:] // bins) + start[:, None], 0, pixels)
     place = jnp.arange(pixels)
     return (place >= low[..., None]) & (place < high[..., None])
+
+
+class RoIAlign(nn.Module):
+    """RoIAlign of a batch (He et al. 2017): [b, h, w, c] and boxes [b, n, 4] to [b, n, p, q, c].
+
+    Attributes:
+        size: bins down and across.
+        scale, sampling, aligned, method: as of `roi_align`.
+    """
+
+    size: tuple[int, int] = (7, 7)
+    scale: float = 1.0
+    sampling: int = 2
+    aligned: bool = True
+    method: Literal["einsum", "gather"] = "einsum"
+
+    def __call__(
+        self, features: Float[Array, "b h w c"], boxes: Real[Array | np.ndarray, "b n 4"]
+    ) -> Float[Array, "b n p q c"]:
+        """Return the features of regions."""
+
+        def one(x: Features, found: Boxes) -> Pooled:
+            return roi_align(
+                x,
+                found,
+                self.size,
+                scale=self.scale,
+                sampling=self.sampling,
+                aligned=self.aligned,
+                method=self.method,
+            )
+
+        return jax.vmap(one)(features, boxes)
+
+
+class RoIPool(nn.Module):
+    """RoI max-pooling of a batch (Girshick 2015): shapes as of `RoIAlign`.
+
+    Attributes:
+        size: bins down and across.
+        scale: size of the map divided by that of the image.
+    """
+
+    size: tuple[int, int] = (7, 7)
+    scale: float = 1.0
+
+    def __call__(
+        self, features: Float[Array, "b h w c"], boxes: Real[Array | np.ndarray, "b n 4"]
+    ) -> Float[Array, "b n p q c"]:
+        """Return the largest features of regions' bins."""
+        return jax.vmap(lambda x, found: roi_pool(x, found, self.size, scale=self.scale))(
+            features, boxes
+        )

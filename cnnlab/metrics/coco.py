@@ -7,7 +7,9 @@ NaN, and no part of a mean, where that says -1.
 
 The rules that make the last digits:
 
-- equal scores keep their order; an image has at most `limits[-1]` detections;
+- equal scores keep their order; an image has at most `limits[-1]` detections, for all numbers
+  (pycocotools' first is always of 100, and -1 where 100 is not among the limits);
+- a precision is right / (right + wrong + 2.2e-16), so that 0 of 0 is 0;
 - crowds, and objects outside the range of areas, are ignored: a detection that they alone match
   counts neither way, a crowd as often as there are; objects that count are matched first;
 - an unmatched detection counts only if its own area is in the range;

@@ -8,6 +8,7 @@ from peers import torchvision_ops
 
 from cnnlab.geometry import anchors, box_coder, boxes, iou, matching
 from cnnlab.geometry.nms import nms
+from cnnlab.geometry.pyramid import level
 
 pytestmark = pytest.mark.parity
 COUNT = 300
@@ -104,6 +105,19 @@ def test_anchors_of_a_pyramid_whose_last_stride_is_no_power_of_two(size):
     if size == (800, 800):
         # 13 places of 61 pixels, not of 64.
         assert ours[-1][3, 1] - ours[-1][0, 1] == 61
+
+
+def test_levels_of_a_pyramid():
+    torchvision_ops()
+    from torchvision.ops.poolers import LevelMapper
+
+    found = np.concatenate([np.exp(draw(1000) / 12), [[0, 0, 112, 112], [0, 0, 224, 224]]])
+    found[:, 2:] += found[:, :2]
+    found[-2:, 2:] = [[112, 112], [224, 224]]
+    found = found.astype(np.float32)
+    expected = LevelMapper(2, 5)([theirs(found)]) + 2
+    assert set(expected.tolist()) == {2, 3, 4, 5}
+    np.testing.assert_array_equal(jax.jit(level)(found), expected.numpy())
 
 
 @pytest.mark.parametrize("best_of_each", [False, True])

@@ -6,11 +6,13 @@ from cnnlab.layers.catalog.convolution_variants import ENTRIES as CONVOLUTION_VA
 from cnnlab.layers.catalog.layer import Layer
 from cnnlab.layers.catalog.normalization import ENTRIES as NORMALIZATION
 from cnnlab.layers.catalog.pooling import ENTRIES as POOLING
+from cnnlab.layers.catalog.regions import ENTRIES as REGIONS
 
 LAYERS: dict[str, Layer] = {
     **CONVOLUTION,
     **CONVOLUTION_VARIANTS,
     **POOLING,
+    **REGIONS,
     **NORMALIZATION,
     **ATTENTION,
 }
