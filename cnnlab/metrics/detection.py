@@ -44,7 +44,8 @@ def rows(
 
     Args:
         batch: with those of the keys `OBJECTS` that there are, padded to one number of objects;
-            with `masks` the objects' as well. `image_id` is kept, for a file of results.
+            with `masks` the objects' as well. `image_id` is kept, for a file of results,
+            and `label`, for the error of localization.
         boxes: [y0, x0, y1, x1] in pixels, as the batch has them.
         scores: of the detections.
         classes: of the detections, counted as the batch does.
@@ -52,11 +53,11 @@ def rows(
         masks: of the detections, 0 or 1 in each pixel. Only areas of intersections are kept.
         keypoints: of the detections, (y, x).
     """
-    found = {"found_boxes": boxes, "found_scores": scores, "found_classes": classes}
-    found |= {"found_valid": valid}
-    found |= {key: batch[key] for key in (*OBJECTS, "image_id") if key in batch}
-    if keypoints is not None:
-        found["found_keypoints"] = keypoints
+    exact = {"found_boxes": boxes, "found_scores": scores, "found_keypoints": keypoints}
+    # Half precision is no type of numpy's, and tells few pixels apart.
+    found = {key: x.astype(jnp.float32) for key, x in exact.items() if x is not None}
+    found |= {"found_classes": classes, "found_valid": valid}
+    found |= {key: batch[key] for key in (*OBJECTS, "image_id", "label") if key in batch}
     if masks is not None:
         pair = [jnp.asarray(x != 0, jnp.float32) for x in (masks, batch["masks"])]
         # Of zeros and ones, exact up to 2^24 pixels.
@@ -123,6 +124,18 @@ def proposal_numbers(
     recalls = localization.recall(overlaps, counts, threshold)
     best = localization.mean_best_overlap(overlaps, [one["classes"] for one, _ in images])
     return {**{f"recall@{n}": value for n, value in recalls.items()}, **best}
+
+
+def localization_numbers(outputs: Outputs, guesses: int = 5) -> dict[str, float]:
+    """Return ILSVRC's `localization_error` of the best so many detections of each image."""
+    scores = np.where(outputs["found_valid"], outputs["found_scores"], -np.inf)
+    order = np.argsort(-scores, axis=1, kind="stable")[:, :guesses]
+    boxes = np.take_along_axis(_wide(outputs["found_boxes"]), order[..., None], axis=1)
+    guessed = np.where(outputs["found_valid"], outputs["found_classes"], -1)
+    guessed = np.take_along_axis(guessed, order, axis=1)
+    overlap = np.asarray(pairwise_iou(boxes, _wide(outputs["boxes"])))
+    objects = outputs["label"], outputs["objects_valid"]
+    return {"localization_error": localization.localization_error(overlap, guessed, *objects)}
 
 
 def per_class(outputs: Outputs, names: Sequence[str]) -> dict[str, float | None]:

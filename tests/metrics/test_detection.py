@@ -128,6 +128,30 @@ def test_keypoints_are_judged_by_their_distances():
     assert got["keypoint_AP"] == pytest.approx(1) and "keypoint_AR20" in got
 
 
+def test_an_image_is_wrong_without_its_class_on_an_object_among_the_best_guesses():
+    box, far = [0.0, 0, 10, 10], [50.0, 50, 60, 60]
+    outputs = {
+        "found_boxes": np.array([[box, box], [far, box], [box, far]]),
+        "found_scores": np.array([[0.9, 0.8], [0.9, 0.8], [0.1, 0.8]]),
+        "found_classes": np.array([[2, 1], [1, 1], [1, 1]]),
+        "found_valid": np.array([[True, True], [True, False], [True, True]]),
+        "boxes": np.array([[box]] * 3),
+        "label": np.array([1, 1, 1]),
+        "objects_valid": np.ones((3, 1), bool),
+    }
+    # The second image's detection with the box is padding; the third's is its second guess.
+    numbers = [detection.localization_numbers(outputs, n)["localization_error"] for n in (1, 2)]
+    assert numbers == pytest.approx([1.0, 1 / 3])
+
+
+def test_half_precision_becomes_single():
+    half = jnp.zeros((1, 2, 4), jnp.bfloat16)
+    given = (half, half[..., 0], jnp.zeros((1, 2), int), jnp.ones((1, 2), bool))
+    assert {"found_boxes", "found_scores"} == {
+        name for name, x in detection.rows({}, *given).items() if x.dtype == jnp.float32
+    }
+
+
 def test_predictions_have_the_ids_of_the_file_and_boxes_of_coco(single, tmp_path):
     out, file = single.outputs, tmp_path / "predictions.json"
     ids = out["image_id"]
