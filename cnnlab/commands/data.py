@@ -128,6 +128,8 @@ def _show(name: str, values: flags.FlagValues) -> int:
     if "image" not in info.spec or len(source) == 0:
         if values.sheet:
             raise UserError(f"--sheet draws images, and '{name}' has none: leave it out")
+        if len(source):
+            source[0]  # A file that cannot be read is an error here too.
         return 0
     from cnnlab.plots import run_figures, style, targets
 

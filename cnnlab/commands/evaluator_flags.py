@@ -1,7 +1,8 @@
 """Evaluators on the command line: `--evaluator=knn --k=20 --evaluator=linear_probe`.
 
 A flag behind an `--evaluator` that the command does not have is a keyword of it. One in front of
-the first belongs to the first; names with commas between share their keywords.
+the first belongs to the first; names with commas between share their keywords. What is named twice
+with the same keywords is one.
 """
 
 import json
@@ -78,5 +79,7 @@ def chosen(texts: list[str]) -> list[tuple[str, dict[str, str]]]:
         names = [name.strip() for name in written.split(",") if name.strip()]
         if not names:
             raise UserError(f"--{FLAG} names none: leave it out for those of the config")
-        found += [(name, keywords) for name in names]
+        for name in names:
+            if (name, keywords) not in found:
+                found.append((name, keywords))
     return found

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from cnnlab.data.preprocess.decode import CorruptFile
+from cnnlab.data.preprocess.decode import UNREADABLE
 from cnnlab.data.sources.info import Source
 from cnnlab.errors import UserError
 from cnnlab.geometry.anchors import Number, cell_anchors, grid_anchors
@@ -52,7 +52,7 @@ def coverage(
     for row in rows:
         try:
             example = source[int(row)]
-        except CorruptFile:
+        except UNREADABLE:
             continue
         grid = [-(-side // int(stride)) for side in example["image"].shape[:2]]
         overlap = pairwise_iou(example["boxes"], grid_anchors(cell, grid, (stride, stride)))

@@ -4,13 +4,18 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
+import numpy as np
 
 from cnnlab.data.loading import pipeline
 from cnnlab.data.loading.batches import EvalData, TrainData
+from cnnlab.data.sources.identity import ids_of
 from cnnlab.training import class_names as classes
 from cnnlab.training import targets
 from cnnlab.utils import memory
 from cnnlab.utils.console import LOG
+
+# Of more examples the identities, of which each may be a look at a file, are not compared.
+MOST_COMPARED = 100_000
 
 
 def open_data(
@@ -57,7 +62,21 @@ def open_data(
             host=host,
             hosts=hosts,
         )
+        _remark_overlap(name, evaluations[name], train)
     return train, evaluations
+
+
+def _remark_overlap(name: str, evaluation: EvalData, train: TrainData) -> None:
+    """Warn of a split that has examples of the training set, unless it is called after that."""
+    if name.startswith("train") or max(len(train.source), len(evaluation.source)) > MOST_COMPARED:
+        return
+    shared = np.isin(ids_of(evaluation.source), ids_of(train.source)).sum()
+    if shared:
+        LOG.warning(
+            "%d of the %d examples of data.eval.splits.%s are in data.train.split too, so its "
+            "results are not those of new examples",
+            *(shared, len(evaluation.source), name),
+        )
 
 
 def open_bank(data: Mapping[str, Any], batch_size: int) -> EvalData:

@@ -56,10 +56,11 @@ def entries_called(name: str, entries: Any) -> list[str]:
 
 
 def suggest_entry(name: str, entries: Any) -> str:
-    """As `suggest`, for a key of nested dictionaries: of the same name further down is nearest."""
-    near = [f"'{path}'" for path in entries_called(name, entries)]
+    """As `suggest`, for a key of nested dictionaries: a slip here, and that name further down."""
+    slip = nearest(name, map(str, entries), cutoff=0.85)
+    near = dict.fromkeys([*([slip] if slip else []), *entries_called(name, entries)])
     if near:
-        return f"; did you mean {' or '.join(near)}?"
+        return f"; did you mean {' or '.join(map(repr, near))}?"
     # Of many short names one is always half alike.
     return suggest(name, map(str, entries), cutoff=0.55)
 

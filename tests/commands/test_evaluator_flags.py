@@ -30,6 +30,7 @@ def parsed(line):
             ("retrieval", {"endpoint": "c3"}),
         ],
         "--evaluator=knn --k=1 --evaluator=knn --k=20": [("knn", {"k": "1"}), ("knn", {"k": "20"})],
+        "--evaluator=knn,knn --k=3 --evaluator=knn --k=3": [("knn", {"k": "3"})],
         "--evaluator=mine.module:rate --a=b=c": [("mine.module:rate", {"a": "b=c"})],
     }.items(),
 )

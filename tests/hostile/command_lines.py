@@ -119,6 +119,7 @@ ROWS = [
         for command in COMMANDS[flag]
     ),
     bad("two data sets", "one set at a time", "data digits shapes"),
+    bad("a slip in a kind of source", "did you mean 'folder:/tmp'?", "data fodler:/tmp"),
     bad("an unknown data set", "did you mean 'digits'", "data digit"),
     bad("prepare nothing", "needs one name", "data prepare"),
     bad("prepare an unknown set", "unknown data set", "data prepare nothing-1"),

@@ -126,4 +126,7 @@ def before(folder):
         place(f"set/{name}/whole.wav", wav())(folder)
 
 
+ROWS += [
+    Row("text, shown", "cannot decode sound", place(FILE, "text"), "data wav:set"),
+]
 TABLE = Table("sounds", read, ROWS, before)

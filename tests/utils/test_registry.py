@@ -28,6 +28,8 @@ def test_nearest_entry_may_be_further_down():
     entries = {"a": {"rate": 1, "b": {"rate": 2}}, "c": {"rate": 3}, "range": 4}
     assert suggest_entry("rate", entries) == "; did you mean 'a.rate' or 'c.rate'?"
     assert suggest_entry("rang", entries) == "; did you mean 'range'?"
+    slip = {"steps": 1, "schedule": {"step": {"factor": 1}}}
+    assert suggest_entry("step", slip) == "; did you mean 'steps' or 'schedule.step'?"
 
 
 def test_pick_returns_the_entry_or_says_what_was_meant():

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from cnnlab.data.preprocess.decode import CorruptFile
+from cnnlab.data.preprocess.decode import UNREADABLE
 from cnnlab.errors import UserError
 
 # A set larger than this is read example by example unless the config asks for memory.
@@ -31,7 +31,7 @@ def collect(source, *, skip_corrupt: bool = False) -> tuple[dict[str, np.ndarray
     def read(index: int):
         try:
             return source[index]
-        except CorruptFile:
+        except UNREADABLE:
             if not skip_corrupt:
                 raise
             return None

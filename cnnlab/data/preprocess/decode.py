@@ -54,6 +54,10 @@ class CorruptFile(UserError):
         )
 
 
+# Raised for an example that cannot be read: by our sources, and by those of one's own.
+UNREADABLE = (CorruptFile, OSError)
+
+
 class CorruptImage(CorruptFile):
     """An image that cannot be decoded."""
 

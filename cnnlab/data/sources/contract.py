@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from cnnlab.data.preprocess.decode import CorruptFile
+from cnnlab.data.preprocess.decode import UNREADABLE
 from cnnlab.data.sources.info import Info, Source
 from cnnlab.errors import UserError
 from cnnlab.utils.describe import describe
@@ -32,7 +32,7 @@ def checked(name: str, made: Any) -> Source:
 def _check_example(what: str, made: Source, info: Info) -> None:
     try:
         example = made[0]
-    except CorruptFile:
+    except UNREADABLE:
         return
     if not isinstance(example, Mapping):
         raise UserError(f"{what}: an example is {describe(example)}; it has to be a dictionary")

@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Integer
 
-from cnnlab.data.preprocess.decode import CorruptFile
+from cnnlab.data.preprocess.decode import UNREADABLE
 from cnnlab.data.sources import contract
 from cnnlab.data.sources.file_pattern import relocated
 from cnnlab.data.sources.info import PATH_SOURCES, Source, data_folder, no_path, path_of
@@ -186,6 +186,6 @@ class SkipCorrupt:
             return None
         try:
             return self.source[index]
-        except CorruptFile:
+        except UNREADABLE:
             self._corrupt.add(index)
             return None

@@ -21,7 +21,7 @@ from cnnlab.data.sources.identity import row_ids
 from cnnlab.data.sources.info import PATH_SOURCES, Info, no_path
 from cnnlab.data.sources.splits import resolve
 from cnnlab.errors import MissingData, UserError
-from cnnlab.utils.registry import suggest
+from cnnlab.utils.registry import nearest, suggest
 
 # For suggestions only; any set of the library will do.
 COMMON = (
@@ -54,9 +54,12 @@ def unknown(name: str) -> UserError:
     if name and Path(name).expanduser().exists():
         kind = "npz" if name.endswith(".npz") else "folder"
         return UserError(f"unknown data set '{name}'; for files of your own write '{kind}:{name}'")
-    nearest = suggest(name, [*EMBEDDED, *COMMON]).partition("; there are")[0]
+    prefix, colon, path = name.partition(":")
+    if colon and (near := nearest(prefix, PATH_SOURCES, cutoff=0.6)):
+        return UserError(f"unknown data set '{name}'; did you mean '{near}:{path}'?")
+    hint = suggest(name, [*EMBEDDED, *COMMON]).partition("; there are")[0]
     return UserError(
-        f"unknown data set '{name}'{nearest}; embedded: {', '.join(EMBEDDED)}; TFDS: mnist, "
+        f"unknown data set '{name}'{hint}; embedded: {', '.join(EMBEDDED)}; TFDS: mnist, "
         "cifar10, imagenette, imagenet2012, ...; your own: folder:/path, wav:/path, "
         "npz:/path/to/file.npz, idx:/path, cifar:/path, omniglot:/path"
     )

@@ -53,6 +53,17 @@ def test_for_training_the_next_readable_example_stands_in():
     assert "valid" not in source[0]
 
 
+def test_what_a_source_of_ones_own_cannot_open_is_passed_over_too():
+    class Own(Damaged):
+        def __getitem__(self, index):
+            if index in self.corrupt:
+                raise FileNotFoundError(2, "No such file or directory", f"{index}.png")
+            return super().__getitem__(index)
+
+    source = SkipCorrupt(Own([2, 3]))
+    assert int(source[2]["label"]) == 4 and source.skipped == 2
+
+
 def test_corrupt_examples_are_counted_once_however_often_and_by_whomever_they_are_met():
     source = SkipCorrupt(Damaged([2, 3, 9]))
     assert source.skipped == 0
@@ -137,7 +148,7 @@ def test_prepared_sets_live_where_asked_then_where_the_environment_says(monkeypa
         ("qqqqqqqq", "embedded: digits.*scenes, glyphs, tones; TFDS: mnist.*folder:.*wav:.*npz:"),
         ("", "embedded: digits"),
         ("my set!", "embedded: digits"),
-        ("floder:/data", "embedded: digits"),
+        ("floder:/data", "did you mean 'folder:/data'"),
         (":Rings", "write package.module:Name"),
         ("own_parts", "embedded: digits"),
     ],
