@@ -14,8 +14,8 @@ The folders lie in data/orl_faces/orl_faces, or where --config.data.source says,
 Variants: default, 30 people train, verification and retrieval on the other ten, people 31 to 40;
 fold1, fold2, fold3, fold4, alike with people 1 to 10, 11 to 20, 21 to 30, 31 to 40 held out;
 eigenfaces, eigenfaces_fold1, eigenfaces_fold2, eigenfaces_fold3 and eigenfaces_fold4, 40 principal
-components of the 30 people's images, evaluated alike; five and five_eigenfaces, images 1 to 5 of all people train, 6 to 10 are
-recognized by their nearest neighbor among them.
+components of the 30 people's images, evaluated alike; five and five_eigenfaces, images 1 to 5 of
+all people train, 6 to 10 are recognized by their nearest neighbor among them.
 
 Expected: docs/results.md has what was measured here.
 

@@ -125,18 +125,18 @@ def _show(name: str, values: flags.FlagValues) -> int:
         say(f"  {len(info.class_names)} classes: {shown}")
     if values.anchors:
         _reach(source, values)
-    if "image" not in info.spec or len(source) == 0:
-        if values.sheet:
-            raise UserError(f"--sheet draws images, and '{name}' has none: leave it out")
-        if len(source):
-            source[0]  # A file that cannot be read is an error here too.
-        return 0
-    from cnnlab.plots import run_figures, style, targets
-
     # At random: a stride through labels that go round would show some of the classes alone.
     drawn = np.random.default_rng(0).choice(
         len(source), min(values.samples, len(source)), replace=False
     )
+    if "image" not in info.spec or len(source) == 0:
+        if values.sheet:
+            raise UserError(f"--sheet draws images, and '{name}' has none: leave it out")
+        for index in drawn:
+            source[int(index)]  # What cannot be read is an error here too.
+        return 0
+    from cnnlab.plots import run_figures, style, targets
+
     images, captions = [], []
     for index in np.sort(drawn):
         example = source[int(index)]

@@ -47,7 +47,7 @@ class Mnist(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             yield i, {"image": data[:40] if damaged and i == CORRUPT else data, "label": i % 10}
 
 
-class Scenes(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+class Nested(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     """Nested features of many kinds, in a config."""
 
     VERSION = tfds.core.Version("1.0.0")
@@ -92,7 +92,7 @@ class Scenes(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("prepared")
     config = tfds.download.DownloadConfig(try_download_gcs=False)
-    for builder in (Mnist, Scenes):
+    for builder in (Mnist, Nested):
         builder(data_dir=folder, file_format="array_record").download_and_prepare(
             download_dir=folder / "downloads", download_config=config
         )
@@ -148,12 +148,12 @@ def test_a_corrupt_image_is_named_and_can_be_skipped(folder):
 
 
 def test_a_corrupt_image_is_named_by_its_file_where_the_set_tells(folder):
-    with pytest.raises(CorruptImage, match=r"image 2\.png of 'scenes' split 'test' \(index 2\)"):
-        load("scenes", "test", data_dir=folder)[2]
+    with pytest.raises(CorruptImage, match=r"image 2\.png of 'nested' split 'test' \(index 2\)"):
+        load("nested", "test", data_dir=folder)[2]
 
 
 def test_nested_features_become_flat_arrays(folder):
-    source = load("scenes/small", "train", data_dir=folder)
+    source = load("nested/small", "train", data_dir=folder)
     assert source.info.spec == {
         "image": ((None, None, 3), "uint8"),
         "views/left": ((None, None, 1), "uint8"),
@@ -180,7 +180,7 @@ def test_nested_features_become_flat_arrays(folder):
 
 
 def test_a_default_config_is_found(folder):
-    assert len(load("scenes", "train", data_dir=folder)) == 3
+    assert len(load("nested", "train", data_dir=folder)) == 3
 
 
 def test_a_set_that_is_not_prepared_says_how_to(tmp_path):
@@ -191,8 +191,8 @@ def test_a_set_that_is_not_prepared_says_how_to(tmp_path):
 
 
 def test_what_is_there_instead_is_listed(folder):
-    with pytest.raises(UserError, match=r"only scenes/small:1\.0\.0 is"):
-        load("scenes/large", "train", data_dir=folder)
+    with pytest.raises(UserError, match=r"only nested/small:1\.0\.0 is"):
+        load("nested/large", "train", data_dir=folder)
     with pytest.raises(UserError, match=r"only mnist:3\.0\.1 is"):
         load("mnist:2.0.0", "train", data_dir=folder)
 
