@@ -1,6 +1,4 @@
-"""Numbers of detections in training: of every example once, whatever the devices; the results."""
-
-import json
+"""Numbers of detections in training: of every example once, whatever the devices."""
 
 import detection_objective as toy
 import jax.numpy as jnp
@@ -9,7 +7,6 @@ import pytest
 import small
 
 from cnnlab.metrics import coco, detection, voc
-from cnnlab.metrics.coco_results import write_predictions
 from cnnlab.training.writer import read_rows
 
 BEST = "validation/AP"
@@ -150,21 +147,3 @@ def test_half_precision_becomes_single():
     assert {"found_boxes", "found_scores"} == {
         name for name, x in detection.rows({}, *given).items() if x.dtype == jnp.float32
     }
-
-
-def test_predictions_have_the_ids_of_the_file_and_boxes_of_coco(single, tmp_path):
-    out, file = single.outputs, tmp_path / "predictions.json"
-    ids = out["image_id"]
-    count = write_predictions(file, out, image_ids=ids, category_ids=(7, 11, 13))
-    rows = json.loads(file.read_text())
-    assert count == len(rows) == out["found_valid"].sum() > 37
-    first = next(i for i in range(37) if out["found_valid"][i].any())
-    best = np.argmax(np.where(out["found_valid"][first], out["found_scores"][first], -1))
-    y0, x0, y1, x1 = out["found_boxes"][first, best]
-    assert rows[0]["image_id"] == 100 + first
-    assert rows[0]["category_id"] == (7, 11, 13)[out["found_classes"][first, best]]
-    assert rows[0]["bbox"] == pytest.approx([x0, y0, x1 - x0, y1 - y0], abs=1e-6)
-    assert np.float32(rows[0]["score"]) == out["found_scores"][first, best]
-    nothing = {**out, "found_valid": np.zeros_like(out["found_valid"])}
-    assert write_predictions(file, nothing, image_ids=ids, category_ids=(7, 11, 13)) == 0
-    assert json.loads(file.read_text()) == []

@@ -25,10 +25,10 @@ def pixels(boxes):
     return (off[0] ** 2 + off[1] ** 2 <= 1).astype(np.uint8)
 
 
-@pytest.fixture(scope="module")
-def batch():
+@pytest.fixture(scope="module", params=range(6))
+def batch(request):
     """Return nine images with objects, and detections near to them."""
-    rng, images = np.random.default_rng(0), 9
+    rng, images = np.random.default_rng(request.param), 9
     start = rng.integers(0, 20, (images, OBJECTS, 2))
     boxes = np.concatenate([start, start + rng.integers(6, 28, (images, OBJECTS, 2))], axis=2)
     near = boxes[:, rng.integers(0, OBJECTS, FOUND)] + rng.uniform(-3, 3, (images, FOUND, 4))
