@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Array, Float, Real
+from jaxtyping import Array, Float, Int, Real
 
 from cnnlab.geometry import affine
 
 Boxes = Real[Array | np.ndarray, "*n 4"]
+Size = Sequence[int] | Int[Array | np.ndarray, "2"]
 # Pixels; a box of which less is left has left the picture.
 LEAST_SIDE = 1e-3
 
@@ -48,7 +49,7 @@ def transform(matrix: affine.Matrix, boxes: Boxes) -> Boxes:
     return xp.concatenate([mapped.min(0), mapped.max(0)], axis=-1)
 
 
-def clip(boxes: Boxes, size: Sequence[int]) -> Boxes:
+def clip(boxes: Boxes, size: Size) -> Boxes:
     """Return the parts of boxes inside a picture of `size` (height, width)."""
     xp = affine.namespace(boxes)
     return xp.clip(boxes, 0, xp.asarray([*size, *size], boxes.dtype))

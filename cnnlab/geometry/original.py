@@ -13,7 +13,7 @@ from cnnlab.geometry import affine, boxes, dense_maps
 
 
 def boxes_in_original(
-    found: boxes.Boxes, to_original: affine.Matrix, original_size: Sequence[int]
+    found: boxes.Boxes, to_original: affine.Matrix, original_size: boxes.Size
 ) -> Real[Array | ndarray, "*n 4"]:
     """Return boxes of the image as boxes of the original one, clipped to it."""
     return boxes.clip(boxes.transform(to_original, found), original_size)

@@ -21,7 +21,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Real
 
+from cnnlab.geometry import affine
 from cnnlab.geometry.iou import pairwise_ioa, pairwise_iou
+from cnnlab.geometry.original import boxes_in_original
 from cnnlab.metrics import coco, localization, voc
 from cnnlab.metrics.metric import mean, ratio
 
@@ -42,6 +44,9 @@ def rows(
 ) -> dict[str, Array]:
     """Return what is needed of detections and of the objects of a batch, [b, ...] by name.
 
+    Boxes and keypoints of both are taken to the original images by the `to_original` of a batch
+    that `pad_image` made, so that areas are as annotated. Masks stay.
+
     Args:
         batch: with those of the keys `OBJECTS` that there are, padded to one number of objects;
             with `masks` the objects' as well. `image_id` is kept, for a file of results,
@@ -58,6 +63,12 @@ def rows(
     found = {key: x.astype(jnp.float32) for key, x in exact.items() if x is not None}
     found |= {"found_classes": classes, "found_valid": valid}
     found |= {key: batch[key] for key in (*OBJECTS, "image_id", "label") if key in batch}
+    if "to_original" in batch:
+        to, size = batch["to_original"], batch["original_size"]
+        for key in {"found_boxes", "boxes"} & found.keys():
+            found[key] = jnp.asarray(jax.vmap(boxes_in_original)(found[key], to, size))
+        for key in {"found_keypoints", "keypoints"} & found.keys():
+            found[key] = jax.vmap(_points_in_original)(found[key], to)
     if masks is not None:
         pair = [jnp.asarray(x != 0, jnp.float32) for x in (masks, batch["masks"])]
         # Of zeros and ones, exact up to 2^24 pixels.
@@ -65,6 +76,13 @@ def rows(
         found["mask_intersections"] = both
         found["found_mask_area"], found["mask_area"] = (x.sum((2, 3)) for x in pair)
     return found
+
+
+def _points_in_original(
+    points: Float[Array, "k p _n"], to_original: Float[Array, "2 3"]
+) -> Float[Array, "k p _n"]:
+    moved = affine.transform(to_original, points[..., :2])
+    return jnp.concatenate([moved, points[..., 2:]], axis=-1)
 
 
 def box_numbers(outputs: Outputs) -> dict[str, float]:

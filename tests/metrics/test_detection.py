@@ -1,6 +1,7 @@
 """Numbers of detections in training: of every example once, whatever the devices."""
 
 import detection_objective as toy
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -147,3 +148,20 @@ def test_half_precision_becomes_single():
     assert {"found_boxes", "found_scores"} == {
         name for name, x in detection.rows({}, *given).items() if x.dtype == jnp.float32
     }
+
+
+def test_boxes_and_keypoints_become_those_of_the_original_image():
+    box = jnp.tile(jnp.array([1.0, 1, 2, 9]), (2, 3, 1))
+    to = jnp.array([np.eye(2, 3), [[2, 0, 1], [0, 3, 0]]])
+    batch = {"boxes": box, "keypoints": jnp.ones((2, 3, 6, 3)), "to_original": to}
+    batch["original_size"] = jnp.array([[20, 20], [20, 12]])
+    given = (box, box[..., 0], jnp.zeros((2, 3), int), jnp.ones((2, 3), bool))
+    found = jax.jit(lambda b, x: detection.rows(b, *given, keypoints=x))(
+        batch, jnp.ones((2, 3, 6, 2))
+    )
+    for key in ("boxes", "found_boxes"):
+        assert (found[key][0] == box[0]).all()
+        # The image ends at 12.
+        assert (found[key][1] == np.array([3, 3, 5, 12])).all()
+    assert (found["keypoints"][1] == np.array([3, 3, 1])).all()
+    assert (found["found_keypoints"][1] == np.array([3, 3])).all()
