@@ -85,14 +85,23 @@ def _points_in_original(
     return jnp.concatenate([moved, points[..., 2:]], axis=-1)
 
 
-def box_numbers(outputs: Outputs) -> dict[str, float]:
-    """Return COCO's twelve numbers of boxes: AP, AP50, ..., AR_large; NaN for what there is not."""
-    return coco.summarize(_coco(outputs, _boxes))
+def box_numbers(
+    outputs: Outputs, areas: Mapping[str, coco.Bounds] | None = None
+) -> dict[str, float]:
+    """Return COCO's twelve numbers of boxes: AP, AP50, ..., AR_large; NaN for what there is not.
+
+    Args:
+        outputs: gathered rows.
+        areas: ranges of areas by name, "" for all, for images of another size than COCO's.
+    """
+    return coco.summarize(_coco(outputs, _boxes), areas=areas)
 
 
-def mask_numbers(outputs: Outputs) -> dict[str, float]:
+def mask_numbers(
+    outputs: Outputs, areas: Mapping[str, coco.Bounds] | None = None
+) -> dict[str, float]:
     """Return the same of masks as `mask_AP`, ...; `rows` had masks."""
-    return _prefixed("mask", coco.summarize(_coco(outputs, _masks)))
+    return _prefixed("mask", coco.summarize(_coco(outputs, _masks), areas=areas))
 
 
 def keypoint_numbers(

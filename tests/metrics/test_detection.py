@@ -66,6 +66,8 @@ def test_numbers_are_those_of_the_images_one_by_one(single):
         assert scalars.get(name, np.nan) == pytest.approx(value, abs=1e-9, nan_ok=True), name
     each = voc.average_precision(voc_images, inclusive=False)
     assert scalars["mAP"] == pytest.approx(np.nanmean(list(each.values())))
+    smaller = detection.box_numbers(out, {"": (0, 1e10), "tiny": (0, 25)})
+    assert smaller["AP"] == scalars["AP"] and smaller["AR_tiny"] != scalars["AR_small"]
     found = detection.per_class(out, ("a", "b", "c", "d"))
     assert found["d"] is None
     assert np.mean([found[k] for k in "abc"]) == pytest.approx(scalars["AP"])
