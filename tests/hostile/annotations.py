@@ -218,6 +218,11 @@ ROWS += [
         place("voc/Annotations/a.xml", "<!DOCTYPE a [<!ENTITY b 'c'>]><annotation/>"),
     ),
     damaged(
+        "an image twice in a list",
+        "the list train.txt has 1 image(s) more than once, the first 'a'",
+        place("voc/ImageSets/Main/train.txt", "a\na\n"),
+    )._replace(works=True),
+    damaged(
         "a list of no image",
         "the list train.txt has 'b'",
         place("voc/ImageSets/Main/train.txt", "a\nb\n"),

@@ -18,7 +18,9 @@ A box without a pixel inside its image is left out; how many there are, and the 
 when the set is opened. Boxes are clipped to their image.
 """
 
+import logging
 import re
+from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 from xml.etree import ElementTree
@@ -41,6 +43,7 @@ from cnnlab.data.sources.splits import resolve
 from cnnlab.errors import MissingData, UserError
 from cnnlab.utils.files import expand, read_file
 
+LOG = logging.getLogger(__name__)
 CLASSES = (
     *("aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow"),
     *("diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa"),
@@ -89,6 +92,12 @@ class VOCSource:
             for stem in stems:
                 if stem not in every:
                     raise UserError(f"{name}: the list {key}.txt has '{stem[:60]}', without an XML")
+            twice = [stem for stem, count in Counter(stems).items() if count > 1]
+            if twice:
+                LOG.warning(
+                    "%s: the list %s.txt has %d image(s) more than once, the first '%s'",
+                    *(name, key, len(twice), twice[0]),
+                )
         lengths = {key: [len(stems)] for key, stems in lists.items()}
         ranges = resolve(split, lengths, name=name)
         self._list = [every[s] for key, start, stop in ranges for s in lists[key][start:stop]]
