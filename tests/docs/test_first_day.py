@@ -84,7 +84,7 @@ def test_a_model_of_ones_own_is_interrupted_resumed_evaluated_and_swept(folder, 
             return original(loop, flag)
 
         patch.setattr(Loop, "_after_step", interrupting)
-        assert run(first) == 0
+        assert run(first) == 128 + signal.SIGINT
     assert "the same command goes on from there" in capfd.readouterr().err
     assert run(again) == 0
     assert "resuming at step 2 of 4" in capfd.readouterr().err
