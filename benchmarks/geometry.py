@@ -117,7 +117,8 @@ def regions(ops, images, count, side, channels, *, gradient):
         return jax.vmap(one)(x, b)
 
     def both(x, b, dy):
-        return jax.vjp(lambda x: pool(x, b), x)[1](dy)[0]
+        pooled, pull = jax.vjp(lambda x: pool(x, b), x)
+        return pooled, pull(dy)[0]
 
     ours = jax.jit(both if gradient else lambda x, b, _: pool(x, b))
     placed = jax.device_put((maps, boxes, dy))
@@ -130,8 +131,10 @@ def regions(ops, images, count, side, channels, *, gradient):
                 pooled = ops.roi_align(leaf, numbered, SIZE, SCALE, 2, False)
             return pooled.permute(0, 2, 3, 1).reshape(dy.shape).numpy()
         leaf.grad = None
-        ops.roi_align(leaf, numbered, SIZE, SCALE, 2, False).backward(cotangent)
-        return leaf.grad.permute(0, 2, 3, 1).numpy()
+        pooled = ops.roi_align(leaf, numbered, SIZE, SCALE, 2, False)
+        pooled.backward(cotangent)
+        pooled = pooled.detach().permute(0, 2, 3, 1).reshape(dy.shape).numpy()
+        return pooled, leaf.grad.permute(0, 2, 3, 1).numpy()
 
     return {"cnnlab": lambda: jax.block_until_ready(ours(*placed)), "torchvision": theirs}
 
@@ -147,11 +150,17 @@ def rows(ops):
             yield f"{name}, {'with gradient' if gradient else 'forward'}", calls
 
 
+def flat(results):
+    """Return one or several arrays as one row of numbers."""
+    several = results if isinstance(results, tuple) else (results,)
+    return np.concatenate([np.asarray(x, np.float64).ravel() for x in several])
+
+
 def compare(name, calls, options):
     """Return the numbers of one row."""
-    expected = np.asarray(calls["torchvision"]())
+    expected = flat(calls["torchvision"]())
     for other, call in calls.items():
-        error = np.abs(np.asarray(call(), np.float64) - expected).max()
+        error = np.abs(flat(call()) - expected).max()
         if not error < 1e-4:
             raise SystemExit(f"{name}: {other} differs from torchvision by {error:.1e}")
     result: dict[str, object] = {"operation": name}

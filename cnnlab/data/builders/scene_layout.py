@@ -156,7 +156,7 @@ def _propose(
 def _pose(
     rng: np.random.Generator, center: np.ndarray, diameter: float
 ) -> Float[np.ndarray, "2 3"]:
-    """Return a turned and slightly stretched circle's map from units to pixels."""
+    """Return the map from units to pixels of a circle rotated and slightly stretched."""
     angle, stretch = rng.uniform(0, 2 * np.pi), np.exp(rng.uniform(-0.15, 0.15))
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     return np.column_stack([diameter / 2 * turn * [stretch, 1 / stretch], center])

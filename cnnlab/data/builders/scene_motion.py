@@ -55,7 +55,7 @@ def centers(size: tuple[int, ...]) -> Float[np.ndarray, "h w 2"]:
 
 
 def _around(rng: np.random.Generator, center: np.ndarray, spread: Spread) -> affine.Matrix:
-    """Return a random turn, growth and shift about a point."""
+    """Return a random rotation, scaling and shift about a point."""
     angle, growth = rng.normal(0, spread[0]), np.exp(rng.normal(0, spread[1]))
     cosine, sine = growth * np.cos(angle), growth * np.sin(angle)
     matrix = np.array([[cosine, sine], [-sine, cosine]])
