@@ -21,13 +21,13 @@ def main() -> None:
     for row in accuracy_rows.read(accuracy_rows.RESULTS / "published.jsonl"):
         name, keys = (row["source"] or "").partition("::")[::2]
         record = json.loads((accuracy_rows.ROOT / name).read_text()) if name else {}
-        if len(record.get("curve", [])) > 2 and keys == "results::test/accuracy":
+        if len(record.get("curve", [])) > 3 and keys == "results::test/accuracy":
             data, _, what = row["claim"].rpartition(": ")[0].partition(", ")
             paper = row["paper"]
             if paper is not None and row["metric"] == "accuracy":
                 paper = 1 - paper
             panels[data].append((what, np.array(record["curve"]), paper))
-    figure, axes = style.panels(len(panels), width=3.8, height=3.0)
+    figure, axes = style.panels(len(panels), width=4.5, height=3.6)
     for (data, curves), ax in zip(panels.items(), axes, strict=True):
         for n, (what, curve, paper) in enumerate(curves):
             color = style.CYCLE[n % len(style.CYCLE)]
@@ -39,9 +39,9 @@ def main() -> None:
             if paper is not None:
                 ax.axhline(paper, color=color, linestyle="--", linewidth=0.8)
         ax.set(title=data, xlabel="part of the run", yscale="log")
-        style.percent(ax.yaxis, "error")
+        style.percent(ax.yaxis, "accuracy")
         ax.set_ylabel("test error")
-        ax.legend(fontsize=7)
+        ax.legend(fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.15), ncol=2)
     style.save(figure, accuracy_rows.ROOT / "docs" / "published_curves.png")
 
 
