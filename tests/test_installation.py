@@ -64,6 +64,7 @@ def test_the_package_loads_its_parts_when_they_are_named():
     assert "module 'cnnlab' has no attribute 'modles'" in done.stderr
 
 
+@pytest.mark.slow
 def test_installed_package_knows_its_objectives_examples_and_program(tmp_path):
     site = tmp_path / "site"
     for folder, place in {

@@ -83,9 +83,10 @@ SLOW = {
     *("imagenet_alexnet", "imagenet_vgg", "imagenette_xresnet50", "lfw_facenet"),
     *("imagenet_googlenet", "imagenet_mobilenet", "imagenet_simsiam", "imagenet_cpc"),
     *("cifar10_pretrained", ("digits_joint_embedding", "default")),
-    *("esc10", "fsdd_cpc", "orl_triplet", "omniglot_triplet"),
+    *("esc10", "fsdd_cpc", "fsdd_supervised", "orl_triplet", "omniglot_triplet"),
     *(("shapes_objectives", v) for v in ("default", "sigmoid", "linear")),
     *(("glyphs_triplet", "default"), ("tones_cpc", "default"), ("digits_lenet5", "lsuv")),
+    ("glyphs_siamese", "default"),
     *(("shapes_transfer", v) for v in ("default", "finetune", "probe", "scratch", "random_probe")),
 }
 

@@ -77,7 +77,7 @@ def _peak(status):
 
 
 @pytest.mark.parametrize("name", ROWS)
-@pytest.mark.sample(500)
+@pytest.mark.sample(400)
 def test_hostile_input_is_explained_in_one_line_or_works(name, tmp_path, monkeypatch, capsys):
     table, row = ROWS[name]
     monkeypatch.chdir(tmp_path)

@@ -60,6 +60,7 @@ def test_each_object_of_a_split_is_there_dropped_or_cut_off_once(strategy, devic
 
 
 @pytest.mark.parametrize("strategy", ["pmap", "jit"])
+@pytest.mark.sample(1)
 def test_training_counts_what_its_augmentation_drops(strategy):
     augment = cfg.augment(flip={}, affine={"translate": 0.4})
     settings = config(

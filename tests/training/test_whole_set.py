@@ -156,6 +156,7 @@ def test_what_an_objective_predicts_takes_the_place_of_its_logits(monkeypatch):
 @pytest.mark.parametrize(
     ("best_is_last", "expected"), [(True, 1), pytest.param(False, 2, marks=pytest.mark.slow)]
 )
+@pytest.mark.slow
 def test_the_end_evaluates_each_split_once_for_each_state(
     tmp_path, monkeypatch, best_is_last, expected
 ):
