@@ -27,10 +27,10 @@ class Interrupted(BaseException):
     """
 
     def __init__(self, signal_name: str, where: str = ""):
-        """Take the name of the signal, and where the state was saved."""
+        """Take the name of the signal, with the process it came to, and where the state is."""
         super().__init__(f"{signal_name}: {where}" if where else signal_name)
         self.where = where
-        self.status = 128 + signal.Signals[signal_name]
+        self.status = 128 + signal.Signals[signal_name.split()[0]]
 
 
 class Flag:

@@ -38,3 +38,13 @@ def test_terminate_after_an_interrupt_still_saves(monkeypatch):
         os.kill(os.getpid(), signal.SIGINT)
         os.kill(os.getpid(), signal.SIGTERM)
         assert flag.name == "SIGTERM"
+
+
+@pytest.mark.parametrize(
+    ("name", "status"),
+    [("SIGINT", 130), ("SIGTERM", 143), ("SIGUSR2 (process 1)", 128 + signal.SIGUSR2)],
+)
+def test_the_status_is_that_by_which_shells_know_the_signal(name, status):
+    stop = Interrupted(name, "saved at step 3 of 9")
+    assert stop.status == status
+    assert str(stop) == f"{name}: saved at step 3 of 9"
