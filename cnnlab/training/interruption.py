@@ -30,7 +30,7 @@ class Interrupted(BaseException):
         """Take the name of the signal, with the process it came to, and where the state is."""
         super().__init__(f"{signal_name}: {where}" if where else signal_name)
         self.where = where
-        self.status = 128 + signal.Signals[signal_name.split()[0]]
+        self.status = 128 + signal.Signals[signal_name.partition(" ")[0]]
 
 
 class Flag:

@@ -3,7 +3,9 @@
 import os
 import signal
 
-from cnnlab.training.interruption import interruption
+import pytest
+
+from cnnlab.training.interruption import Interrupted, interruption
 
 
 def test_signal_is_noted_and_the_handlers_are_put_back():
