@@ -12,7 +12,7 @@ Variants: default, with affine distortions; undistorted, without; lake, distorte
 its own folders, in data/omniglot unless another is given: ten alphabets of the evaluation images
 validate and ten test, examples and drawings to recognize are by different drawers, and the 20
 one-shot runs of Lake et al. 2015 are evaluated too, by the network and by the modified Hausdorff
-distance (38.8 % of errors; people 4.5); lake_small, the same for two cores: 28x28 pixels, 0.3
+distance (38.8 % of errors; people 4.5); lake_small, the same for two cores: 28x28 pixels, 0.2
 million parameters with batch normalization, AdamW, 4,000 steps.
 
 Expected (the paper's, recalled and not checked against it): 92.0 % of 20-way one-shot trials within

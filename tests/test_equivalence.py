@@ -33,10 +33,11 @@ def steps(count, **changes):
     return np.array(losses), change
 
 
-# Two of each kind are in the quick suite.
-# Of these, tests of the objective compare replicas with one device too.
-SLOW = {"joint_embedding_byol", "joint_embedding_vicreg", "joint_embedding_nt_xent", "cpc"}
-SLOW |= {"supervised_sigmoid"}
+# Other quick tests compare replicas with one device for these, or for their kind.
+SLOW = {
+    *("joint_embedding_byol", "joint_embedding_vicreg", "joint_embedding_nt_xent"),
+    *("cpc", "supervised_sigmoid"),
+}
 
 
 def assert_same(change, other, tolerance):

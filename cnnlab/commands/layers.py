@@ -12,7 +12,8 @@ The check compares a layer with a case that was worked by hand: of one layer alw
 step on one channel: a GIF moves, a PNG has all steps side by side. The numbers are the lecture's
 unless sizes say otherwise. With --receptive_field the picture frames what the middle unit of each
 endpoint of a model sees of an image of the size that the paper has, or of --size; --effective plots
-how much each pixel of it matters; --box_losses where gradients of IoU and its kin take a box.
+how much each pixel of it matters; --box_losses where the gradients of IoU, GIoU, DIoU and CIoU move
+a box.
 
 examples:
   python launch.py layers

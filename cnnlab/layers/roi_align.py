@@ -101,7 +101,7 @@ def bin_weights(
 
 
 def _exact(boxes: Boxes) -> Float[Array, "n 4"]:
-    """Return coordinates as float32 or float64, in which pixels are told apart."""
+    """Return coordinates as float32 or float64, exact enough for pixels."""
     boxes = jnp.asarray(boxes)
     return boxes.astype(jnp.promote_types(boxes.dtype, jnp.float32))
 

@@ -1,7 +1,7 @@
 """Outlines of the objects in `scenes`: round ones, polygons and stars with a longer front.
 
 In units of the object: (u, v), the front along u. Tips lie on the circle of radius 1, the front
-half is then stretched and the back half shortened, so that the first tip can be told from the
+half is then stretched and the back half shortened, so that the first tip differs from the
 others and the outline is its own mirror image in v only.
 """
 

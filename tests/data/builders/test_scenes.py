@@ -60,7 +60,7 @@ def test_hidden_keypoints_have_an_object_in_front_and_visible_ones_are_free():
         for number, points in enumerate(example["keypoints"], 1):
             for y, x, v in points:
                 states[int(v)] += 1
-                # A tip ends between pixels: some of those about it show what is there.
+                # A tip ends between pixels: some of those about it show what covers it.
                 about = ids[max(0, int(y) - 2) : int(y) + 3, max(0, int(x) - 2) : int(x) + 3]
                 if v == 2:
                     assert not (about > number).all()
